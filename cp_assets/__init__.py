@@ -1,0 +1,25 @@
+"""cp_assets: Cell Painting prefixes as Apache Iceberg warehouses, plate by plate.
+
+>>> import cp_assets
+>>> wh = cp_assets.convert("CellProfiler/", "warehouse", image_dir="images/")  # doctest: +SKIP
+>>> wh.read_table("joined_profiles", well="A01")  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from cp_assets.conversion import convert
+from cp_assets.errors import CpAssetsError
+from cp_assets.warehouse.parquet import describe_warehouse, list_tables, read_table
+from cp_assets.warehouse.warehouse import Warehouse, open_warehouse
+
+__all__ = [
+    "CpAssetsError",
+    "Warehouse",
+    "convert",
+    "describe_warehouse",
+    "list_tables",
+    "open_warehouse",
+    "read_table",
+]
+
+__version__ = "0.1.0"

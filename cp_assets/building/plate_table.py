@@ -1,0 +1,152 @@
+"""One plate's partition of one table, ready to be built: what it is made of, and its rows as a stream."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from cp_assets.building.rejected import REJECTED_ROWS, rejected_batches
+from cp_assets.datasets.fingerprints import digest
+from cp_assets.datasets.identity import PlateKey
+from cp_assets.rejections import RejectionLog
+from cp_assets.warehouse.partitions import PartitionState, partition_state
+from cp_assets.warehouse.spec import TableSpec
+from cp_assets.warehouse.warehouse import Warehouse
+from cp_assets.warehouse.writer import PartitionWrite, write_partition
+
+
+@dataclass(frozen=True)
+class PlateTable:
+    """A plate's partition of a table before it is written.
+
+    Attributes
+    ----------
+    inputs
+        Fingerprint of everything that the rows depend on, code version apart.
+    rows
+        Makes the stream of rows; takes the log for what cannot be used. Called at most once.
+    columns_to_come
+        Columns that the stream is likely to bring, see `write_partition`; None if unknown.
+    """
+
+    spec: TableSpec
+    plate: PlateKey
+    inputs: str
+    rows: Callable[[RejectionLog], Iterator[pa.RecordBatch]]
+    columns_to_come: Callable[[], pa.Schema | None] = lambda: None
+
+    @property
+    def fingerprint(self) -> str:
+        """Of inputs and code version: equal fingerprints mean equal rows."""
+        return digest([self.spec.name, self.spec.code_version, self.inputs])
+
+
+@dataclass(frozen=True)
+class NotApplicable:
+    """A table that this plate has no rows for, by its configuration.
+
+    Attributes
+    ----------
+    reason
+        One sentence for the user: why, and how to ask for it.
+    """
+
+    spec: TableSpec
+    plate: PlateKey
+    reason: str
+
+
+@dataclass(frozen=True)
+class PlateBuild:
+    """What building a plate's table did.
+
+    Attributes
+    ----------
+    state
+        ``written``, ``unchanged`` (the inputs are those of the rows that are there) or ``skipped``.
+    rejected
+        Reason -> how many rows, objects or crops were rejected or are incomplete; empty where nothing
+        was written.
+    seconds
+        Wall time, in seconds.
+    """
+
+    table: str
+    state: str
+    rows: int = 0
+    bytes: int = 0
+    files: int = 0
+    snapshot_id: int | None = None
+    seconds: float = 0.0
+    columns: Mapping[str, str] = field(default_factory=dict)
+    rejected: Mapping[str, int] = field(default_factory=dict)
+    reason: str | None = None
+
+
+def build_table(
+    warehouse: Warehouse, table: PlateTable | NotApplicable, *, force: bool = False
+) -> PlateBuild:
+    """Write a plate's table, unless its inputs are those of the rows that are there.
+
+    Parameters
+    ----------
+    force
+        Write in any case.
+
+    Raises
+    ------
+    CpAssetsError
+        Whatever the table's rows raise; the table is then as before.
+    """
+    if isinstance(table, NotApplicable):
+        return PlateBuild(table.spec.name, "skipped", reason=table.reason)
+    state = _state(warehouse, table)
+    if not force and state is not None and state.fingerprint == table.fingerprint:
+        return _unchanged(table, state)
+    log = RejectionLog()
+    scope = table.plate.columns()
+    write = write_partition(
+        warehouse, table.spec, scope, table.rows(log), table.fingerprint, table.columns_to_come()
+    )
+    _write_rejected(warehouse, table, log)
+    return _written(write, log)
+
+
+def _state(warehouse: Warehouse, table: PlateTable) -> PartitionState | None:
+    if not warehouse.has_table(table.spec.name):
+        return None
+    return partition_state(warehouse.table(table.spec.name), table.plate.columns())
+
+
+def _unchanged(table: PlateTable, state: PartitionState) -> PlateBuild:
+    return PlateBuild(
+        table=table.spec.name,
+        state="unchanged",
+        rows=state.rows,
+        bytes=state.bytes,
+        files=len(state.files),
+        snapshot_id=state.snapshot_id,
+        reason="inputs and code are those of the rows that are there",
+    )
+
+
+def _write_rejected(warehouse: Warehouse, table: PlateTable, log: RejectionLog) -> None:
+    scope = {**table.plate.columns(), "table_name": table.spec.name}
+    batches = rejected_batches(log, table.plate, table.spec.name)
+    write_partition(warehouse, REJECTED_ROWS, scope, batches, table.fingerprint)
+
+
+def _written(write: PartitionWrite, log: RejectionLog) -> PlateBuild:
+    return PlateBuild(
+        table=write.table,
+        state="written",
+        rows=write.rows,
+        bytes=write.bytes,
+        files=write.files,
+        snapshot_id=write.snapshot_id,
+        seconds=write.seconds,
+        columns=write.columns,
+        rejected=log.by_reason(),
+    )

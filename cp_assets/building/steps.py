@@ -1,0 +1,167 @@
+"""The steps of a plate, in order: each says what a table is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pyarrow as pa
+
+from cp_assets.building.links import LINK_COLUMNS, PROFILE_WITH_IMAGES, links
+from cp_assets.building.plate_table import NotApplicable, PlateTable
+from cp_assets.datasets.fingerprints import digest, image_fingerprint, measurement_fingerprint
+from cp_assets.datasets.model import PlateSources
+from cp_assets.errors import WarehouseError
+from cp_assets.images import OBJECT_COLUMNS, ImageSet, image_crops, image_sets, source_images
+from cp_assets.images.tables import IMAGE_CROPS, SOURCE_IMAGES
+from cp_assets.measurements.joined import JOINED_PROFILES, joined_profiles
+from cp_assets.measurements.plan import IMAGE, plan_join
+from cp_assets.measurements.raw import RAW_MEASUREMENTS, RawReader, first_columns
+from cp_assets.provenance.manifest import MANIFEST, manifest_rows
+from cp_assets.rejections import RejectionLog
+from cp_assets.warehouse.partitions import partition_state
+from cp_assets.warehouse.rows import PartitionRows
+from cp_assets.warehouse.spec import TableSpec
+from cp_assets.warehouse.warehouse import Warehouse
+
+Step = Callable[[PlateSources, Warehouse], PlateTable | NotApplicable]
+"""Says what a plate's partition of one table is made of; reads no input yet."""
+
+
+def build_raw_measurements(sources: PlateSources, warehouse: Warehouse) -> PlateTable:  # noqa: ARG001
+    """Every row that was measured, from the plate's files."""
+    return PlateTable(
+        RAW_MEASUREMENTS,
+        sources.key,
+        measurement_fingerprint(sources),
+        lambda log: RawReader(sources, log).batches(),
+        lambda: first_columns(sources),
+    )
+
+
+def build_joined_profiles(sources: PlateSources, warehouse: Warehouse) -> PlateTable:
+    """One cell a row, from the raw measurements."""
+    dataset = sources.dataset
+    options = (dataset.anchor, dataset.compartments, dict(dataset.images.bbox_column_map or {}))
+    inputs = digest([_upstream(warehouse, RAW_MEASUREMENTS, sources), options])
+
+    def rows(log: RejectionLog) -> Iterator[pa.RecordBatch]:
+        raw = _partition(warehouse, RAW_MEASUREMENTS, sources)
+
+        def scan(compartment: str) -> Iterator[pa.RecordBatch]:
+            return raw.batches(narrow={"compartment": compartment})
+
+        return joined_profiles(sources, _compartment_columns(raw), scan, log)
+
+    return PlateTable(JOINED_PROFILES, sources.key, inputs, rows)
+
+
+def build_image_crops(sources: PlateSources, warehouse: Warehouse) -> PlateTable | NotApplicable:
+    """One crop a cell and channel, from the joined profiles' boxes and the image files."""
+    if sources.image_dir is None:
+        return _no_images(IMAGE_CROPS, sources)
+    inputs = digest([_upstream(warehouse, JOINED_PROFILES, sources), image_fingerprint(sources)])
+
+    def rows(log: RejectionLog) -> Iterator[pa.RecordBatch]:
+        raw = _partition(warehouse, RAW_MEASUREMENTS, sources)
+        profiles = _partition(warehouse, JOINED_PROFILES, sources).batches(OBJECT_COLUMNS)
+        anchor = plan_join(_compartment_columns(raw), sources.dataset, str(sources.key)).anchor
+        return image_crops(profiles, _image_sets(sources, raw), sources, log, anchor)
+
+    return PlateTable(IMAGE_CROPS, sources.key, inputs, rows)
+
+
+def build_source_images(sources: PlateSources, warehouse: Warehouse) -> PlateTable | NotApplicable:
+    """Whole source images, where the dataset asks for them."""
+    if sources.image_dir is None:
+        return _no_images(SOURCE_IMAGES, sources)
+    if not sources.dataset.images.include_source_images:
+        reason = "whole images were not asked for; set images.include_source_images to true"
+        return NotApplicable(SOURCE_IMAGES, sources.key, reason)
+    inputs = digest([_upstream(warehouse, RAW_MEASUREMENTS, sources), image_fingerprint(sources)])
+
+    def rows(log: RejectionLog) -> Iterator[pa.RecordBatch]:
+        raw = _partition(warehouse, RAW_MEASUREMENTS, sources)
+        return source_images(_image_sets(sources, raw), sources, log)
+
+    return PlateTable(SOURCE_IMAGES, sources.key, inputs, rows)
+
+
+def build_profile_with_images(
+    sources: PlateSources, warehouse: Warehouse
+) -> PlateTable | NotApplicable:
+    """Links between profiles and crops, where there are crops."""
+    crops = _state_fingerprint(warehouse, IMAGE_CROPS, sources)
+    if crops is None:
+        reason = "the plate has no crops to link its profiles to"
+        return NotApplicable(PROFILE_WITH_IMAGES, sources.key, reason)
+
+    def rows(_log: RejectionLog) -> Iterator[pa.RecordBatch]:
+        return links(_partition(warehouse, IMAGE_CROPS, sources).batches(LINK_COLUMNS))
+
+    return PlateTable(PROFILE_WITH_IMAGES, sources.key, digest([crops]), rows)
+
+
+def build_manifest(sources: PlateSources, warehouse: Warehouse) -> PlateTable:
+    """What each table holds of the plate, and what it came from."""
+    specs = (RAW_MEASUREMENTS, JOINED_PROFILES, IMAGE_CROPS, SOURCE_IMAGES, PROFILE_WITH_IMAGES)
+    made = [(spec.name, _state_fingerprint(warehouse, spec, sources)) for spec in specs]
+    dataset = sources.dataset
+    inputs = digest([made, dataset.recipe_permalink, dataset.config_permalink])
+    names = [name for name, fingerprint in made if fingerprint is not None]
+
+    def rows(_log: RejectionLog) -> Iterator[pa.RecordBatch]:
+        return manifest_rows(warehouse, sources, names)
+
+    return PlateTable(MANIFEST, sources.key, inputs, rows)
+
+
+STEPS: dict[str, Step] = {
+    "raw_measurements": build_raw_measurements,
+    "joined_profiles": build_joined_profiles,
+    "image_crops": build_image_crops,
+    "source_images": build_source_images,
+    "profile_with_images": build_profile_with_images,
+    "manifest": build_manifest,
+}
+"""Table -> its step, in an order in which each finds what it reads."""
+
+
+def _partition(warehouse: Warehouse, spec: TableSpec, sources: PlateSources) -> PartitionRows:
+    return PartitionRows(warehouse, spec.name, sources.key.columns())
+
+
+def _compartment_columns(raw: PartitionRows) -> dict[str, list[str]]:
+    return {name: raw.columns({"compartment": name}) for name in raw.values("compartment")}
+
+
+def _image_sets(sources: PlateSources, raw: PartitionRows) -> Iterator[ImageSet]:
+    rows = raw.batches(narrow={"compartment": IMAGE})
+    return image_sets(rows, sources.dataset.images.channels)
+
+
+def _state_fingerprint(
+    warehouse: Warehouse, spec: TableSpec, sources: PlateSources
+) -> str | None:
+    if not warehouse.has_table(spec.name):
+        return None
+    return partition_state(warehouse.table(spec.name), sources.key.columns()).fingerprint
+
+
+def _upstream(warehouse: Warehouse, spec: TableSpec, sources: PlateSources) -> str:
+    """Fingerprint of what this step reads.
+
+    Raises
+    ------
+    WarehouseError
+        If the table has no rows of the plate.
+    """
+    fingerprint = _state_fingerprint(warehouse, spec, sources)
+    if fingerprint is None:
+        msg = f"{spec.name} has no rows of plate {sources.key}; materialize it first"
+        raise WarehouseError(msg)
+    return fingerprint
+
+
+def _no_images(spec: TableSpec, sources: PlateSources) -> NotApplicable:
+    reason = "the dataset has no image folder; set image_dir to get crops"
+    return NotApplicable(spec, sources.key, reason)

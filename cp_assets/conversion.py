@@ -1,0 +1,198 @@
+"""`convert`: measurements and images into a warehouse, in one call, without Dagster."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from cp_assets.building import STEPS, PlateBuild, build_table
+from cp_assets.datasets import (
+    Dataset,
+    ImageOptions,
+    Layout,
+    PlateKey,
+    PlateSources,
+    detect_layout,
+    find_plates,
+)
+from cp_assets.errors import ConfigurationError
+from cp_assets.warehouse.warehouse import Warehouse, open_warehouse
+
+logger = logging.getLogger(__name__)
+
+PRESETS = ("cellprofiler_csv",)
+"""Dialects of measurement files that are read today."""
+
+_WITHOUT_JOIN = ("raw_measurements", "manifest")
+
+Report = Callable[[PlateKey, PlateBuild], None]
+
+
+def convert(  # noqa: PLR0913 - the public contract: one call, every option by name
+    source: str | Path,
+    warehouse: str | Path | Warehouse,
+    *,
+    image_dir: str | Path | None = None,
+    mask_dir: str | Path | None = None,
+    outline_dir: str | Path | None = None,
+    include_source_images: bool = False,
+    bbox_column_map: Mapping[str, str] | None = None,
+    segmentation_file_regex: Mapping[str, str] | None = None,
+    path_prefix_map: Mapping[str, str] | None = None,
+    channels: tuple[str, ...] | None = None,
+    preset: str | None = None,
+    layout: Layout | None = None,
+    dataset_id: str | None = None,
+    batch_id: str | None = None,
+    plate_id: str | None = None,
+    join: bool = True,
+    workers: int = 2,
+    force: bool = False,
+    report: Report | None = None,
+) -> Warehouse:
+    """Convert CellProfiler's output, with its images, into an Iceberg warehouse.
+
+    Running it again over the same inputs changes nothing.
+
+    Parameters
+    ----------
+    source
+        A folder of measurement files, a folder of such folders, or a Cell Painting Gallery prefix
+        ``<project>/<source>`` (found by its ``workspace/analysis``).
+    warehouse
+        A folder, the name of a configured PyIceberg catalog, or an open warehouse.
+    image_dir, mask_dir, outline_dir
+        Folders below which images, masks and outlines lie. A gallery prefix has its own.
+    include_source_images
+        Also write whole images to ``images.source_images``.
+    bbox_column_map
+        ``x_min``, ``x_max``, ``y_min``, ``y_max`` -> column of the joined profiles, where the columns
+        that CellProfiler writes are not the ones to use.
+    segmentation_file_regex
+        Pattern of a mask's or outline's file name -> pattern of the source image's file name.
+    path_prefix_map
+        Prefix of the paths in Image.csv or LoadData -> where the files lie now.
+    channels
+        Channels to crop, by CellProfiler's names; all by default.
+    preset
+        None or ``cellprofiler_csv``.
+    dataset_id, batch_id, plate_id
+        Identity of the plate; by default the source folder's name, ``unbatched``, and what the Image
+        table says, else the source folder's name. A gallery prefix names batches and plates itself.
+    join
+        False to keep measurements as they are, without joined profiles.
+    workers
+        Image sets decoded at the same time.
+    force
+        Write even what is unchanged.
+    report
+        Called after each table of each plate.
+
+    Returns
+    -------
+    Warehouse
+        The warehouse, open.
+
+    Raises
+    ------
+    ConfigurationError
+        If options contradict each other.
+    CpAssetsError
+        If a plate cannot be converted; plates before it are.
+    """
+    options = ImageOptions(
+        include_source_images=include_source_images,
+        channels=channels,
+        path_prefix_map=path_prefix_map or {},
+        bbox_column_map=bbox_column_map,
+        segmentation_file_regex=segmentation_file_regex,
+        workers=workers,
+    )
+    root = Path(source)
+    dataset = Dataset(
+        dataset_id=dataset_id or root.resolve().name,
+        root=root,
+        layout=layout or detect_layout(root),
+        batch_id=batch_id,
+        plate_id=plate_id,
+        image_dir=_folder("image_dir", image_dir),
+        mask_dir=_folder("mask_dir", mask_dir),
+        outline_dir=_folder("outline_dir", outline_dir),
+        images=options,
+    )
+    _check(dataset, preset, join=join)
+    plates = find_plates(dataset)
+    opened = warehouse if isinstance(warehouse, Warehouse) else open_warehouse(warehouse, create=True)
+    names = tuple(STEPS) if join else _WITHOUT_JOIN
+    for sources in plates.values():
+        build_plate(opened, sources, names=names, force=force, report=report)
+    return opened
+
+
+def build_plate(
+    warehouse: Warehouse,
+    sources: PlateSources,
+    *,
+    names: tuple[str, ...] = tuple(STEPS),
+    force: bool = False,
+    report: Report | None = None,
+) -> dict[str, PlateBuild]:
+    """Build a plate's tables in order.
+
+    Parameters
+    ----------
+    names
+        Steps to run, of `cp_assets.building.STEPS`.
+
+    Raises
+    ------
+    CpAssetsError
+        If a table cannot be built; those before it are.
+    """
+    built: dict[str, PlateBuild] = {}
+    for name in names:
+        build = build_table(warehouse, STEPS[name](sources, warehouse), force=force)
+        logger.info("%s %s: %s, %d rows", sources.key, build.table, build.state, build.rows)
+        built[name] = build
+        if report is not None:
+            report(sources.key, build)
+    return built
+
+
+def _folder(option: str, path: str | Path | None) -> Path | None:
+    if path is None:
+        return None
+    folder = Path(path)
+    if not folder.is_dir():
+        msg = f"{option}: {folder} is not a folder; expected the folder below which the files lie"
+        raise ConfigurationError(msg)
+    return folder
+
+
+def _check(dataset: Dataset, preset: str | None, *, join: bool) -> None:
+    """Refuse options that contradict each other, each with what to do."""
+    if preset is not None and preset not in PRESETS:
+        msg = f"preset {preset!r} is not known; there are: {', '.join(PRESETS)}"
+        raise ConfigurationError(msg)
+    if dataset.images.workers < 1:
+        msg = f"workers is {dataset.images.workers}: expected 1 or more"
+        raise ConfigurationError(msg)
+    in_gallery = dataset.layout == "cell-painting-gallery"
+    if in_gallery and (dataset.batch_id or dataset.plate_id):
+        msg = f"{dataset.root} is a gallery prefix, which names its batches and plates; leave batch_id and plate_id out"
+        raise ConfigurationError(msg)
+    if not join and dataset.image_dir is not None:
+        msg = "images need the join: crops are cut by the joined profiles' boxes; leave join=True, or image_dir out"
+        raise ConfigurationError(msg)
+    ancillary = {
+        "mask_dir": dataset.mask_dir,
+        "outline_dir": dataset.outline_dir,
+        "include_source_images": dataset.images.include_source_images or None,
+        "segmentation_file_regex": dataset.images.segmentation_file_regex,
+        "channels": dataset.images.channels,
+    }
+    given = [name for name, value in ancillary.items() if value is not None]
+    if given and dataset.image_dir is None and not in_gallery:
+        msg = f"{given[0]} was given without image_dir; give the folder below which the source images lie"
+        raise ConfigurationError(msg)

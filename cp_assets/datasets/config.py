@@ -1,0 +1,134 @@
+"""``cp_assets.yaml``: the datasets that a code location knows, and its warehouse."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from cp_assets.datasets.identity import PlateKey
+from cp_assets.datasets.layouts import check_unique, detect_layout
+from cp_assets.datasets.model import Dataset, ImageOptions, Layout
+from cp_assets.errors import ConfigurationError, PlateNotFoundError
+
+CONFIG_FILE = "cp_assets.yaml"
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """What ``cp_assets.yaml`` says.
+
+    Attributes
+    ----------
+    path
+        The file, or None if nothing is configured.
+    warehouse
+        A folder or the name of a configured PyIceberg catalog; None for the default.
+    """
+
+    path: Path | None = None
+    warehouse: str | None = None
+    datasets: tuple[Dataset, ...] = ()
+
+    def dataset_of(self, key: PlateKey) -> Dataset:
+        """The dataset that a plate belongs to.
+
+        Raises
+        ------
+        PlateNotFoundError
+            If no dataset has that id.
+        """
+        for dataset in self.datasets:
+            if dataset.dataset_id == key.dataset_id:
+                return dataset
+        known = ", ".join(dataset.dataset_id for dataset in self.datasets) or "none"
+        msg = f"{self.path or CONFIG_FILE} has no dataset {key.dataset_id!r}; it has: {known}"
+        raise PlateNotFoundError(msg)
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Images(_Strict):
+    include_source_images: bool = False
+    channels: tuple[str, ...] | None = None
+    path_prefix_map: dict[str, str] = {}
+    bbox_column_map: dict[Literal["x_min", "x_max", "y_min", "y_max"], str] | None = None
+    segmentation_file_regex: dict[str, str] | None = None
+    workers: int = 2
+
+
+class _Dataset(_Strict):
+    dataset_id: str
+    root: Path
+    layout: Layout | None = None
+    batch_id: str | None = None
+    plate_id: str | None = None
+    image_dir: Path | None = None
+    mask_dir: Path | None = None
+    outline_dir: Path | None = None
+    images: _Images = _Images()
+    anchor: str | None = None
+    compartments: tuple[str, ...] | None = None
+    column_types: dict[str, Literal["float", "int", "string"]] = {}
+    recipe_permalink: str | None = None
+    config_permalink: str | None = None
+
+
+class _File(_Strict):
+    warehouse: str | None = None
+    datasets: tuple[_Dataset, ...] = ()
+
+
+def read_configuration(path: Path | str | None = None) -> Configuration:
+    """Read ``cp_assets.yaml``; paths in it are relative to its folder.
+
+    Parameters
+    ----------
+    path
+        The file; None for ``CP_ASSETS_CONFIG``, else ``./cp_assets.yaml``, else nothing configured.
+
+    Raises
+    ------
+    ConfigurationError
+        If the file is missing, is no YAML, or says something that is not known.
+    """
+    named = path or os.environ.get("CP_ASSETS_CONFIG")
+    file = Path(named or CONFIG_FILE)
+    if not file.is_file():
+        if named is None:
+            return Configuration()
+        msg = f"configuration {file} does not exist; expected a YAML file with `datasets`"
+        raise ConfigurationError(msg)
+    try:
+        parsed = _File.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")) or {})
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        msg = f"configuration {file} is not YAML: {error}"
+        raise ConfigurationError(msg) from error
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()
+        )
+        msg = f"configuration {file}: {faults}"
+        raise ConfigurationError(msg) from error
+    base = file.resolve().parent
+    datasets = tuple(_dataset(entry, file.resolve()) for entry in parsed.datasets)
+    check_unique(datasets)
+    warehouse = parsed.warehouse
+    if warehouse is not None and "/" in warehouse and not Path(warehouse).is_absolute():
+        warehouse = str(base / warehouse)
+    return Configuration(file, warehouse, datasets)
+
+
+def _dataset(entry: _Dataset, file: Path) -> Dataset:
+    plain = {name: getattr(entry, name) for name in _Dataset.model_fields if name != "images"}
+    for name in ("root", "image_dir", "mask_dir", "outline_dir"):
+        if plain[name] is not None:
+            plain[name] = file.parent / plain[name].expanduser()
+    plain["layout"] = entry.layout or detect_layout(plain["root"])
+    return Dataset(**plain, images=ImageOptions(**dict(entry.images)), config_file=file)

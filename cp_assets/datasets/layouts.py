@@ -1,0 +1,205 @@
+"""Finding plates: what lies where in the two layouts.
+
+``cell-painting-gallery``: the folder structure of the Cell Painting Gallery's documentation, below one
+``<project>/<source>``. ``cellprofiler``: one folder of measurement files, or of folders of them, beside
+folders of images, masks and outlines.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from cp_assets.datasets.identity import PlateKey
+from cp_assets.datasets.measurement_folders import find_measurement_folders
+from cp_assets.datasets.model import Dataset, Layout, MeasurementFolder, PlateSources
+from cp_assets.errors import ConfigurationError, PlateNotFoundError
+
+ANALYSIS = Path("workspace/analysis")
+UNBATCHED = "unbatched"
+"""``batch_id`` of the layout ``cellprofiler`` where the user names none."""
+
+_PLATE_COLUMNS = ("Metadata_Plate", "Metadata_PlateName", "Metadata_Plate_Name", "Metadata_Assay_Plate_Barcode")
+
+
+def detect_layout(root: Path) -> Layout:
+    """The layout of a folder: the gallery's if it holds ``workspace/analysis``."""
+    return "cell-painting-gallery" if (root / ANALYSIS).is_dir() else "cellprofiler"
+
+
+def find_plates(dataset: Dataset) -> dict[PlateKey, PlateSources]:
+    """All measured plates of a dataset, in the order of batch and plate.
+
+    Raises
+    ------
+    PlateNotFoundError
+        If there is none: says where plates were looked for.
+    """
+    if not dataset.root.is_dir():
+        msg = f"dataset {dataset.dataset_id}: {dataset.root} is not a folder; check `root`"
+        raise PlateNotFoundError(msg)
+    plates = {sources.key: sources for sources in _plates(dataset, None)}
+    if not plates:
+        msg = (
+            f"dataset {dataset.dataset_id}: no measured plate below {dataset.root}; layout "
+            f"{dataset.layout} expects {_EXPECTED[dataset.layout]}"
+        )
+        raise PlateNotFoundError(msg)
+    return dict(sorted(plates.items()))
+
+
+def find_plate(dataset: Dataset, key: PlateKey) -> PlateSources:
+    """One plate of a dataset.
+
+    Raises
+    ------
+    PlateNotFoundError
+        If the dataset has no such plate.
+    """
+    found = next((plate for plate in _plates(dataset, key) if plate.key == key), None)
+    if found is None:
+        plates = find_plates(dataset)
+        known = ", ".join(str(other) for other in list(plates)[:5])
+        msg = f"dataset {dataset.dataset_id} has no plate {key}; it has {len(plates)}, such as {known}"
+        raise PlateNotFoundError(msg)
+    return found
+
+
+def _plates(dataset: Dataset, only: PlateKey | None) -> Iterator[PlateSources]:
+    """Plates of the dataset; with ``only``, no other folder of the gallery's layout is listed."""
+    if dataset.layout == "cell-painting-gallery":
+        return _gallery_plates(dataset, only)
+    return _cellprofiler_plates(dataset)
+
+
+_EXPECTED: dict[Layout, str] = {
+    "cell-painting-gallery": "workspace/analysis/<batch>/<plate>/analysis/<plate>-<well>-<site>/Image.csv",
+    "cellprofiler": "Image.csv and one CSV a compartment, in that folder or in folders one level below",
+}
+
+
+def _gallery_plates(dataset: Dataset, only: PlateKey | None) -> Iterator[PlateSources]:
+    analysis = dataset.root / ANALYSIS
+    if not analysis.is_dir():
+        return
+    for batch in _folders(analysis):
+        for plate in _folders(batch):
+            key = PlateKey(dataset.dataset_id, batch.name, plate.name)
+            if only in (None, key):
+                yield from _gallery_plate(dataset, key, plate / "analysis")
+
+
+def _gallery_plate(dataset: Dataset, key: PlateKey, base: Path) -> Iterator[PlateSources]:
+    folders = find_measurement_folders(dataset.root, base, key.plate_id) if base.is_dir() else ()
+    if folders:
+        yield PlateSources(
+            dataset=dataset,
+            key=key,
+            folders=folders,
+            image_dir=dataset.image_dir or _gallery_images(dataset.root, key.batch_id, key.plate_id),
+            mask_dir=dataset.mask_dir,
+            outline_dir=dataset.outline_dir,
+            load_data=_load_data(dataset.root, key.batch_id, key.plate_id),
+        )
+
+
+def _gallery_images(root: Path, batch: str, plate: str) -> Path | None:
+    """The plate's image folder, by its full plate name; else the batch's images; None without images.
+
+    A plate's name may be cut short: ``BR00117035`` for the folder
+    ``BR00117035__2021-05-02T16_02_51-Measurement1``. Of several measurements none is preferred: then
+    the recorded paths tell, below the batch's folder.
+    """
+    images = root / "images" / batch / "images"
+    if not images.is_dir():
+        return None
+    full_names = [
+        folder
+        for folder in _folders(images)
+        if folder.name == plate
+        or (folder.name.startswith(plate) and not folder.name[len(plate)].isalnum())
+    ]
+    return full_names[0] if len(full_names) == 1 else images
+
+
+def _load_data(root: Path, batch: str, plate: str) -> tuple[Path, ...]:
+    folder = root / "workspace" / "load_data_csv" / batch / plate
+    names = ("load_data.csv", "load_data.csv.gz", "load_data.parquet", "load_data_with_illum.csv",
+             "load_data_with_illum.csv.gz", "load_data_with_illum.parquet")  # fmt: skip
+    return tuple(folder / name for name in names if (folder / name).is_file())
+
+
+def _cellprofiler_plates(dataset: Dataset) -> Iterator[PlateSources]:
+    folders = find_measurement_folders(dataset.root, dataset.root, dataset.plate_id or "")
+    if not folders:
+        return
+    batch = dataset.batch_id or UNBATCHED
+    for plate, image_plate, own in _split_by_plate(dataset, folders):
+        yield PlateSources(
+            dataset=dataset,
+            key=PlateKey(dataset.dataset_id, batch, plate),
+            folders=own,
+            image_dir=dataset.image_dir,
+            mask_dir=dataset.mask_dir,
+            outline_dir=dataset.outline_dir,
+            image_plate=image_plate,
+        )
+
+
+def _split_by_plate(
+    dataset: Dataset, folders: tuple[MeasurementFolder, ...]
+) -> Iterator[tuple[str, str | None, tuple[MeasurementFolder, ...]]]:
+    """Plate name, the ``Metadata_Plate`` to keep and the folders that hold it."""
+    if dataset.plate_id is not None:
+        yield dataset.plate_id, None, folders
+        return
+    by_plate: dict[str, list[MeasurementFolder]] = {}
+    for folder in folders:
+        for plate in image_table_plates(folder.tables["Image"]) or {dataset.root.resolve().name}:
+            by_plate.setdefault(plate, []).append(folder)
+    for plate, own in sorted(by_plate.items()):
+        # Only a folder that mixes plates needs its rows filtered.
+        mixed = len(by_plate) > 1
+        yield plate, plate if mixed else None, tuple(own)
+
+
+def image_table_plates(image_table: Path) -> set[str]:
+    """The plates that an Image table names, in the first of the columns that the field uses."""
+    with image_table.open(newline="", encoding="utf-8-sig", errors="replace") as stream:
+        rows = csv.DictReader(stream)
+        column = next((name for name in _PLATE_COLUMNS if name in (rows.fieldnames or ())), None)
+        if column is None:
+            return set()
+        return {row[column].strip() for row in rows if row[column] and row[column].strip()}
+
+
+def _folders(parent: Path) -> list[Path]:
+    return sorted(child for child in parent.iterdir() if child.is_dir() and child.name[0] != ".")
+
+
+def dataset_from_folder(root: Path, dataset: Dataset | None = None, **options: object) -> Dataset:
+    """A dataset for a folder that is in no configuration: its layout found, named after the folder."""
+    known = {name: value for name, value in options.items() if value is not None}
+    base = dataset or Dataset(dataset_id=root.resolve().name, root=root, layout=detect_layout(root))
+    return replace(base, **known)  # type: ignore[arg-type]
+
+
+def check_unique(datasets: Iterable[Dataset]) -> None:
+    """Refuse two datasets of one id: their plates would overwrite each other.
+
+    Raises
+    ------
+    ConfigurationError
+        If an id is given twice.
+    """
+    seen: dict[str, Path] = {}
+    for dataset in datasets:
+        if dataset.dataset_id in seen:
+            msg = (
+                f"dataset id {dataset.dataset_id!r} is given twice, for {seen[dataset.dataset_id]} and "
+                f"{dataset.root}; ids must differ"
+            )
+            raise ConfigurationError(msg)
+        seen[dataset.dataset_id] = dataset.root

@@ -1,0 +1,78 @@
+"""LoadData: the table that told CellProfiler which image files to load for each site."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cp_assets.datasets.identity import normalise_site, normalise_well
+from cp_assets.errors import MeasurementError
+
+LoadDataRow = Mapping[str, str | None]
+Place = tuple[str | None, str | None]
+"""Well and site."""
+
+
+def read_load_data(path: Path) -> list[LoadDataRow]:
+    """Rows of a LoadData file (``.csv``, ``.csv.gz`` or ``.parquet``), every value as text.
+
+    Raises
+    ------
+    MeasurementError
+        If the file cannot be read or has no column ``Metadata_Well``.
+    """
+    try:
+        rows = _read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
+    except (OSError, EOFError, ValueError, csv.Error, pa.ArrowException) as error:
+        msg = (
+            f"LoadData file {path}: cannot be read ({error}); expected CSV, gzipped CSV "
+            "(.csv.gz) or Parquet as its ending says"
+        )
+        raise MeasurementError(msg) from error
+    if rows and "Metadata_Well" not in rows[0]:
+        msg = (
+            f"LoadData file {path}: has no column Metadata_Well, only "
+            f"{', '.join(list(rows[0])[:12])}; name the well's column so, or leave the file out"
+        )
+        raise MeasurementError(msg)
+    return rows
+
+
+def _read_csv(path: Path) -> list[LoadDataRow]:
+    if path.suffix == ".gz":
+        with gzip.open(path, "rt", newline="", encoding="utf-8-sig") as file:
+            return list(csv.DictReader(file))
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        return list(csv.DictReader(file))
+
+
+def _read_parquet(path: Path) -> list[LoadDataRow]:
+    return [
+        {name: None if value is None else str(value) for name, value in row.items()}
+        for row in pq.read_table(path).to_pylist()
+    ]
+
+
+def image_set_places(paths: Iterable[Path]) -> dict[tuple[str, str], Place]:
+    """Well and site by (``FileName_...`` column, file name), for names that LoadData has at one place.
+
+    For Image tables that do not say their wells and sites.
+    """
+    places: dict[tuple[str, str], Place] = {}
+    ambiguous: set[tuple[str, str]] = set()
+    for path in paths:
+        for row in read_load_data(path):
+            place = (
+                normalise_well(row.get("Metadata_Well") or ""),
+                normalise_site(row.get("Metadata_Site") or ""),
+            )
+            for column, name in row.items():
+                if name and column.startswith("FileName_"):
+                    if places.setdefault((column, name), place) != place:
+                        ambiguous.add((column, name))
+    return {item: place for item, place in places.items() if item not in ambiguous}

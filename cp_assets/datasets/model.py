@@ -1,0 +1,134 @@
+"""The dataset model: what a user describes, and what is found of it on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from cp_assets.datasets.identity import PlateKey
+
+Layout = Literal["cell-painting-gallery", "cellprofiler"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageOptions:
+    """How images, masks and outlines of a dataset are found and cut.
+
+    Attributes
+    ----------
+    include_source_images
+        Also write whole source images to ``images.source_images``.
+    channels
+        Channels to crop, by CellProfiler's names; None for every source image of the Image table.
+    path_prefix_map
+        Prefix of a path as the Image table or LoadData records it -> the prefix where it lies now.
+    bbox_column_map
+        ``x_min``, ``y_min``, ``x_max``, ``y_max`` -> column of the joined profiles; None to search.
+    segmentation_file_regex
+        Pattern of a mask or outline file's name -> pattern of the source image's file name.
+    workers
+        Image sets decoded at the same time.
+    """
+
+    include_source_images: bool = False
+    channels: tuple[str, ...] | None = None
+    path_prefix_map: Mapping[str, str] = field(default_factory=dict)
+    bbox_column_map: Mapping[str, str] | None = None
+    segmentation_file_regex: Mapping[str, str] | None = None
+    workers: int = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """One source of one project, as the user describes it.
+
+    Attributes
+    ----------
+    dataset_id
+        Name of the dataset, such as ``cpg0016-jump/source_4``.
+    root
+        Layout ``cell-painting-gallery``: the folder that holds ``images`` and ``workspace``.
+        Layout ``cellprofiler``: the folder of measurement files.
+    batch_id, plate_id
+        Given names for the layout ``cellprofiler``; the gallery's folders name them themselves.
+    anchor
+        The compartment of which one object is one row of the joined profiles; None for Cells where
+        there are any.
+    column_types
+        Column -> ``float``, ``int`` or ``string`` where the rule by name is wrong.
+    config_file
+        The ``cp_assets.yaml`` that describes the dataset, or None.
+    """
+
+    dataset_id: str
+    root: Path
+    layout: Layout = "cell-painting-gallery"
+    batch_id: str | None = None
+    plate_id: str | None = None
+    image_dir: Path | None = None
+    mask_dir: Path | None = None
+    outline_dir: Path | None = None
+    images: ImageOptions = field(default_factory=ImageOptions)
+    anchor: str | None = None
+    compartments: tuple[str, ...] | None = None
+    column_types: Mapping[str, str] = field(default_factory=dict)
+    recipe_permalink: str | None = None
+    config_permalink: str | None = None
+    config_file: Path | None = None
+
+
+@dataclass(frozen=True)
+class MeasurementFolder:
+    """One folder that CellProfiler wrote: an Image table and a table for each compartment.
+
+    Attributes
+    ----------
+    relative
+        The folder below the dataset's root, with ``/``; empty for the root itself.
+    well, site
+        From the folder's name, or None where it does not say.
+    tables
+        Compartment (``Image``, ``Cells``, ...) -> file.
+    """
+
+    path: Path
+    relative: str
+    well: str | None
+    site: str | None
+    tables: Mapping[str, Path]
+
+    def relative_file(self, compartment: str) -> str:
+        """The compartment's file below the dataset's root, with ``/``."""
+        name = self.tables[compartment].name
+        return f"{self.relative}/{name}" if self.relative else name
+
+
+@dataclass(frozen=True)
+class PlateSources:
+    """All that lies on disk of one plate.
+
+    Attributes
+    ----------
+    folders
+        Measurement folders, in the order of well, site and name.
+    image_dir
+        Folder below which the plate's images lie, or None if the dataset has no images.
+    mask_dir, outline_dir
+        Folders below which overlays lie. In the gallery's layout None: the overlays lie in ``masks``
+        and ``outlines`` of each measurement folder.
+    load_data
+        LoadData CSV files of the plate, the plain one first.
+    image_plate
+        Where one folder holds several plates: the ``Metadata_Plate`` whose rows are this plate's.
+    """
+
+    dataset: Dataset
+    key: PlateKey
+    folders: tuple[MeasurementFolder, ...]
+    image_dir: Path | None = None
+    mask_dir: Path | None = None
+    outline_dir: Path | None = None
+    load_data: tuple[Path, ...] = ()
+    image_plate: str | None = None

@@ -1,0 +1,43 @@
+"""Images: reading image files, cutting crops, matching overlays, OME-Arrow payloads.
+
+The room takes rows of the Image table and of the joined profiles and gives batches of
+``images.image_crops`` and ``images.source_images``. It knows nothing of tables, catalogs or
+Dagster.
+"""
+
+from __future__ import annotations
+
+from cp_assets.images.contact_sheet import SheetOptions, contact_sheet, contact_sheet_png
+from cp_assets.images.crops import CropBooks, image_crops
+from cp_assets.images.image_sets import ChannelFile, ImageSet, image_sets
+from cp_assets.images.objects import OBJECT_COLUMNS
+from cp_assets.images.payload import payload_array
+from cp_assets.images.payload_reading import payload_planes, payload_to_numpy, to_ome_arrow
+from cp_assets.images.payload_type import OME_ARROW_TYPE
+from cp_assets.images.reading import read_plane
+from cp_assets.images.schemas import CROPS_SCHEMA, SOURCE_IMAGES_SCHEMA
+from cp_assets.images.source_images import source_images
+from cp_assets.images.tables import IMAGE_CROPS, SOURCE_IMAGES
+
+__all__ = [
+    "CROPS_SCHEMA",
+    "IMAGE_CROPS",
+    "OBJECT_COLUMNS",
+    "OME_ARROW_TYPE",
+    "SOURCE_IMAGES",
+    "SOURCE_IMAGES_SCHEMA",
+    "ChannelFile",
+    "CropBooks",
+    "ImageSet",
+    "SheetOptions",
+    "contact_sheet",
+    "contact_sheet_png",
+    "image_crops",
+    "image_sets",
+    "payload_array",
+    "payload_planes",
+    "payload_to_numpy",
+    "read_plane",
+    "source_images",
+    "to_ome_arrow",
+]

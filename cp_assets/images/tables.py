@@ -1,0 +1,23 @@
+"""The tables of this room."""
+
+from __future__ import annotations
+
+from cp_assets.images.schemas import CROPS_SCHEMA, SOURCE_IMAGES_SCHEMA
+from cp_assets.warehouse.spec import TableSpec
+
+IMAGE_CROPS = TableSpec(
+    name="images.image_crops",
+    doc="one crop: the pixels of one object's bounding box in one channel",
+    schema=CROPS_SCHEMA,
+    # Small row groups make one cell cheap to read; pixels gain little from higher levels.
+    row_group_bytes=4 * 2**20,
+    zstd_level=1,
+)
+
+SOURCE_IMAGES = TableSpec(
+    name="images.source_images",
+    doc="one full source image: one channel of one image set",
+    schema=SOURCE_IMAGES_SCHEMA,
+    row_group_bytes=16 * 2**20,
+    zstd_level=1,
+)

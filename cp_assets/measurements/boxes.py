@@ -1,0 +1,93 @@
+"""Bounding boxes: which columns of the joined profiles hold them.
+
+A box is half-open in pixels: ``image[y_min:y_max, x_min:x_max]``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from cp_assets.errors import BoxColumnsError
+
+COMPARTMENTS = ("Cells", "Cytoplasm", "Nuclei")
+"""Whose box is taken first: the largest object shows most of the cell."""
+
+_ENDS = {
+    "x_min": "Minimum_X",
+    "y_min": "Minimum_Y",
+    "x_max": "Maximum_X",
+    "y_max": "Maximum_Y",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class BoxColumns:
+    """Columns of the joined profiles that hold the box's edges, in pixels."""
+
+    x_min: str
+    y_min: str
+    x_max: str
+    y_max: str
+
+
+def resolve_box_columns(
+    columns: Iterable[str], explicit: Mapping[str, str] | None = None
+) -> BoxColumns:
+    """Find the columns of the bounding box.
+
+    In order: the user's map; CellProfiler's names for Cells, Cytoplasm, Nuclei; the same without a
+    compartment; and, for other tools, the one column that contains ``Minimum_X`` and so on.
+
+    Raises
+    ------
+    BoxColumnsError
+        If the map names a column that is not there, or if no or more than one column would do.
+    """
+    names = list(columns)
+    if explicit is not None:
+        return _explicit(names, explicit)
+    for prefix in (*(f"{compartment}_" for compartment in COMPARTMENTS), ""):
+        wanted = {edge: f"{prefix}AreaShape_BoundingBox{end}" for edge, end in _ENDS.items()}
+        if all(name in names for name in wanted.values()):
+            return BoxColumns(**wanted)
+    return _by_substring(names)
+
+
+def _explicit(names: list[str], explicit: Mapping[str, str]) -> BoxColumns:
+    missing = [edge for edge in _ENDS if edge not in explicit]
+    unknown = [edge for edge in explicit if edge not in _ENDS]
+    if missing or unknown:
+        found = f"without {', '.join(missing)}" if missing else f"with {', '.join(unknown)}"
+        msg = f"bbox_column_map {found}: expected exactly the keys {', '.join(_ENDS)}"
+        raise BoxColumnsError(msg)
+    absent = [explicit[edge] for edge in _ENDS if explicit[edge] not in names]
+    if absent:
+        likely = [name for name in names if "BoundingBox" in name] or "none"
+        msg = (
+            f"bbox_column_map names columns that the joined profiles do not have: {', '.join(absent)}; "
+            f"columns with BoundingBox in their name: {likely}"
+        )
+        raise BoxColumnsError(msg)
+    return BoxColumns(**{edge: explicit[edge] for edge in _ENDS})
+
+
+def _by_substring(names: list[str]) -> BoxColumns:
+    found = {edge: [name for name in names if end in name] for edge, end in _ENDS.items()}
+    if all(len(candidates) == 1 for candidates in found.values()):
+        return BoxColumns(**{edge: candidates[0] for edge, candidates in found.items()})
+    if not any(found.values()):
+        problem = "no column of the joined profiles holds a bounding box"
+        hint = " (CellProfiler writes them since version 4, with MeasureObjectSizeShape)"
+    else:
+        problem = "the columns of the bounding box are not clear"
+        hint = ""
+    lines = [f"  {edge}: {_candidates(found[edge])}" for edge in _ENDS]
+    example = {edge: (found[edge] or ["<column>"])[0] for edge in _ENDS}
+    msg = f"{problem}{hint}; candidates:\n{chr(10).join(lines)}\nsay which: bbox_column_map={example}"
+    raise BoxColumnsError(msg)
+
+
+def _candidates(names: list[str], shown: int = 8) -> str:
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return (", ".join(names[:shown]) or "none") + more

@@ -1,0 +1,59 @@
+"""Types come from names, not from guessing.
+
+CellProfiler's names say what a column holds, so two plates always agree on its type, whatever values
+they happen to have, and typed parsing is several times faster. Keys and counts are 64-bit integers,
+names and paths text, everything else a 64-bit float. Metadata is always text: plates such as
+``1053597806`` are names, not numbers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Literal
+
+import pyarrow as pa
+
+ColumnKind = Literal["float", "int", "string"]
+
+KEYS = ("ImageNumber", "ObjectNumber")
+"""CellProfiler's keys of an object: number of the image set in its folder, number in the image set."""
+
+_INTEGER = re.compile(
+    r"(?:ImageNumber|ObjectNumber|TableNumber|Number_Object_Number|Parent_.+|Children_.+_Count|Count_.+"
+    r"|Group_(?:Index|Number|Length)|Height_.+|Width_.+|Series_.+|Frame_.+|Channel_.+|ModuleError_.+)"
+)
+_TEXT = re.compile(
+    r"(?:Metadata_|FileName_|PathName_|URL_|MD5Digest_|ImageSet_|Objects(?:FileName|PathName|URL)_|Path_)"
+)
+_ARROW: dict[str, pa.DataType] = {"float": pa.float64(), "int": pa.int64(), "string": pa.string()}
+
+
+def column_kind(name: str, overrides: Mapping[str, str] | None = None) -> ColumnKind:
+    """What a column of a CellProfiler table holds, by its name.
+
+    Parameters
+    ----------
+    overrides
+        Column -> ``float``, ``int`` or ``string`` where the rule is wrong.
+    """
+    chosen = (overrides or {}).get(name)
+    if chosen in ("float", "int", "string"):
+        return chosen  # type: ignore[return-value]
+    if _INTEGER.fullmatch(name):
+        return "int"
+    return "string" if _TEXT.match(name) else "float"
+
+
+def column_type(name: str, overrides: Mapping[str, str] | None = None) -> pa.DataType:
+    """The Arrow type of a column: float64, int64 or string."""
+    return _ARROW[column_kind(name, overrides)]
+
+
+def is_key_or_parent(name: str) -> bool:
+    """Whether an object's column says who it is rather than what was measured.
+
+    pycytominer takes every column that begins with a compartment's name as a feature; these get the
+    prefix ``Metadata_`` instead.
+    """
+    return name in {*KEYS, "TableNumber", "Number_Object_Number"} or name.startswith("Parent_")

@@ -1,0 +1,212 @@
+"""Which image set a row belongs to: plate, well, site - never ImageNumber alone.
+
+ImageNumber restarts in every folder. An image set is known by its well and site, taken from the
+folder's name, the Image table or LoadData, in that order; where they disagree, the image set is
+rejected. Where well and site do not tell image sets apart (unknown, or several times in one Image
+table), the folder below the dataset and the ImageNumber do.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from cp_assets.datasets.identity import (
+    WELL_ROWS,
+    normalise_site,
+    normalise_well,
+    row_letters,
+    site_sort_key,
+    well_sort_key,
+)
+from cp_assets.datasets.ids import image_set_id
+from cp_assets.datasets.model import MeasurementFolder, PlateSources
+from cp_assets.rejections import Rejection
+
+WELL_COLUMNS = ("Metadata_Well", "Metadata_well", "Metadata_WellID", "Metadata_Well_ID")
+SITE_COLUMNS = (
+    "Metadata_Site",
+    "Metadata_site",
+    "Metadata_Field",
+    "Metadata_FieldID",
+    "Metadata_FOV",
+)
+
+SortKey = tuple[int, tuple[int, int, str], tuple[int, int, str], int]
+"""Order of image sets in a plate: folder, well, site, ImageNumber."""
+
+
+@dataclass(frozen=True)
+class ImageSetIdentity:
+    """One image set: who it is, and where it stands in the plate's order."""
+
+    image_number: int
+    well_id: str | None
+    site_id: str | None
+    image_id: str
+    order: SortKey
+
+
+@dataclass(frozen=True)
+class FolderIdentities:
+    """The image sets of one measurement folder, by ImageNumber.
+
+    Attributes
+    ----------
+    whole_folder
+        The image set of every ImageNumber, where the folder's name alone says which it is.
+    others
+        ImageNumbers of other plates that share the folder; their rows are not this plate's.
+    rejections
+        Image sets whose identity is contradictory.
+    """
+
+    by_number: Mapping[int, ImageSetIdentity]
+    whole_folder: ImageSetIdentity | None
+    others: frozenset[int]
+    rejections: tuple[Rejection, ...]
+
+    def of(self, image_number: int) -> ImageSetIdentity | None:
+        """The image set of an ImageNumber, or None if nothing identifies it."""
+        return self.by_number.get(image_number, self.whole_folder)
+
+
+def sort_key(rank: int, well: str | None, site: str | None, image_number: int) -> SortKey:
+    """Order of an image set in its plate; ``rank`` is the folder's place in `PlateSources.folders`."""
+    return (rank, well_sort_key(well), site_sort_key(site), image_number)
+
+
+def identify_image_sets(
+    sources: PlateSources,
+    folder: MeasurementFolder,
+    image_rows: pa.Table,
+    load_data: Mapping[tuple[str, str], tuple[str | None, str | None]],
+) -> FolderIdentities:
+    """Identify the image sets of a folder from its Image table.
+
+    Parameters
+    ----------
+    image_rows
+        Rows of the folder's Image table as `read_csv_table` gives them.
+    load_data
+        (``FileName_...`` column, file name) -> (well, site) of the plate's LoadData.
+    """
+    rank = sources.folders.index(folder)
+    found = [_Row.of(row, load_data) for row in _identity_rows(image_rows)]
+    others = frozenset(row.number for row in found if not _is_own(row, sources))
+    own = [row for row in found if row.number not in others]
+    conflicts = {row.number: fault for row in own if (fault := _conflict(row, folder)) is not None}
+    places = {row.number: (folder.well or row.well, folder.site or row.site) for row in own}
+    often = Counter(places.values())
+    identities = {}
+    for number, (well, site) in places.items():
+        if number in conflicts:
+            continue
+        told_apart = well is not None and site is not None and often[well, site] == 1
+        extra = None if told_apart else f"{folder.relative}/{number}"
+        identities[number] = ImageSetIdentity(
+            number,
+            well,
+            site,
+            image_set_id(sources.key, well, site, extra),
+            sort_key(rank, well, site, number),
+        )
+    return FolderIdentities(
+        identities,
+        None if found else _by_folder_name(sources, folder, rank),
+        others,
+        tuple(conflicts.values()),
+    )
+
+
+@dataclass(frozen=True)
+class _Row:
+    number: int
+    plate: str | None
+    well_text: str | None
+    well: str | None
+    site: str | None
+
+    @classmethod
+    def of(
+        cls,
+        row: Mapping[str, object],
+        load_data: Mapping[tuple[str, str], tuple[str | None, str | None]],
+    ) -> _Row:
+        text = {name: str(value) for name, value in row.items() if value is not None}
+        well_text = next((text[name] for name in WELL_COLUMNS if name in text), None)
+        if well_text is None:
+            well_text = _well_of_row_and_column(text)
+        site = next((text[name] for name in SITE_COLUMNS if name in text), None)
+        loaded = next((load_data[item] for item in text.items() if item in load_data), (None, None))
+        return cls(
+            number=int(str(row["ImageNumber"])),
+            plate=text.get("Metadata_Plate"),
+            well_text=well_text,
+            well=normalise_well(well_text) if well_text else loaded[0],
+            site=normalise_site(site) if site else loaded[1],
+        )
+
+
+def _identity_rows(image_rows: pa.Table) -> list[dict[str, object]]:
+    wanted = [
+        name
+        for name in image_rows.column_names
+        if name == "ImageNumber" or name.startswith(("Metadata_", "FileName_"))
+    ]
+    rows: list[dict[str, object]] = image_rows.select(wanted).to_pylist()
+    return rows
+
+
+def _well_of_row_and_column(text: Mapping[str, str]) -> str | None:
+    """Well of ``Metadata_Row`` and ``Metadata_Col``, letters or numbers from 1, as microscopes write."""
+    row, column = text.get("Metadata_Row"), text.get("Metadata_Col") or text.get("Metadata_Column")
+    if row is None or column is None:
+        return None
+    if row.isdigit() and 1 <= int(row) <= WELL_ROWS:
+        row = row_letters(int(row) - 1)
+    return normalise_well(f"{row}{column}")
+
+
+def _is_own(row: _Row, sources: PlateSources) -> bool:
+    return sources.image_plate is None or row.plate == sources.image_plate
+
+
+def _conflict(row: _Row, folder: MeasurementFolder) -> Rejection | None:
+    """Why a row's identity cannot be trusted, or None if it can."""
+    detail = None
+    if row.well_text and row.well is None and folder.well is None:
+        detail = f"well {row.well_text!r} is no well of a plate up to 1536 wells (A01 to AF48)"
+    elif folder.well and row.well and folder.well != row.well:
+        detail = f"the Image table says well {row.well}, the folder's name {folder.well}"
+    elif folder.site and row.site and folder.site != row.site:
+        detail = f"the Image table says site {row.site}, the folder's name {folder.site}"
+    if detail is None:
+        return None
+    return Rejection(
+        kind="image",
+        reason="identity_conflict",
+        detail=f"ImageNumber {row.number}: {detail}; its rows are left out. Mend the name or the table",
+        compartment="Image",
+        well_id=folder.well or row.well,
+        site_id=folder.site or row.site,
+        source_file=folder.relative_file("Image"),
+    )
+
+
+def _by_folder_name(
+    sources: PlateSources, folder: MeasurementFolder, rank: int
+) -> ImageSetIdentity | None:
+    """The image set of a folder ``<plate>-<well>-<site>`` whose Image table has no row."""
+    if folder.well is None or folder.site is None:
+        return None
+    return ImageSetIdentity(
+        0,
+        folder.well,
+        folder.site,
+        image_set_id(sources.key, folder.well, folder.site, None),
+        sort_key(rank, folder.well, folder.site, 0),
+    )

@@ -1,0 +1,1 @@
+"""Provenance: etags, permalinks and the manifest."""

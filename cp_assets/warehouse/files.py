@@ -1,0 +1,180 @@
+"""Parquet files of one partition write: bounded in size, with field ids, opaque in name."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyiceberg.conversions import to_bytes
+from pyiceberg.io import OutputStream
+from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
+from pyiceberg.table import Table
+from pyiceberg.typedef import Record
+
+from cp_assets.warehouse.partitions import FINGERPRINT_KEY
+from cp_assets.warehouse.schemas import with_field_ids
+from cp_assets.warehouse.spec import TableSpec
+
+FILE_BYTES = 512 * 2**20
+"""Compressed bytes after which a partition goes on in a new data file."""
+
+_DICTIONARY_TYPES = (pa.string(), pa.int64(), pa.int32())
+
+
+@dataclass
+class _OpenFile:
+    path: str
+    stream: OutputStream
+    parquet: pq.ParquetWriter
+    partition: tuple[str, ...]
+    rows: int = 0
+
+
+@dataclass
+class PartitionFiles:
+    """Writes a stream of record batches as data files of one table.
+
+    Batches are gathered into row groups of `TableSpec.row_group_bytes`. A new file begins when the
+    partition value or the columns change, or when the file is large.
+    """
+
+    table: Table
+    spec: TableSpec
+    fingerprint: str
+    written: list[DataFile] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
+    _open: _OpenFile | None = None
+    _pending: list[pa.RecordBatch] = field(default_factory=list)
+    _pending_bytes: int = 0
+    _write_id: str = field(default_factory=lambda: f"{time.time_ns():x}-{uuid.uuid4().hex}")
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Take one batch; its partition columns are constant."""
+        if not batch.num_rows:
+            return
+        partition = tuple(str(batch[name][0]) for name in self.spec.partition_columns)
+        if self._pending and not self._continues(batch, partition):
+            self._close()
+        if self._open is None:
+            self._start(batch.schema, partition)
+        self._pending.append(batch)
+        self._pending_bytes += batch.nbytes
+        if self._pending_bytes >= self.spec.row_group_bytes:
+            self._flush()
+            if self._open is not None and self._open.stream.tell() > FILE_BYTES:
+                self._close()
+
+    def finish(self) -> list[DataFile]:
+        """Close the last file and return all data files, in the order of their rows."""
+        self._close()
+        return self.written
+
+    def discard(self) -> None:
+        """Remove all files of this write; for a write that failed."""
+        if self._open is not None:
+            _close_quietly(self._open)
+            self._open = None
+        for path in self.paths:
+            try:
+                self.table.io.delete(path)
+            except OSError:
+                # Never named by a snapshot: maintenance removes what could not be removed here.
+                continue
+
+    def _continues(self, batch: pa.RecordBatch, partition: tuple[str, ...]) -> bool:
+        return (
+            self._open is not None
+            and self._open.partition == partition
+            and self._pending[-1].schema.equals(batch.schema)
+        )
+
+    def _start(self, schema: pa.Schema, partition: tuple[str, ...]) -> None:
+        path = f"{self.table.location()}/data/{self._write_id}-{len(self.paths):05d}.parquet"
+        self.paths.append(path)
+        stream = self.table.io.new_output(path).create()
+        nested = self.table.schema()
+        annotated = pa.schema([with_field_ids(f, nested.find_field(f.name)) for f in schema])
+        parquet = pq.ParquetWriter(stream, annotated, **_parquet_options(self.spec, schema))
+        parquet.add_key_value_metadata({FINGERPRINT_KEY: self.fingerprint.encode()})
+        self._open = _OpenFile(path, stream, parquet, partition)
+
+    def _flush(self) -> None:
+        if self._open is None or not self._pending:
+            return
+        rows = pa.Table.from_batches(self._pending)
+        self._open.parquet.write_table(rows, row_group_size=max(1, rows.num_rows))
+        self._open.rows += rows.num_rows
+        self._pending, self._pending_bytes = [], 0
+
+    def _close(self) -> None:
+        self._flush()
+        if self._open is None:
+            return
+        done, self._open = self._open, None
+        try:
+            done.parquet.close()
+        finally:
+            done.stream.close()
+        size = len(self.table.io.new_input(done.path))
+        self.written.append(_data_file(self.table, self.spec, done, size))
+
+
+def _close_quietly(unfinished: _OpenFile) -> None:
+    """Close a file of a failed write; its error has been raised already."""
+    for closable in (unfinished.parquet, unfinished.stream):
+        try:
+            closable.close()
+        except (OSError, pa.ArrowException, ValueError):
+            continue
+
+
+def _parquet_options(spec: TableSpec, schema: pa.Schema) -> dict[str, object]:
+    # Statistics and dictionaries only where they prune or shrink: thousands of feature columns of random
+    # doubles gain from neither, and their statistics would fill the footer.
+    keys = [
+        f.name for f in schema if f.type in _DICTIONARY_TYPES or f.name in spec.partition_columns
+    ]
+    return {
+        "compression": "zstd",
+        "compression_level": spec.zstd_level,
+        "use_dictionary": keys,
+        "write_statistics": keys,
+        "store_schema": False,
+        "write_page_index": True,
+    }
+
+
+def _data_file(table: Table, spec: TableSpec, done: _OpenFile, size: int) -> DataFile:
+    """Describe a finished file, with bounds on the partition columns only.
+
+    Iceberg's check for conflicting commits reads column bounds, not partition values: without full
+    bounds on these columns writers of different plates would fail each other.
+    """
+    schema = table.schema()
+    bounds: dict[int, bytes] = {}
+    for name, value in zip(spec.partition_columns, done.partition, strict=True):
+        nested = schema.find_field(name)
+        bounds[nested.field_id] = to_bytes(nested.field_type, value)
+    return DataFile.from_args(
+        content=DataFileContent.DATA,
+        file_path=done.path,
+        file_format=FileFormat.PARQUET,
+        partition=Record(*done.partition),
+        record_count=done.rows,
+        file_size_in_bytes=size,
+        column_sizes={},
+        value_counts=dict.fromkeys(bounds, done.rows),
+        null_value_counts=dict.fromkeys(bounds, 0),
+        nan_value_counts={},
+        lower_bounds=bounds,
+        upper_bounds=bounds,
+        key_metadata=None,
+        split_offsets=None,
+        equality_ids=None,
+        sort_order_id=None,
+        spec_id=table.spec().spec_id,
+    )
+

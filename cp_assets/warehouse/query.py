@@ -1,0 +1,174 @@
+"""Reading: Iceberg plans which files hold the rows, DuckDB reads the columns asked for.
+
+The files of the current snapshot become a pyarrow dataset with the table's schema, so that a column
+that a plate lacks is null, and DuckDB pushes projection and predicate into it. DuckDB's own Iceberg
+reader is an extension fetched at run time; nothing here depends on one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import duckdb
+import pyarrow as pa
+import pyarrow.dataset as pads
+from pyiceberg.expressions import AlwaysTrue, And, BooleanExpression, In
+from pyiceberg.io.pyarrow import PyArrowFileIO
+from pyiceberg.table import Table
+
+from cp_assets.datasets.identity import normalise_site, normalise_well
+from cp_assets.errors import QueryError
+from cp_assets.warehouse.schemas import arrow_schema
+
+if TYPE_CHECKING:
+    from cp_assets.warehouse.warehouse import Warehouse
+
+BATCH_ROWS = 1024
+"""Rows of a batch that a scan yields: small, since a row may hold pixels."""
+
+LINKS = "profiles.profile_with_images"
+PROFILES = "profiles.joined_profiles"
+CROPS = "images.image_crops"
+
+_OneOrMore = str | Sequence[str] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """Which rows and columns of a table to read; see `Warehouse.read_table`."""
+
+    table: str
+    dataset: _OneOrMore = None
+    batch: _OneOrMore = None
+    plate: _OneOrMore = None
+    well: _OneOrMore = None
+    site: _OneOrMore = None
+    columns: Sequence[str] | None = None
+    where: str | None = None
+    limit: int | None = None
+
+    def plate_terms(self) -> dict[str, tuple[str, ...]]:
+        """Partition column -> values to keep."""
+        given = {"dataset_id": self.dataset, "batch_id": self.batch, "plate_id": self.plate}
+        return {name: _values(value) for name, value in given.items() if value is not None}
+
+    def row_terms(self) -> dict[str, tuple[str, ...]]:
+        """Column -> values to keep, for wells and sites in their normal form."""
+        wells = [normalise_well(well) or well for well in _values(self.well)]
+        sites = [normalise_site(site) or site for site in _values(self.site)]
+        return {k: tuple(v) for k, v in (("well_id", wells), ("site_id", sites)) if v}
+
+
+def _values(value: _OneOrMore) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    return (value,) if isinstance(value, str) else tuple(map(str, value))
+
+
+def table_dataset(table: Table, plate_terms: dict[str, tuple[str, ...]] | None = None) -> pads.Dataset:
+    """The table's current rows as a pyarrow dataset, limited to the partitions that can match."""
+    schema = arrow_schema(table.schema())
+    if table.current_snapshot() is None:
+        return pads.dataset(schema.empty_table())
+    row_filter: BooleanExpression = AlwaysTrue()
+    for name, values in (plate_terms or {}).items():
+        row_filter = And(row_filter, In(name, values))
+    columns = tuple(plate_terms or ()) or (schema.names[0],)
+    tasks = table.scan(row_filter=row_filter, selected_fields=columns).plan_files()
+    paths = sorted(task.file.file_path for task in tasks)
+    if not paths:
+        return pads.dataset(schema.empty_table())
+    scheme, netloc, _ = PyArrowFileIO.parse_location(paths[0], table.io.properties)
+    filesystem = PyArrowFileIO(table.io.properties).fs_by_scheme(scheme, netloc)
+    plain = [PyArrowFileIO.parse_location(path, table.io.properties)[2] for path in paths]
+    return pads.dataset(plain, schema=schema, filesystem=filesystem, format="parquet")
+
+
+def scan_selection(warehouse: Warehouse, selection: Selection) -> pa.RecordBatchReader:
+    """Stream the rows of a selection.
+
+    Raises
+    ------
+    QueryError
+        If a column or the predicate does not fit the table.
+    """
+    connection = duckdb.connect()
+    is_view = selection.table == LINKS
+    parts = (LINKS, PROFILES, CROPS) if is_view else (selection.table,)
+    for name in parts:
+        table = warehouse.table(name)
+        connection.register(_alias(name), table_dataset(table, selection.plate_terms()))
+    source = _joined_rows(connection) if is_view else _quote(_alias(selection.table))
+    try:
+        return connection.sql(select_sql(source, selection)).to_arrow_reader(BATCH_ROWS)
+    except (duckdb.BinderException, duckdb.ParserException, duckdb.ConversionException) as error:
+        msg = f"{selection.table} cannot be read with {_shown(selection)}: {error}"
+        raise QueryError(msg) from error
+
+
+def select_sql(source: str, selection: Selection) -> str:
+    columns = ", ".join(map(_quote, selection.columns)) if selection.columns else "*"
+    terms = [_is_in(name, values) for name, values in selection.row_terms().items()]
+    terms += [_is_in(name, values) for name, values in selection.plate_terms().items()]
+    if selection.where:
+        terms.append(f"({selection.where}\n)")
+    where = f" WHERE {' AND '.join(terms)}" if terms else ""
+    limit = f" LIMIT {int(selection.limit)}" if selection.limit is not None else ""
+    return f"SELECT {columns} FROM {source} AS t{where}{limit}"  # noqa: S608 - quoted names and values
+
+
+def _joined_rows(connection: duckdb.DuckDBPyConnection) -> str:
+    """The view's FROM clause: link rows with their profile and crop, each column once."""
+    seen: set[str] = set()
+    picked: list[str] = []
+    for alias, name in (("l", LINKS), ("p", PROFILES), ("c", CROPS)):
+        for column in connection.table(_alias(name)).columns:
+            if column not in seen:
+                seen.add(column)
+                picked.append(f"{alias}.{_quote(column)}")
+    return (
+        f"(SELECT {', '.join(picked)} FROM {_quote(_alias(LINKS))} l "  # noqa: S608 - quoted names
+        f"JOIN {_quote(_alias(PROFILES))} p ON l.image_id = p.image_id "
+        "AND l.\"Metadata_ObjectID\" = p.\"Metadata_ObjectID\" "
+        f"JOIN {_quote(_alias(CROPS))} c ON l.image_id = c.image_id "
+        "AND l.\"Metadata_ImageCropID\" = c.\"Metadata_ImageCropID\")"
+    )
+
+
+def connect(warehouse: Warehouse) -> duckdb.DuckDBPyConnection:
+    """A DuckDB connection with all tables of a warehouse; see `Warehouse.duckdb`."""
+    connection = duckdb.connect()
+    names = warehouse.list_tables()
+    for name in names:
+        connection.register(_alias(name), table_dataset(warehouse.table(name)))
+    short = [name.split(".", 1)[1] for name in names]
+    for name in names:
+        namespace, table = name.split(".", 1)
+        is_view = name == LINKS and {PROFILES, CROPS} <= set(names)
+        source = _joined_rows(connection) if is_view else _quote(_alias(name))
+        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {_quote(namespace)}")
+        qualified = f"{_quote(namespace)}.{_quote(table)}"
+        connection.execute(f"CREATE VIEW {qualified} AS SELECT * FROM {source} AS t")  # noqa: S608
+        if short.count(table) == 1:
+            connection.execute(f"CREATE VIEW {_quote(table)} AS SELECT * FROM {qualified}")  # noqa: S608
+    return connection
+
+
+def _alias(name: str) -> str:
+    return name.replace(".", "__")
+
+
+def _quote(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _is_in(column: str, values: tuple[str, ...]) -> str:
+    listed = ", ".join("'" + value.replace("'", "''") + "'" for value in values)
+    return f"t.{_quote(column)} IN ({listed})"
+
+
+def _shown(selection: Selection) -> str:
+    asked = {"columns": selection.columns, "where": selection.where}
+    return ", ".join(f"{name}={value!r}" for name, value in asked.items() if value) or "no arguments"

@@ -1,0 +1,87 @@
+"""Reading a partition back as it was written: its files in order, each with its own columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyiceberg.manifest import DataFile
+
+from cp_assets.warehouse.partitions import data_files
+from cp_assets.warehouse.warehouse import Warehouse
+
+BATCH_ROWS = 2048
+
+
+class PartitionRows:
+    """The rows of a partition at the snapshot that is current when this is made.
+
+    A wide table's metadata takes long to load, so it is loaded once. A table that does not exist has no
+    rows.
+
+    Parameters
+    ----------
+    table
+        ``namespace.table``.
+    scope
+        Partition column -> value.
+    """
+
+    def __init__(self, warehouse: Warehouse, table: str, scope: Mapping[str, str]) -> None:
+        self._table = warehouse.table(table) if warehouse.has_table(table) else None
+        self._files = data_files(self._table, scope) if self._table is not None else ()
+        spec = self._table.spec().fields if self._table is not None else ()
+        self._position = {field.name: position for position, field in enumerate(spec)}
+
+    def values(self, column: str) -> list[str]:
+        """Values of a further partition column, sorted."""
+        return sorted({self._value(file, column) for file in self._files})
+
+    def columns(self, narrow: Mapping[str, str] | None = None) -> list[str]:
+        """All columns that the files have, in the table's order.
+
+        Parameters
+        ----------
+        narrow
+            Further partition column -> value.
+        """
+        found = {name for file in self._matching(narrow) for name in self._read_schema(file).names}
+        fields = self._table.schema().fields if self._table is not None else ()
+        return [field.name for field in fields if field.name in found]
+
+    def batches(
+        self,
+        columns: Sequence[str] | None = None,
+        narrow: Mapping[str, str] | None = None,
+        batch_rows: int = BATCH_ROWS,
+    ) -> Iterator[pa.RecordBatch]:
+        """Stream the rows in the order in which they were written.
+
+        Columns that a file does not have are left out of its batches, not filled with nulls: a
+        compartment's rows come without the columns of the others.
+        """
+        for file in self._matching(narrow):
+            with self._open(file) as stream:
+                parquet = pq.ParquetFile(stream)
+                names = parquet.schema_arrow.names
+                there = None if columns is None else [name for name in columns if name in names]
+                yield from parquet.iter_batches(batch_size=batch_rows, columns=there)
+
+    def _matching(self, narrow: Mapping[str, str] | None) -> Iterator[DataFile]:
+        for file in self._files:
+            if all(self._value(file, name) == value for name, value in (narrow or {}).items()):
+                yield file
+
+    def _value(self, file: DataFile, column: str) -> str:
+        return str(file.partition[self._position[column]])
+
+    def _read_schema(self, file: DataFile) -> pa.Schema:
+        with self._open(file) as stream:
+            return pq.read_schema(stream)
+
+    def _open(self, file: DataFile):  # type: ignore[no-untyped-def]  # noqa: ANN202 - PyIceberg's stream protocol
+        if self._table is None:
+            msg = "a table that does not exist has no file to open"
+            raise AssertionError(msg)
+        return self._table.io.new_input(file.file_path).open()

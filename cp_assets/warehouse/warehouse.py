@@ -1,0 +1,197 @@
+"""The warehouse as its users see it: its tables, what they hold, and reading them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+from pyiceberg.catalog import Catalog
+from pyiceberg.exceptions import NoSuchNamespaceError
+from pyiceberg.exceptions import NoSuchTableError as IcebergNoSuchTableError
+from pyiceberg.table import Table
+
+from cp_assets.errors import NoSuchTableError
+from cp_assets.warehouse.catalog import open_catalog
+from cp_assets.warehouse.query import Selection, connect, scan_selection
+from cp_assets.warehouse.spec import PLATE_COLUMNS
+
+DESCRIPTION = pa.schema(
+    [
+        ("table", pa.string()),
+        ("kind", pa.string()),
+        ("rows", pa.int64()),
+        ("data_files", pa.int64()),
+        ("bytes", pa.int64()),
+        ("plates", pa.int64()),
+        ("snapshot_id", pa.int64()),
+    ]
+)
+
+
+class Warehouse:
+    """An Iceberg warehouse of Cell Painting plates.
+
+    Parameters
+    ----------
+    catalog
+        Any PyIceberg catalog.
+    name
+        What to call the warehouse in messages.
+
+    Examples
+    --------
+    >>> wh = open_warehouse("warehouse")  # doctest: +SKIP
+    >>> wh.read_table("joined_profiles", plate="BR00116991", well="A01")  # doctest: +SKIP
+    """
+
+    def __init__(self, catalog: Catalog, name: str) -> None:
+        self.catalog = catalog
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"Warehouse({self.name!r})"
+
+    def list_tables(self) -> list[str]:
+        """Names of all tables, ``namespace.table``, sorted."""
+        return sorted(
+            ".".join(identifier)
+            for namespace in self.catalog.list_namespaces()
+            for identifier in self.catalog.list_tables(namespace)
+        )
+
+    def has_table(self, name: str) -> bool:
+        """Whether the table exists."""
+        identifier = tuple(name.split("."))
+        try:
+            # PyIceberg's table_exists loads the table, which is slow where it has thousands of columns.
+            return identifier in self.catalog.list_tables(identifier[:-1])
+        except NoSuchNamespaceError:
+            return False
+
+    def table(self, name: str) -> Table:
+        """The PyIceberg table, fresh from the catalog.
+
+        Parameters
+        ----------
+        name
+            ``namespace.table``, or the table alone where only one namespace has it.
+
+        Raises
+        ------
+        NoSuchTableError
+            If there is none, or more than one.
+        """
+        qualified = self.qualify(name)
+        try:
+            return self.catalog.load_table(tuple(qualified.split(".")))
+        except IcebergNoSuchTableError as error:
+            raise NoSuchTableError(self._no_table(name)) from error
+
+    def qualify(self, name: str) -> str:
+        """The table's full name ``namespace.table``."""
+        if "." in name:
+            return name
+        found = [table for table in self.list_tables() if table.split(".", 1)[1] == name]
+        if len(found) != 1:
+            raise NoSuchTableError(self._no_table(name))
+        return found[0]
+
+    def describe(self) -> pa.Table:
+        """One row a table: kind, rows, data files, bytes, plates and current snapshot.
+
+        ``kind`` is ``table``, or ``view`` for the tables whose rows are read together with those that
+        they link.
+        """
+        return pa.Table.from_pylist([self._describe(name) for name in self.list_tables()], DESCRIPTION)
+
+    def scan(self, name: str, **selection: Any) -> pa.RecordBatchReader:
+        """Stream a table's rows; takes the arguments of `read_table`.
+
+        Memory is bounded by the batches in flight, not by the table. The reader keeps the snapshot that
+        was current when the scan began.
+        """
+        return scan_selection(self, Selection(table=self.qualify(name), **selection))
+
+    def read_table(self, name: str, **selection: Any) -> pa.Table:
+        """Read rows of a table.
+
+        ``profile_with_images`` is read as the view that it describes: one row a crop, with the cell's
+        profile columns and the crop's image columns, only those that are asked for. Rows of other tables
+        come in the order of their files; rows of the view in no particular order.
+
+        Parameters
+        ----------
+        name
+            ``namespace.table`` or the table alone.
+        dataset, batch, plate, well, site
+            Keep rows of this dataset, batch, plate, well (any spelling: ``a1``) and site; a string, or a
+            sequence of them.
+        columns
+            Names of the columns; all of them by default.
+        where
+            A SQL predicate in DuckDB's dialect, over any column of the table.
+        limit
+            At most that many rows.
+
+        Raises
+        ------
+        NoSuchTableError
+            If the warehouse has no such table.
+        QueryError
+            If a column does not exist or the predicate cannot be read.
+        """
+        return self.scan(name, **selection).read_all()
+
+    def duckdb(self) -> duckdb.DuckDBPyConnection:
+        """A DuckDB connection with every table, and ``profile_with_images`` as a view of joined rows.
+
+        Tables are found under ``namespace.table`` and, where unambiguous, under the table alone; each is
+        read at the snapshot that is current now.
+        """
+        return connect(self)
+
+    def _describe(self, name: str) -> dict[str, Any]:
+        table = self.table(name)
+        snapshot = table.current_snapshot()
+        summary = snapshot.summary if snapshot else None
+        return {
+            "table": name,
+            "kind": "view" if name == "profiles.profile_with_images" else "table",
+            "rows": int(summary["total-records"] or 0) if summary else 0,
+            "data_files": int(summary["total-data-files"] or 0) if summary else 0,
+            "bytes": int(summary["total-files-size"] or 0) if summary else 0,
+            "plates": _count_plates(table) if snapshot else 0,
+            "snapshot_id": snapshot.snapshot_id if snapshot else None,
+        }
+
+    def _no_table(self, name: str) -> str:
+        there = ", ".join(self.list_tables()) or "no table yet"
+        return f"warehouse {self.name} has no table {name}; it has {there}"
+
+
+def _count_plates(table: Table) -> int:
+    partitions = table.inspect.partitions().column("partition").to_pylist()
+    return len({tuple(row.get(name) for name in PLATE_COLUMNS) for row in partitions})
+
+
+def open_warehouse(warehouse: str | Path | None = None, *, create: bool = False) -> Warehouse:
+    """Open a warehouse by its folder, or by the name of a configured PyIceberg catalog.
+
+    Parameters
+    ----------
+    warehouse
+        None for the configured catalog ``cp_assets``, else the folder ``CP_ASSETS_WAREHOUSE`` or
+        ``./warehouse``.
+    create
+        Make an empty warehouse in the folder if there is none.
+
+    Raises
+    ------
+    NoSuchTableError
+        If there is no warehouse.
+    WarehouseWriteError
+        If it cannot be made.
+    """
+    return Warehouse(*open_catalog(warehouse, create=create))

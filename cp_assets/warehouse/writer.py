@@ -1,0 +1,206 @@
+"""The one partition writer: a stream of record batches becomes a plate's partition, in one commit.
+
+Files are written beside the table; one Iceberg snapshot then takes the plate's old files out and the
+new ones in. Readers see the old plate or the new one, never a part. A crash leaves only files that no
+snapshot names.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import pyarrow as pa
+from pyiceberg.exceptions import (
+    CommitFailedException,
+    CommitStateUnknownException,
+    ValidationException,
+)
+from pyiceberg.manifest import DataFile
+from pyiceberg.table import Table
+from sqlalchemy.exc import SQLAlchemyError
+
+from cp_assets.errors import SchemaConflictError, WarehouseWriteError
+from cp_assets.warehouse.files import PartitionFiles
+from cp_assets.warehouse.partitions import data_files, scope_filter
+from cp_assets.warehouse.schemas import arrow_schema, iceberg_native
+from cp_assets.warehouse.spec import TableSpec
+from cp_assets.warehouse.tables import add_columns, open_table
+from cp_assets.warehouse.warehouse import Warehouse
+
+
+@dataclass(frozen=True)
+class PartitionWrite:
+    """What a write of a partition did.
+
+    Attributes
+    ----------
+    snapshot_id
+        Iceberg snapshot that holds the partition, or None if there was nothing to commit.
+    seconds
+        Wall time from the first batch to the commit, in seconds.
+    columns
+        Columns of the written files and their Arrow types.
+    """
+
+    table: str
+    rows: int
+    bytes: int
+    files: int
+    snapshot_id: int | None
+    seconds: float
+    columns: Mapping[str, str]
+
+
+def write_partition(
+    warehouse: Warehouse,
+    spec: TableSpec,
+    scope: Mapping[str, str],
+    batches: Iterable[pa.RecordBatch],
+    fingerprint: str,
+    columns_to_come: pa.Schema | None = None,
+) -> PartitionWrite:
+    """Replace a partition by the rows of a stream, in one commit.
+
+    Parameters
+    ----------
+    scope
+        Partition column -> value of the rows to replace: the plate's columns, and no others unless the
+        spec has further partition columns. Columns of the scope that are not in a batch are added to it.
+    batches
+        Rows with the spec's columns; where ``spec.open_columns``, with others too. Partition columns
+        are constant within a batch. Read once; never held beyond a row group.
+    fingerprint
+        Of the inputs; stored in every file, see `cp_assets.warehouse.partitions`.
+    columns_to_come
+        Columns that the stream is likely to bring, added to the table at once: each change of a wide
+        schema costs seconds. The stream may bring others, or fewer.
+
+    Raises
+    ------
+    SchemaConflictError
+        If a column has another type than the table's.
+    WarehouseWriteError
+        If the files or the commit cannot be written; the table is as before.
+    """
+    start = time.perf_counter()
+    columns: dict[str, str] = {}
+    files: PartitionFiles | None = None
+    table: Table | None = None
+    try:
+        for batch in batches:
+            if table is None or files is None:
+                table = open_table(warehouse, spec)
+                add_columns(table, spec, columns_to_come or batch.schema)
+                files = PartitionFiles(table, spec, fingerprint)
+            conformed = _conform(table, spec, batch, scope)
+            columns.update((f.name, str(f.type)) for f in conformed.schema)
+            files.add(conformed)
+        new = files.finish() if files else []
+        snapshot_id = _commit(warehouse, spec, scope, new, fingerprint)
+    except (OSError, SQLAlchemyError) as error:
+        if files is not None:
+            files.discard()
+        if isinstance(error, WarehouseWriteError) or _is_input_error(error):
+            raise
+        msg = (
+            f"{spec.name} {_describe(scope)}: the partition could not be written ({error}); the table "
+            "still holds what it held before. Free space or mend the path, then run it again"
+        )
+        raise WarehouseWriteError(msg) from error
+    except CommitStateUnknownException:
+        # The catalog may have taken the commit: the files must stay.
+        raise
+    except BaseException:
+        if files is not None:
+            files.discard()
+        raise
+    return PartitionWrite(
+        table=spec.name,
+        rows=sum(file.record_count for file in new),
+        bytes=sum(file.file_size_in_bytes for file in new),
+        files=len(new),
+        snapshot_id=snapshot_id,
+        seconds=time.perf_counter() - start,
+        columns=columns,
+    )
+
+
+def _is_input_error(error: BaseException) -> bool:
+    """Whether the stream itself raised: an error of ours that is an OSError too, such as ImageReadError."""
+    return type(error).__module__.startswith("cp_assets.")
+
+
+def _describe(scope: Mapping[str, str]) -> str:
+    return "/".join(scope.values())
+
+
+def _conform(
+    table: Table, spec: TableSpec, batch: pa.RecordBatch, scope: Mapping[str, str]
+) -> pa.RecordBatch:
+    """The batch in the table's column order and types, with the scope's columns."""
+    add_columns(table, spec, batch.schema)
+    names = {*scope, *batch.schema.names} | {f.name for f in spec.schema if not f.nullable}
+    fields = [f for f in arrow_schema(table.schema()) if f.name in names]
+    arrays = [_array(batch, field, scope, spec) for field in fields]
+    return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields))
+
+
+def _array(
+    batch: pa.RecordBatch, field: pa.Field, scope: Mapping[str, str], spec: TableSpec
+) -> pa.Array:
+    if field.name in scope:
+        return pa.repeat(pa.scalar(scope[field.name], field.type), batch.num_rows)
+    position = batch.schema.get_field_index(field.name)
+    if position < 0:
+        msg = f"{spec.name} {_describe(scope)}: required column {field.name} is missing from the rows"
+        raise SchemaConflictError(msg)
+    array = batch.column(position)
+    if array.type.equals(field.type):
+        return array
+    if iceberg_native(array.type).equals(field.type):
+        return array.cast(field.type)
+    msg = (
+        f"{spec.name} {_describe(scope)}: column {field.name} is {array.type} in this plate and "
+        f"{field.type} in the table; set its type under column_types, or write to another warehouse"
+    )
+    raise SchemaConflictError(msg)
+
+
+def _commit(
+    warehouse: Warehouse,
+    spec: TableSpec,
+    scope: Mapping[str, str],
+    new: list[DataFile],
+    fingerprint: str,
+) -> int | None:
+    """Swap the partition's files in one snapshot; None if there were none and are none."""
+    if not new and not warehouse.has_table(spec.name):
+        return None
+    table = warehouse.table(spec.name)
+    old = data_files(table, scope)
+    if not old and not new:
+        return None
+    properties = {
+        "cp_assets.partition": _describe(scope),
+        "cp_assets.fingerprint": fingerprint,
+        "cp_assets.code-version": spec.code_version,
+    }
+    try:
+        with table.transaction() as transaction:
+            with transaction.update_snapshot(snapshot_properties=properties).overwrite() as swap:
+                # The predicate narrows Iceberg's conflict check to this partition.
+                swap.delete_by_predicate(scope_filter(scope))
+                for file in old:
+                    swap.delete_data_file(file)
+                for file in new:
+                    swap.append_data_file(file)
+    except (CommitFailedException, ValidationException) as error:
+        msg = (
+            f"{spec.name} {_describe(scope)}: another run committed the same partition meanwhile ({error}); "
+            "run it again"
+        )
+        raise WarehouseWriteError(msg) from error
+    snapshot = table.current_snapshot()
+    return snapshot.snapshot_id if snapshot else None
