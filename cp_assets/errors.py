@@ -1,8 +1,8 @@
 """Every error that cp_assets raises on purpose.
 
-One base class, so that a caller can catch all of them; each is also the builtin that fits, so that a
-caller who knows nothing of cp_assets can catch it too. A message says what is wrong and where, what
-was expected, and what to do next.
+One base class, so that a caller can catch all of them; each is also the builtin that fits, so that
+a caller who knows nothing of cp_assets can catch it too. A message says what is wrong and where,
+what was expected, and what to do next.
 """
 
 from __future__ import annotations

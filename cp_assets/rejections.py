@@ -1,16 +1,18 @@
 """The books: what could not be used, and why.
 
-Every room that drops something says so here, so that objects read = objects joined + objects rejected,
-and crops expected = crops written + crops rejected. The log becomes rows of
+Every room that drops something says so here, so that objects read = objects joined + objects
+rejected, and crops expected = crops written + crops rejected. The log becomes rows of
 ``quality_control.rejected_rows``.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Outcome = Literal["rejected", "incomplete"]
 """``rejected``: not in the table. ``incomplete``: in the table, with nulls for what is missing."""

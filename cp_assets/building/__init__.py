@@ -1,7 +1,7 @@
 """Building a plate: from its sources to its partitions of the tables.
 
-The Dagster assets and `cp_assets.convert` both call the steps of this room, so there is one way to build
-a table.
+The Dagster assets and `cp_assets.convert` both call the steps of this room, so there is one way to
+build a table.
 """
 
 from __future__ import annotations

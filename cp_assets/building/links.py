@@ -1,16 +1,19 @@
 """``profiles.profile_with_images``: which crop belongs to which profile.
 
-Only keys and ids: neither pixels nor features are stored twice. Reading the table through the library
-or DuckDB gives the joined view.
+Only keys and ids: neither pixels nor features are stored twice. Reading the table through the
+library or DuckDB gives the joined view.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from cp_assets.warehouse.spec import KEY_COLUMNS, TableSpec, column
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 PROFILE_WITH_IMAGES = TableSpec(
     name="profiles.profile_with_images",

@@ -1,20 +1,24 @@
-"""One plate's partition of one table, ready to be built: what it is made of, and its rows as a stream."""
+"""One plate's partition of one table, ready to be built: its inputs, and its rows as a stream."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-
-import pyarrow as pa
+from typing import TYPE_CHECKING
 
 from cp_assets.building.rejected import REJECTED_ROWS, rejected_batches
 from cp_assets.datasets.fingerprints import digest
-from cp_assets.datasets.identity import PlateKey
 from cp_assets.rejections import RejectionLog
 from cp_assets.warehouse.partitions import PartitionState, partition_state
-from cp_assets.warehouse.spec import TableSpec
-from cp_assets.warehouse.warehouse import Warehouse
 from cp_assets.warehouse.writer import PartitionWrite, write_partition
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    import pyarrow as pa
+
+    from cp_assets.datasets.identity import PlateKey
+    from cp_assets.warehouse.spec import TableSpec
+    from cp_assets.warehouse.warehouse import Warehouse
 
 
 @dataclass(frozen=True)
@@ -67,8 +71,8 @@ class PlateBuild:
     state
         ``written``, ``unchanged`` (the inputs are those of the rows that are there) or ``skipped``.
     rejected
-        Reason -> how many rows, objects or crops were rejected or are incomplete; empty where nothing
-        was written.
+        Reason -> how many rows, objects or crops were rejected or are incomplete; empty where
+        nothing was written.
     seconds
         Wall time, in seconds.
     """
@@ -107,10 +111,10 @@ def build_table(
         return _unchanged(table, state)
     log = RejectionLog()
     scope = table.plate.columns()
+    rows = _rows_then_books(warehouse, table, log)
     write = write_partition(
-        warehouse, table.spec, scope, table.rows(log), table.fingerprint, table.columns_to_come()
+        warehouse, table.spec, scope, rows, table.fingerprint, table.columns_to_come()
     )
-    _write_rejected(warehouse, table, log)
     return _written(write, log)
 
 
@@ -130,6 +134,17 @@ def _unchanged(table: PlateTable, state: PartitionState) -> PlateBuild:
         snapshot_id=state.snapshot_id,
         reason="inputs and code are those of the rows that are there",
     )
+
+
+def _rows_then_books(
+    warehouse: Warehouse, table: PlateTable, log: RejectionLog
+) -> Iterator[pa.RecordBatch]:
+    """The rows; after the last, before they are committed, their books are.
+
+    So rows that are there have their books: a run that fails between the two is not taken for done.
+    """
+    yield from table.rows(log)
+    _write_rejected(warehouse, table, log)
 
 
 def _write_rejected(warehouse: Warehouse, table: PlateTable, log: RejectionLog) -> None:

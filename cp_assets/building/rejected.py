@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import fields
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from cp_assets.datasets.identity import PlateKey
 from cp_assets.rejections import Rejection, RejectionLog
 from cp_assets.warehouse.spec import TableSpec, column
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cp_assets.datasets.identity import PlateKey
 
 _ROWS_AT_ONCE = 8192
 
@@ -21,9 +25,13 @@ REJECTED_ROWS = TableSpec(
             column("dataset_id", pa.string(), "one source of one project", required=True),
             column("batch_id", pa.string(), "batch of plates", required=True),
             column("plate_id", pa.string(), "plate", required=True),
-            column("table_name", pa.string(), "table that the thing is missing from", required=True),
+            column(
+                "table_name", pa.string(), "table that the thing is missing from", required=True
+            ),
             column("kind", pa.string(), "row, object, crop, image or file", required=True),
-            column("outcome", pa.string(), "rejected: not in the table; incomplete: there, with nulls"),
+            column(
+                "outcome", pa.string(), "rejected: not in the table; incomplete: there, with nulls"
+            ),
             column("reason", pa.string(), "stable word to group by", required=True),
             column("detail", pa.string(), "what was found and what was expected"),
             column("count", pa.int64(), "how many rows, objects or crops this row stands for"),

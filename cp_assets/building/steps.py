@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-
-import pyarrow as pa
+from typing import TYPE_CHECKING
 
 from cp_assets.building.links import LINK_COLUMNS, PROFILE_WITH_IMAGES, links
 from cp_assets.building.plate_table import NotApplicable, PlateTable
@@ -17,17 +16,21 @@ from cp_assets.measurements.joined import JOINED_PROFILES, joined_profiles
 from cp_assets.measurements.plan import IMAGE, plan_join
 from cp_assets.measurements.raw import RAW_MEASUREMENTS, RawReader, first_columns
 from cp_assets.provenance.manifest import MANIFEST, manifest_rows
-from cp_assets.rejections import RejectionLog
 from cp_assets.warehouse.partitions import partition_state
 from cp_assets.warehouse.rows import PartitionRows
-from cp_assets.warehouse.spec import TableSpec
 from cp_assets.warehouse.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from cp_assets.rejections import RejectionLog
+    from cp_assets.warehouse.spec import TableSpec
 
 Step = Callable[[PlateSources, Warehouse], PlateTable | NotApplicable]
 """Says what a plate's partition of one table is made of; reads no input yet."""
 
 
-def build_raw_measurements(sources: PlateSources, warehouse: Warehouse) -> PlateTable:  # noqa: ARG001
+def build_raw_measurements(sources: PlateSources, warehouse: Warehouse) -> PlateTable:
     """Every row that was measured, from the plate's files."""
     return PlateTable(
         RAW_MEASUREMENTS,
@@ -139,9 +142,7 @@ def _image_sets(sources: PlateSources, raw: PartitionRows) -> Iterator[ImageSet]
     return image_sets(rows, sources.dataset.images.channels)
 
 
-def _state_fingerprint(
-    warehouse: Warehouse, spec: TableSpec, sources: PlateSources
-) -> str | None:
+def _state_fingerprint(warehouse: Warehouse, spec: TableSpec, sources: PlateSources) -> str | None:
     if not warehouse.has_table(spec.name):
         return None
     return partition_state(warehouse.table(spec.name), sources.key.columns()).fingerprint

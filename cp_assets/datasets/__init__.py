@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from cp_assets.datasets.identity import PlateKey, normalise_site, normalise_well
-from cp_assets.datasets.layouts import check_unique, dataset_from_folder, detect_layout, find_plate, find_plates
+from cp_assets.datasets.layouts import (
+    check_unique,
+    dataset_from_folder,
+    detect_layout,
+    find_plate,
+    find_plates,
+)
 from cp_assets.datasets.model import Dataset, ImageOptions, Layout, MeasurementFolder, PlateSources
 
 __all__ = [

@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from cp_assets.datasets.identity import PlateKey
 from cp_assets.datasets.layouts import check_unique, detect_layout
 from cp_assets.datasets.model import Dataset, ImageOptions, Layout
 from cp_assets.errors import ConfigurationError, PlateNotFoundError
+
+if TYPE_CHECKING:
+    from cp_assets.datasets.identity import PlateKey
 
 CONFIG_FILE = "cp_assets.yaml"
 

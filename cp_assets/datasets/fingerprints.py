@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from cp_assets.datasets.model import PlateSources
 from cp_assets.errors import InputChangedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from cp_assets.datasets.model import PlateSources
 
 
 def file_state(path: Path) -> tuple[int, int]:
@@ -36,7 +40,8 @@ def unchanged(path: Path) -> Iterator[Path]:
     after = file_state(path)
     if before != after:
         msg = (
-            f"{path} changed while it was read ({before[0]} -> {after[0]} bytes); run the plate again "
+            f"{path} changed while it was read ({before[0]} -> {after[0]} bytes); run the plate "
+            "again "
             "when the upload is finished"
         )
         raise InputChangedError(msg)
@@ -56,18 +61,20 @@ def measurement_fingerprint(sources: PlateSources) -> str:
         for folder in sources.folders
         for name, path in sorted(folder.tables.items())
     ]
+    # LoadData tells wells and sites that the Image tables do not.
+    load_data = _load_data(sources)
     options = (dataset.layout, dict(dataset.column_types), sources.image_plate)
-    return digest([str(sources.key), options, files])
+    return digest([str(sources.key), options, files, load_data])
 
 
 def image_fingerprint(sources: PlateSources) -> str:
-    """Fingerprint of all files below a plate's image and overlay folders, and of the image options."""
+    """Fingerprint of all files in a plate's image and overlay folders, and of the image options."""
     given = (sources.image_dir, sources.mask_dir, sources.outline_dir)
     in_folders = [
         folder.path / name for folder in sources.folders for name in ("masks", "outlines")
     ]
     listed = [_tree(folder) for folder in (*given, *in_folders) if folder is not None]
-    load_data = [(path.name, *file_state(path)) for path in sources.load_data]
+    load_data = _load_data(sources)
     options = sources.dataset.images
     shaping = (
         options.channels,
@@ -76,6 +83,10 @@ def image_fingerprint(sources: PlateSources) -> str:
         dict(options.segmentation_file_regex or {}),
     )
     return digest([listed, load_data, shaping])
+
+
+def _load_data(sources: PlateSources) -> list[tuple[str, int, int]]:
+    return [(path.name, *file_state(path)) for path in sources.load_data]
 
 
 def _tree(folder: Path) -> list[tuple[str, int, int]]:

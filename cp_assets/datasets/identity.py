@@ -2,14 +2,16 @@
 
 A plate is known by (dataset, batch, plate). The three travel as one partition key,
 ``dataset_id/batch_id/plate_id``. Dagster's UI splits keys on commas, reads ``*``, ``[``, ``]`` and
-quotes as wildcards and ranges, and ``|`` separates the dimensions of multi-partitions, so a key is made
-of safe characters only: letters, digits, ``_``, ``-``, ``+`` and ``.``; every other byte of the UTF-8
-name is written ``~XX`` in hexadecimal. That is reversible, and ``~`` needs no escape in a URL.
+quotes as wildcards and ranges, and ``|`` separates the dimensions of multi-partitions, so a key is
+made of safe characters only: letters, digits, ``_``, ``-``, ``+`` and ``.``; every other byte of
+the UTF-8 name is written ``~XX`` in hexadecimal. That is reversible, and ``~`` needs no escape in a
+URL.
 """
 
 from __future__ import annotations
 
 import re
+import string
 from dataclasses import dataclass
 
 from cp_assets.errors import ConfigurationError
@@ -17,6 +19,14 @@ from cp_assets.errors import ConfigurationError
 _SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-+.")
 _KEY_PART = re.compile(r"(?:[A-Za-z0-9_\-+.]|~[0-9A-F]{2})+")
 _WELL = re.compile(r"\s*([A-Za-z]{1,2})[-_ ]?(\d{1,3})\s*")
+
+PLATE_COLUMNS = (
+    "Metadata_Plate",
+    "Metadata_PlateName",
+    "Metadata_Plate_Name",
+    "Metadata_Assay_Plate_Barcode",
+)
+"""Columns of an Image table that name its plate, the first that is there."""
 
 WELL_ROWS = 32
 """Rows of the largest plate, 1536 wells: A to Z, then AA to AF."""
@@ -53,7 +63,7 @@ class PlateKey:
     def __post_init__(self) -> None:
         for name in ("dataset_id", "batch_id", "plate_id"):
             value = getattr(self, name)
-            if not value or any(ord(letter) < 32 for letter in value):
+            if not value or any(letter < " " for letter in value):
                 msg = f"{name} is {value!r}: expected a name without control characters"
                 raise ConfigurationError(msg)
 
@@ -72,9 +82,10 @@ class PlateKey:
             If the key does not have three parts of safe characters.
         """
         parts = partition_key.split("/")
-        if len(parts) != 3 or not all(_KEY_PART.fullmatch(part) for part in parts):
+        if len(parts) != len(cls.__slots__) or not all(_KEY_PART.fullmatch(part) for part in parts):
             msg = (
-                f"partition key {partition_key!r} is not dataset_id/batch_id/plate_id with letters, "
+                f"partition key {partition_key!r} is not dataset_id/batch_id/plate_id with "
+                "letters, "
                 "digits, _ - + . and ~XX for every other byte; `cp-assets plates` lists the keys"
             )
             raise ConfigurationError(msg)
@@ -98,20 +109,25 @@ class PlateKey:
 
 def row_letters(row: int) -> str:
     """Letters of a plate row counted from 0: 0 is A, 25 is Z, 26 is AA, 31 is AF."""
-    return chr(65 + row) if row < 26 else "A" + chr(65 + row - 26)
+    letters = string.ascii_uppercase
+    return letters[row] if row < len(letters) else f"A{letters[row - len(letters)]}"
 
 
 def row_number(letters: str) -> int:
     """Plate row counted from 0 of its letters; the inverse of `row_letters`."""
     letters = letters.upper()
-    return ord(letters) - 65 if len(letters) == 1 else 26 * (ord(letters[0]) - 64) + ord(letters[1]) - 65
+    return (
+        ord(letters) - 65
+        if len(letters) == 1
+        else 26 * (ord(letters[0]) - 64) + ord(letters[1]) - 65
+    )
 
 
 def normalise_well(text: str) -> str | None:
     """The well's standard name, letters then two digits, or None if the text names no well.
 
-    ``a1``, ``A01``, ``a01`` and ``A-1`` are all ``A01``. Plates up to 1536 wells are known: rows A to
-    AF, columns 1 to 48.
+    ``a1``, ``A01``, ``a01`` and ``A-1`` are all ``A01``. Plates up to 1536 wells are known: rows A
+    to AF, columns 1 to 48.
     """
     found = _WELL.fullmatch(text)
     if not found:
@@ -149,7 +165,7 @@ def site_sort_key(site: str | None) -> tuple[int, int, str]:
 
 
 def split_site_folder(folder: str, plate: str) -> tuple[str | None, str | None]:
-    """Well and site of a Cell Painting Gallery folder ``<plate>-<well>-<site>`` or ``<plate>-<well>``.
+    """Well and site of a folder ``<plate>-<well>-<site>`` or ``<plate>-<well>``.
 
     The plate's own name may hold dashes. Returns (None, None) for a folder of another form.
     """

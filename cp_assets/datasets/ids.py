@@ -1,9 +1,9 @@
 """Deterministic ids that any tool in any language can compute again.
 
 An id is a UUID version 5 (RFC 9562) in the namespace `NAMESPACE` over a canonical string: the JSON
-array (UTF-8, no spaces, ``null`` for what is unknown, non-ASCII letters kept) of the id's kind and its
-parts in the order of the function's arguments. Nothing of the machine, of a folder's place or of the
-order of files enters an id.
+array (UTF-8, no spaces, ``null`` for what is unknown, non-ASCII letters kept) of the id's kind and
+its parts in the order of the function's arguments. Nothing of the machine, of a folder's place or
+of the order of files enters an id.
 """
 
 from __future__ import annotations
@@ -11,9 +11,12 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from cp_assets.datasets.identity import PlateKey
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cp_assets.datasets.identity import PlateKey
 
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://github.com/cp-assets/cp_assets/ids/v1")
 """Namespace of every id of cp_assets; never changes."""
@@ -32,8 +35,8 @@ def canonical_string(kind: str, parts: Sequence[_Part]) -> str:
 def stable_id(kind: str, parts: Sequence[_Part]) -> str:
     """UUIDv5 of the canonical string, as text.
 
-    Equal to ``str(uuid.uuid5(NAMESPACE, canonical_string(kind, parts)))``, several times faster: a plate
-    has millions of ids.
+    Equal to ``str(uuid.uuid5(NAMESPACE, canonical_string(kind, parts)))``, several times faster: a
+    plate has millions of ids.
     """
     digest = bytearray(
         hashlib.sha1(
@@ -63,9 +66,7 @@ def object_id(
 
     ``box`` is x_min, y_min, x_max, y_max in pixels; whole numbers are written without a point.
     """
-    whole = [
-        int(edge) if edge is not None and float(edge).is_integer() else edge for edge in box
-    ]
+    whole = [int(edge) if edge is not None and float(edge).is_integer() else edge for edge in box]
     return stable_id("object", [image_id, compartment, object_number, *whole])
 
 
@@ -75,5 +76,5 @@ def source_image_id(image_id: str, channel: str, file_name: str) -> str:
 
 
 def crop_id(object_id_: str, source_image_id_: str) -> str:
-    """Id of a crop (``Metadata_ImageCropID``): an object, which holds its box, in a source image."""
+    """Id of a crop (``Metadata_ImageCropID``): an object, with its box, in a source image."""
     return stable_id("crop", [object_id_, source_image_id_])

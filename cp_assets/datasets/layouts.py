@@ -1,27 +1,29 @@
 """Finding plates: what lies where in the two layouts.
 
-``cell-painting-gallery``: the folder structure of the Cell Painting Gallery's documentation, below one
-``<project>/<source>``. ``cellprofiler``: one folder of measurement files, or of folders of them, beside
-folders of images, masks and outlines.
+``cell-painting-gallery``: the folder structure of the Cell Painting Gallery's documentation, below
+one ``<project>/<source>``. ``cellprofiler``: one folder of measurement files, or of folders of
+them, beside folders of images, masks and outlines.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from cp_assets.datasets.identity import PlateKey
+from cp_assets.datasets.identity import PLATE_COLUMNS, PlateKey
 from cp_assets.datasets.measurement_folders import find_measurement_folders
 from cp_assets.datasets.model import Dataset, Layout, MeasurementFolder, PlateSources
 from cp_assets.errors import ConfigurationError, PlateNotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 ANALYSIS = Path("workspace/analysis")
 UNBATCHED = "unbatched"
 """``batch_id`` of the layout ``cellprofiler`` where the user names none."""
 
-_PLATE_COLUMNS = ("Metadata_Plate", "Metadata_PlateName", "Metadata_Plate_Name", "Metadata_Assay_Plate_Barcode")
 
 
 def detect_layout(root: Path) -> Layout:
@@ -62,7 +64,10 @@ def find_plate(dataset: Dataset, key: PlateKey) -> PlateSources:
     if found is None:
         plates = find_plates(dataset)
         known = ", ".join(str(other) for other in list(plates)[:5])
-        msg = f"dataset {dataset.dataset_id} has no plate {key}; it has {len(plates)}, such as {known}"
+        msg = (
+            f"dataset {dataset.dataset_id} has no plate {key}; "
+            f"it has {len(plates)}, such as {known}"
+        )
         raise PlateNotFoundError(msg)
     return found
 
@@ -75,8 +80,11 @@ def _plates(dataset: Dataset, only: PlateKey | None) -> Iterator[PlateSources]:
 
 
 _EXPECTED: dict[Layout, str] = {
-    "cell-painting-gallery": "workspace/analysis/<batch>/<plate>/analysis/<plate>-<well>-<site>/Image.csv",
-    "cellprofiler": "Image.csv and one CSV a compartment, in that folder or in folders one level below",
+    "cell-painting-gallery": (
+        "workspace/analysis/<batch>/<plate>/analysis/<plate>-<well>-<site>/Image.csv"
+    ),
+    "cellprofiler": "Image.csv and one CSV a compartment, in that folder or in folders one level "
+    "below",
 }
 
 
@@ -98,7 +106,8 @@ def _gallery_plate(dataset: Dataset, key: PlateKey, base: Path) -> Iterator[Plat
             dataset=dataset,
             key=key,
             folders=folders,
-            image_dir=dataset.image_dir or _gallery_images(dataset.root, key.batch_id, key.plate_id),
+            image_dir=dataset.image_dir
+            or _gallery_images(dataset.root, key.batch_id, key.plate_id),
             mask_dir=dataset.mask_dir,
             outline_dir=dataset.outline_dir,
             load_data=_load_data(dataset.root, key.batch_id, key.plate_id),
@@ -106,11 +115,11 @@ def _gallery_plate(dataset: Dataset, key: PlateKey, base: Path) -> Iterator[Plat
 
 
 def _gallery_images(root: Path, batch: str, plate: str) -> Path | None:
-    """The plate's image folder, by its full plate name; else the batch's images; None without images.
+    """The plate's image folder, by its full name; else the batch's images; None without images.
 
     A plate's name may be cut short: ``BR00117035`` for the folder
-    ``BR00117035__2021-05-02T16_02_51-Measurement1``. Of several measurements none is preferred: then
-    the recorded paths tell, below the batch's folder.
+    ``BR00117035__2021-05-02T16_02_51-Measurement1``. Of several measurements none is preferred:
+    then the recorded paths tell, below the batch's folder.
     """
     images = root / "images" / batch / "images"
     if not images.is_dir():
@@ -155,13 +164,14 @@ def _split_by_plate(
     if dataset.plate_id is not None:
         yield dataset.plate_id, None, folders
         return
+    named = {folder.relative: image_table_plates(folder.tables["Image"]) for folder in folders}
     by_plate: dict[str, list[MeasurementFolder]] = {}
     for folder in folders:
-        for plate in image_table_plates(folder.tables["Image"]) or {dataset.root.resolve().name}:
+        for plate in named[folder.relative] or {dataset.root.resolve().name}:
             by_plate.setdefault(plate, []).append(folder)
     for plate, own in sorted(by_plate.items()):
         # Only a folder that mixes plates needs its rows filtered.
-        mixed = len(by_plate) > 1
+        mixed = any(len(named[folder.relative]) > 1 for folder in own)
         yield plate, plate if mixed else None, tuple(own)
 
 
@@ -169,7 +179,7 @@ def image_table_plates(image_table: Path) -> set[str]:
     """The plates that an Image table names, in the first of the columns that the field uses."""
     with image_table.open(newline="", encoding="utf-8-sig", errors="replace") as stream:
         rows = csv.DictReader(stream)
-        column = next((name for name in _PLATE_COLUMNS if name in (rows.fieldnames or ())), None)
+        column = next((name for name in PLATE_COLUMNS if name in (rows.fieldnames or ())), None)
         if column is None:
             return set()
         return {row[column].strip() for row in rows if row[column] and row[column].strip()}
@@ -180,7 +190,7 @@ def _folders(parent: Path) -> list[Path]:
 
 
 def dataset_from_folder(root: Path, dataset: Dataset | None = None, **options: object) -> Dataset:
-    """A dataset for a folder that is in no configuration: its layout found, named after the folder."""
+    """A dataset for a folder in no configuration: its layout found, named after the folder."""
     known = {name: value for name, value in options.items() if value is not None}
     base = dataset or Dataset(dataset_id=root.resolve().name, root=root, layout=detect_layout(root))
     return replace(base, **known)  # type: ignore[arg-type]
@@ -198,7 +208,8 @@ def check_unique(datasets: Iterable[Dataset]) -> None:
     for dataset in datasets:
         if dataset.dataset_id in seen:
             msg = (
-                f"dataset id {dataset.dataset_id!r} is given twice, for {seen[dataset.dataset_id]} and "
+                f"dataset id {dataset.dataset_id!r} is given twice, for {seen[dataset.dataset_id]} "
+                "and "
                 f"{dataset.root}; ids must differ"
             )
             raise ConfigurationError(msg)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import csv
 import gzip
 from collections.abc import Iterable, Mapping
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cp_assets.datasets.identity import normalise_site, normalise_well
 from cp_assets.errors import MeasurementError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LoadDataRow = Mapping[str, str | None]
 Place = tuple[str | None, str | None]
@@ -59,7 +62,7 @@ def _read_parquet(path: Path) -> list[LoadDataRow]:
 
 
 def image_set_places(paths: Iterable[Path]) -> dict[tuple[str, str], Place]:
-    """Well and site by (``FileName_...`` column, file name), for names that LoadData has at one place.
+    """Well and site by (``FileName_...`` column, file name), for names at one place only.
 
     For Image tables that do not say their wells and sites.
     """
@@ -72,7 +75,8 @@ def image_set_places(paths: Iterable[Path]) -> dict[tuple[str, str], Place]:
                 normalise_site(row.get("Metadata_Site") or ""),
             )
             for column, name in row.items():
-                if name and column.startswith("FileName_"):
-                    if places.setdefault((column, name), place) != place:
-                        ambiguous.add((column, name))
+                item = (column, name or "")
+                named = name and column.startswith("FileName_")
+                if named and places.setdefault(item, place) != place:
+                    ambiguous.add(item)
     return {item: place for item, place in places.items() if item not in ambiguous}

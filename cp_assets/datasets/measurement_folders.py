@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cp_assets.datasets.identity import (
     site_sort_key,
@@ -12,15 +11,25 @@ from cp_assets.datasets.identity import (
 )
 from cp_assets.datasets.model import MeasurementFolder
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
 _IMAGE_TABLE = "image.csv"
-_NOT_MEASUREMENTS = ("experiment", "object relationships", "object_relationships")
+_NOT_MEASUREMENTS = (
+    "experiment",
+    "object relationships",
+    "object_relationships",
+    "load_data",
+    "load_data_with_illum",
+)
 
 
 def measurement_tables(folder: Path) -> dict[str, Path]:
     """Compartment -> CSV file of one folder; empty if the folder holds no Image table.
 
-    File names are read in any letter case. ExportToSpreadsheet may put a prefix in front of all of its
-    files (``MyExpt_Image.csv``, ``MyExpt_Cells.csv``); the Image table shows which.
+    File names are read in any letter case. ExportToSpreadsheet may put a prefix in front of all of
+    its files (``MyExpt_Image.csv``, ``MyExpt_Cells.csv``); the Image table shows which.
     """
     files = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".csv")
     image = [path for path in files if path.name.lower().endswith(_IMAGE_TABLE)]
@@ -74,6 +83,10 @@ def _folders(root: Path, base: Path, plate: str) -> Iterator[MeasurementFolder]:
     for candidate in candidates:
         tables = measurement_tables(candidate)
         if tables:
-            well, site = split_site_folder(candidate.name, plate) if candidate != base else (None, None)
+            well, site = (
+                split_site_folder(candidate.name, plate) if candidate != base else (None, None)
+            )
             relative = candidate.relative_to(root).as_posix()
-            yield MeasurementFolder(candidate, "" if relative == "." else relative, well, site, tables)
+            yield MeasurementFolder(
+                candidate, "" if relative == "." else relative, well, site, tables
+            )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from cp_assets.datasets.identity import PlateKey
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from cp_assets.datasets.identity import PlateKey
 
 Layout = Literal["cell-painting-gallery", "cellprofiler"]
 
@@ -116,8 +118,8 @@ class PlateSources:
     image_dir
         Folder below which the plate's images lie, or None if the dataset has no images.
     mask_dir, outline_dir
-        Folders below which overlays lie. In the gallery's layout None: the overlays lie in ``masks``
-        and ``outlines`` of each measurement folder.
+        Folders below which overlays lie. In the gallery's layout None: the overlays lie in
+        ``masks`` and ``outlines`` of each measurement folder.
     load_data
         LoadData CSV files of the plate, the plain one first.
     image_plate

@@ -5,10 +5,13 @@ A box is half-open in pixels: ``image[y_min:y_max, x_min:x_max]``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from cp_assets.errors import BoxColumnsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 COMPARTMENTS = ("Cells", "Cytoplasm", "Nuclei")
 """Whose box is taken first: the largest object shows most of the cell."""
@@ -65,7 +68,8 @@ def _explicit(names: list[str], explicit: Mapping[str, str]) -> BoxColumns:
     if absent:
         likely = [name for name in names if "BoundingBox" in name] or "none"
         msg = (
-            f"bbox_column_map names columns that the joined profiles do not have: {', '.join(absent)}; "
+            "bbox_column_map names columns that the joined profiles do not have: "
+            f"{', '.join(absent)}; "
             f"columns with BoundingBox in their name: {likely}"
         )
         raise BoxColumnsError(msg)
@@ -84,7 +88,9 @@ def _by_substring(names: list[str]) -> BoxColumns:
         hint = ""
     lines = [f"  {edge}: {_candidates(found[edge])}" for edge in _ENDS]
     example = {edge: (found[edge] or ["<column>"])[0] for edge in _ENDS}
-    msg = f"{problem}{hint}; candidates:\n{chr(10).join(lines)}\nsay which: bbox_column_map={example}"
+    msg = (
+        f"{problem}{hint}; candidates:\n{chr(10).join(lines)}\nsay which: bbox_column_map={example}"
+    )
     raise BoxColumnsError(msg)
 
 

@@ -1,23 +1,25 @@
 """Types come from names, not from guessing.
 
-CellProfiler's names say what a column holds, so two plates always agree on its type, whatever values
-they happen to have, and typed parsing is several times faster. Keys and counts are 64-bit integers,
-names and paths text, everything else a 64-bit float. Metadata is always text: plates such as
-``1053597806`` are names, not numbers.
+CellProfiler's names say what a column holds, so two plates always agree on its type, whatever
+values they happen to have, and typed parsing is several times faster. Keys and counts are 64-bit
+integers, names and paths text, everything else a 64-bit float. Metadata is always text: plates such
+as ``1053597806`` are names, not numbers.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 ColumnKind = Literal["float", "int", "string"]
 
 KEYS = ("ImageNumber", "ObjectNumber")
-"""CellProfiler's keys of an object: number of the image set in its folder, number in the image set."""
+"""CellProfiler's keys of an object: image set in its folder, number in the image set."""
 
 _INTEGER = re.compile(
     r"(?:ImageNumber|ObjectNumber|TableNumber|Number_Object_Number|Parent_.+|Children_.+_Count|Count_.+"

@@ -1,15 +1,14 @@
 """Reading one CellProfiler CSV file into typed columns; rows that cannot be read are recorded.
 
-The fast way parses with the types that the names give. Only when a value does not fit is the file read
-again as text, to find and record the rows at fault.
+The fast way parses with the types that the names give. Only when a value does not fit is the file
+read again as text, to find and record the rows at fault.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -21,15 +20,22 @@ from cp_assets.errors import MeasurementError
 from cp_assets.measurements.columns import KEYS, column_kind
 from cp_assets.rejections import Rejection
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
 SOURCE_ROW = "source_row"
 """Column that `read_csv_table` adds: row in the file, counted from 1 without the header."""
 
 _NULLS = ["", "nan", "NaN", "NAN", "-nan", "NA", "N/A", "null", "NULL", "None", "#N/A"]
 _BLOCK_BYTES = 64 * 2**20
 
+_LARGEST_WHOLE = 2.0**53
+"""Beyond it float64, in which integers are read, has gaps."""
+
 CHUNK_BYTES = 64 * 2**20
 """Bytes of an object table that are parsed at once."""
-_NUMBER = r"^\s*[+-]?(?:\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?|inf(?:inity)?|INF|Inf(?:inity)?)\s*$"
+_NUMBER = r"^\s*[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|inf(?:inity)?|INF|Inf(?:inity)?)\s*$"
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,9 @@ def read_csv_table(
 
     Takes and raises what `read_csv_chunks` does.
     """
-    return next(read_csv_chunks(path, name, compartment, overrides, chunk_bytes=None))
+    # All of it, although there is one piece: after the last the file is held to be unchanged.
+    (table,) = read_csv_chunks(path, name, compartment, overrides, chunk_bytes=None)
+    return table
 
 
 def read_csv_chunks(
@@ -138,7 +146,8 @@ def _chunks(path: Path, chunk_bytes: int | None) -> Iterator[bytes]:
 def _read_chunk(file: _File, chunk: bytes, rows_before: int) -> tuple[CsvTable, int]:
     """Typed rows of a piece, and how many lines it had."""
     bad_lines: list[pacsv.InvalidRow] = []
-    # CellProfiler writes whole numbers as 12.0 too: integers are read as float64 and converted after.
+    # CellProfiler writes whole numbers as 12.0 too: integers are read as float64 and converted
+    # after.
     types = {c: pa.string() if file.kind(c) == "string" else pa.float64() for c in file.header}
     try:
         parsed = _read(chunk, types, bad_lines)
@@ -171,7 +180,8 @@ def read_header(path: Path, name: str, compartment: str) -> list[str]:
     missing = [key for key in needed if key not in header]
     if missing:
         msg = (
-            f"{name} has no column {' and no column '.join(missing)}, which identifies its rows; expected "
+            f"{name} has no column {' and no column '.join(missing)}, which identifies its rows; "
+            "expected "
             "a file of CellProfiler's ExportToSpreadsheet. Export it again with these columns"
         )
         raise MeasurementError(msg)
@@ -187,7 +197,8 @@ def _read(
 
     return pacsv.read_csv(
         pa.BufferReader(chunk),
-        # Numbers of invalid lines are known only without threads; files are read side by side instead.
+        # Numbers of invalid lines are known only without threads; files are read side by side
+        # instead.
         read_options=pacsv.ReadOptions(
             use_threads=False, block_size=_BLOCK_BYTES, column_names=list(types)
         ),
@@ -242,9 +253,11 @@ def _read_with_faults(
     good = np.ones(as_text.num_rows, dtype=bool)
     numeric = [column for column in file.header if file.kind(column) != "string"]
     for column in numeric:
-        is_number = pc.fill_null(pc.match_substring_regex(as_text[column], _NUMBER), True)  # noqa: FBT003
+        is_number = pc.fill_null(pc.match_substring_regex(as_text[column], _NUMBER), True)
         wrong = ~is_number.to_numpy()
-        faults += [_no_number(file, as_text, int(at), column) for at in np.flatnonzero(wrong & good)]
+        faults += [
+            _no_number(file, as_text, int(at), column) for at in np.flatnonzero(wrong & good)
+        ]
         good &= ~wrong
     kept = as_text.filter(pa.array(good))
     for column in numeric:
@@ -255,14 +268,15 @@ def _read_with_faults(
 
 def _no_number(file: _File, rows: pa.Table, position: int, column: str) -> Rejection:
     detail = (
-        f"{column} is {rows[column][position].as_py()!r}: expected a number. If the column holds text, "
+        f"{column} is {rows[column][position].as_py()!r}: expected a number. If the column holds "
+        "text, "
         "say so under column_types"
     )
     return file.rejection("not_a_number", detail, rows[SOURCE_ROW][position].as_py())
 
 
 def _with_whole_numbers(file: _File, rows: pa.Table, faults: list[Rejection]) -> CsvTable:
-    """Turn integer columns into int64; rows with a fraction there, or without a key, are rejected."""
+    """Turn integer columns into int64; reject rows with a fraction there, or without a key."""
     good = np.ones(rows.num_rows, dtype=bool)
     whole = [column for column in file.header if file.kind(column) == "int"]
     for column in whole:
@@ -271,7 +285,8 @@ def _with_whole_numbers(file: _File, rows: pa.Table, faults: list[Rejection]) ->
         is_key = column == "ImageNumber" or (
             column == "ObjectNumber" and file.compartment != "Image"
         )
-        wrong = (~missing & (np.floor(values) != values)) | np.isinf(values) | (missing & is_key)
+        is_whole = (np.floor(values) == values) & (np.abs(values) <= _LARGEST_WHOLE)
+        wrong = np.where(missing, is_key, ~is_whole)
         faults += [_no_whole(file, rows, int(at), column) for at in np.flatnonzero(wrong & good)]
         good &= ~wrong
     kept = rows if good.all() else rows.filter(pa.array(good))

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cp_assets.datasets.model import PlateSources
 from cp_assets.measurements.image_sets import SortKey, sort_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from cp_assets.datasets.model import PlateSources
 
 
 @dataclass(frozen=True)
@@ -28,8 +32,8 @@ def walk_together(
 ) -> Iterator[ImageSetGroup]:
     """Image sets in the plate's order, each with its rows of every compartment that has some.
 
-    Each stream must be in that order, as `cp_assets.measurements.raw` writes it; a batch may hold many
-    image sets and an image set may lie in several batches.
+    Each stream must be in that order, as `cp_assets.measurements.raw` writes it; a batch may hold
+    many image sets and an image set may lie in several batches.
     """
     ranks = {folder.relative: rank for rank, folder in enumerate(sources.folders)}
     pieces = [_pieces(name, stream, ranks) for name, stream in streams.items()]
@@ -41,7 +45,9 @@ def walk_together(
         yield ImageSetGroup(
             image_id,
             {
-                name: parts[0] if len(parts) == 1 else pa.concat_tables(parts, promote_options="default")
+                name: parts[0]
+                if len(parts) == 1
+                else pa.concat_tables(parts, promote_options="default")
                 for name, parts in tables.items()
             },
         )

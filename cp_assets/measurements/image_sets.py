@@ -9,12 +9,11 @@ table), the folder below the dataset and the ImageNumber do.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
-
-import pyarrow as pa
+from typing import TYPE_CHECKING
 
 from cp_assets.datasets.identity import (
+    PLATE_COLUMNS,
     WELL_ROWS,
     normalise_site,
     normalise_well,
@@ -23,8 +22,14 @@ from cp_assets.datasets.identity import (
     well_sort_key,
 )
 from cp_assets.datasets.ids import image_set_id
-from cp_assets.datasets.model import MeasurementFolder, PlateSources
 from cp_assets.rejections import Rejection
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pyarrow as pa
+
+    from cp_assets.datasets.model import MeasurementFolder, PlateSources
 
 WELL_COLUMNS = ("Metadata_Well", "Metadata_well", "Metadata_WellID", "Metadata_Well_ID")
 SITE_COLUMNS = (
@@ -75,7 +80,7 @@ class FolderIdentities:
 
 
 def sort_key(rank: int, well: str | None, site: str | None, image_number: int) -> SortKey:
-    """Order of an image set in its plate; ``rank`` is the folder's place in `PlateSources.folders`."""
+    """Order of an image set in its plate; ``rank`` is its folder's in `PlateSources.folders`."""
     return (rank, well_sort_key(well), site_sort_key(site), image_number)
 
 
@@ -96,9 +101,12 @@ def identify_image_sets(
     """
     rank = sources.folders.index(folder)
     found = [_Row.of(row, load_data) for row in _identity_rows(image_rows)]
-    others = frozenset(row.number for row in found if not _is_own(row, sources))
-    own = [row for row in found if row.number not in others]
-    conflicts = {row.number: fault for row in own if (fault := _conflict(row, folder)) is not None}
+    own_numbers = {row.number for row in found if not _is_other(row, sources)}
+    others = frozenset(row.number for row in found) - own_numbers
+    own = [row for row in found if row.number in own_numbers]
+    times = Counter(row.number for row in own)
+    faults = {row.number: _fault(row, folder, sources, times[row.number]) for row in own}
+    conflicts = {number: fault for number, fault in faults.items() if fault is not None}
     places = {row.number: (folder.well or row.well, folder.site or row.site) for row in own}
     often = Counter(places.values())
     identities = {}
@@ -137,6 +145,7 @@ class _Row:
         load_data: Mapping[tuple[str, str], tuple[str | None, str | None]],
     ) -> _Row:
         text = {name: str(value) for name, value in row.items() if value is not None}
+        plate_column = next((name for name in PLATE_COLUMNS if name in row), "")
         well_text = next((text[name] for name in WELL_COLUMNS if name in text), None)
         if well_text is None:
             well_text = _well_of_row_and_column(text)
@@ -144,7 +153,7 @@ class _Row:
         loaded = next((load_data[item] for item in text.items() if item in load_data), (None, None))
         return cls(
             number=int(str(row["ImageNumber"])),
-            plate=text.get("Metadata_Plate"),
+            plate=text.get(plate_column, "").strip() or None,
             well_text=well_text,
             well=normalise_well(well_text) if well_text else loaded[0],
             site=normalise_site(site) if site else loaded[1],
@@ -162,7 +171,7 @@ def _identity_rows(image_rows: pa.Table) -> list[dict[str, object]]:
 
 
 def _well_of_row_and_column(text: Mapping[str, str]) -> str | None:
-    """Well of ``Metadata_Row`` and ``Metadata_Col``, letters or numbers from 1, as microscopes write."""
+    """Well of ``Metadata_Row`` and ``Metadata_Col``, as letters or as numbers from 1."""
     row, column = text.get("Metadata_Row"), text.get("Metadata_Col") or text.get("Metadata_Column")
     if row is None or column is None:
         return None
@@ -171,25 +180,41 @@ def _well_of_row_and_column(text: Mapping[str, str]) -> str | None:
     return normalise_well(f"{row}{column}")
 
 
-def _is_own(row: _Row, sources: PlateSources) -> bool:
-    return sources.image_plate is None or row.plate == sources.image_plate
+def _is_other(row: _Row, sources: PlateSources) -> bool:
+    """Whether a row names another plate; one that names none may belong to any."""
+    return None not in (sources.image_plate, row.plate) and row.plate != sources.image_plate
 
 
-def _conflict(row: _Row, folder: MeasurementFolder) -> Rejection | None:
-    """Why a row's identity cannot be trusted, or None if it can."""
-    detail = None
+def _fault(
+    row: _Row, folder: MeasurementFolder, sources: PlateSources, times: int
+) -> Rejection | None:
+    """Why an image set's identity cannot be trusted, or None if it can."""
+    if times > 1:
+        return _rejection(row, folder, "duplicate_key", f"it is in the Image table {times} times")
+    if row.plate is None and sources.image_plate is not None:
+        detail = "it names no plate in an Image table of several plates"
+        return _rejection(row, folder, "no_plate", detail)
+    detail = _contradiction(row, folder)
+    return _rejection(row, folder, "identity_conflict", detail) if detail else None
+
+
+def _contradiction(row: _Row, folder: MeasurementFolder) -> str | None:
     if row.well_text and row.well is None and folder.well is None:
-        detail = f"well {row.well_text!r} is no well of a plate up to 1536 wells (A01 to AF48)"
-    elif folder.well and row.well and folder.well != row.well:
-        detail = f"the Image table says well {row.well}, the folder's name {folder.well}"
-    elif folder.site and row.site and folder.site != row.site:
-        detail = f"the Image table says site {row.site}, the folder's name {folder.site}"
-    if detail is None:
-        return None
+        return f"well {row.well_text!r} is no well of a plate up to 1536 wells (A01 to AF48)"
+    if folder.well and row.well and folder.well != row.well:
+        return f"the Image table says well {row.well}, the folder's name {folder.well}"
+    if folder.site and row.site and folder.site != row.site:
+        return f"the Image table says site {row.site}, the folder's name {folder.site}"
+    return None
+
+
+def _rejection(row: _Row, folder: MeasurementFolder, reason: str, detail: str) -> Rejection:
     return Rejection(
         kind="image",
-        reason="identity_conflict",
-        detail=f"ImageNumber {row.number}: {detail}; its rows are left out. Mend the name or the table",
+        reason=reason,
+        detail=(
+            f"ImageNumber {row.number}: {detail}; its rows are left out. Mend the name or the table"
+        ),
         compartment="Image",
         well_id=folder.well or row.well,
         site_id=folder.site or row.site,

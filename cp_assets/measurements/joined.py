@@ -1,26 +1,30 @@
 """``profiles.joined_profiles``: one cell a row, its compartments side by side.
 
-The compartments of the raw measurements lie in the same order of image sets, so the join walks through
-them together, a few image sets at a time; memory does not grow with the plate.
+The compartments of the raw measurements lie in the same order of image sets, so the join walks
+through them together, a few image sets at a time; memory does not grow with the plate.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from cp_assets.datasets.ids import object_id
-from cp_assets.datasets.model import PlateSources
 from cp_assets.measurements.boxes import BoxColumns, resolve_box_columns
 from cp_assets.measurements.columns import is_key_or_parent
 from cp_assets.measurements.groups import ImageSetGroup, walk_together
-from cp_assets.measurements.matching import NO_ROW, IntArray, Match, integers, match_objects
+from cp_assets.measurements.matching import NO_ROW, IntArray, Match, match_objects
 from cp_assets.measurements.plan import IMAGE, JoinPlan, plan_join
 from cp_assets.rejections import Rejection, RejectionLog
 from cp_assets.warehouse.spec import CYTOMINING_COLUMNS, KEY_COLUMNS, TableSpec, column
+
+if TYPE_CHECKING:
+    from cp_assets.datasets.model import PlateSources
 
 BOX_COLUMNS = {
     "x_min": "Metadata_SourceBBoxXMin",
@@ -37,11 +41,19 @@ JOINED_PROFILES = TableSpec(
         [
             *KEY_COLUMNS,
             *CYTOMINING_COLUMNS,
-            column("Metadata_ObjectNumber", pa.int64(), "number of the anchor object", required=True),
-            column("Metadata_ObjectID", pa.string(), "UUIDv5 of image set, number, box", required=True),
-            column("Metadata_SourceBBoxXMin", pa.float64(), "left edge of the box, px, as measured"),
+            column(
+                "Metadata_ObjectNumber", pa.int64(), "number of the anchor object", required=True
+            ),
+            column(
+                "Metadata_ObjectID", pa.string(), "UUIDv5 of image set, number, box", required=True
+            ),
+            column(
+                "Metadata_SourceBBoxXMin", pa.float64(), "left edge of the box, px, as measured"
+            ),
             column("Metadata_SourceBBoxXMax", pa.float64(), "right edge of the box, px, exclusive"),
-            column("Metadata_SourceBBoxYMin", pa.float64(), "upper edge of the box, px, as measured"),
+            column(
+                "Metadata_SourceBBoxYMin", pa.float64(), "upper edge of the box, px, as measured"
+            ),
             column("Metadata_SourceBBoxYMax", pa.float64(), "lower edge of the box, px, exclusive"),
             column("Metadata_SourceFolder", pa.string(), "measurement folder, below the root"),
         ]
@@ -76,6 +88,34 @@ def joined_name(compartment: str, name: str) -> str:
     if compartment != IMAGE and is_key_or_parent(name):
         return f"Metadata_{compartment}_{name}"
     return f"{compartment}_{name}"
+
+
+_SAME_NAME = frozenset({"dataset_id", "batch_id", "plate_id", "well_id", "site_id", "image_id"})
+_RENAMED = {
+    "Metadata_Plate": "plate_id",
+    "Metadata_Well": "well_id",
+    "Metadata_Site": "site_id",
+    "Metadata_ImageNumber": "ImageNumber",
+    "Metadata_ObjectNumber": "ObjectNumber",
+    "Metadata_SourceFolder": "source_folder",
+}
+
+
+def raw_columns_of(names: Collection[str]) -> dict[str, str]:
+    """The raw measurements' column behind each column of the joined profiles; computed ones are left out.
+
+    The joined compartments are told by their key columns, so a compartment's name may hold ``_``.
+    """
+    keys = [name for name in names if name.startswith("Metadata_") and name.endswith("_ObjectNumber")]
+    compartments = [name.removeprefix("Metadata_").removesuffix("_ObjectNumber") for name in keys]
+    prefixes = sorted((*compartments, IMAGE), key=len, reverse=True)
+    found = {name: name for name in names if name in _SAME_NAME}
+    found.update({name: _RENAMED[name] for name in names if name in _RENAMED})
+    for name in names:
+        prefix = next((p for p in prefixes if name.removeprefix("Metadata_").startswith(f"{p}_")), None)
+        if prefix is not None:
+            found[name] = name.removeprefix("Metadata_").removeprefix(f"{prefix}_")
+    return found
 
 
 def joined_profiles(
@@ -117,7 +157,7 @@ def joined_profiles(
 def _box_columns(
     sources: PlateSources, plan: JoinPlan, raw_columns: Mapping[str, list[str]]
 ) -> BoxColumns | None:
-    """The box columns of the joined table, or None where nothing was asked for and there are none."""
+    """The box columns of the joined table; None where none was asked for and there are none."""
     names = [
         joined_name(compartment, name)
         for compartment in plan.compartments
@@ -155,7 +195,9 @@ class _Joiner:
 
     def _assemble(self, tables: dict[str, pa.Table]) -> pa.RecordBatch:
         anchor = tables[self.plan.anchor]
-        columns: dict[str, pa.ChunkedArray | pa.Array] = {f.name: anchor[f.name] for f in KEY_COLUMNS}
+        columns: dict[str, pa.ChunkedArray | pa.Array] = {
+            f.name: anchor[f.name] for f in KEY_COLUMNS
+        }
         columns["Metadata_Plate"] = anchor["plate_id"]
         columns["Metadata_Well"] = anchor["well_id"]
         columns["Metadata_Site"] = anchor["site_id"]
@@ -177,11 +219,14 @@ class _Joiner:
             return {name: pa.nulls(rows, pa.float64()) for name in BOX_COLUMNS.values()}
         nothing = pa.nulls(rows, pa.float64())
         return {
-            name: columns.get(getattr(self.box, edge), nothing) for edge, name in BOX_COLUMNS.items()
+            name: pc.cast(columns.get(getattr(self.box, edge), nothing), pa.float64())
+            for edge, name in BOX_COLUMNS.items()
         }
 
     def _object_ids(self, columns: Mapping[str, pa.ChunkedArray | pa.Array]) -> pa.Array:
-        edges = [columns[BOX_COLUMNS[edge]].to_pylist() for edge in ("x_min", "y_min", "x_max", "y_max")]
+        edges = [
+            columns[BOX_COLUMNS[edge]].to_pylist() for edge in ("x_min", "y_min", "x_max", "y_max")
+        ]
         keys = zip(
             columns["image_id"].to_pylist(),
             columns["Metadata_ObjectNumber"].to_pylist(),
@@ -239,7 +284,12 @@ def _identity(table: pa.Table, rows: IntArray) -> list[dict[str, object]]:
 
 
 def _rejection(
-    row: Mapping[str, object], compartment: str, reason: str, detail: str, *, incomplete: bool = False
+    row: Mapping[str, object],
+    compartment: str,
+    reason: str,
+    detail: str,
+    *,
+    incomplete: bool = False,
 ) -> Rejection:
     return Rejection(
         kind="object",

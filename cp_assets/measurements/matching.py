@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
-from cp_assets.measurements.plan import JoinPlan, Link
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pyarrow as pa
+
+    from cp_assets.measurements.plan import JoinPlan, Link
 
 IntArray = npt.NDArray[np.int64]
 NO_ROW = -1
@@ -56,14 +61,15 @@ def integers(table: pa.Table, column: str) -> IntArray:
     """A column of whole numbers, nulls as `NO_OBJECT`; shape (rows,)."""
     if column not in table.column_names:
         return np.zeros(table.num_rows, dtype=np.int64)
-    return table[column].fill_null(NO_OBJECT).to_numpy().astype(np.int64)
+    numbers: IntArray = table[column].fill_null(NO_OBJECT).to_numpy().astype(np.int64)
+    return numbers
 
 
-def match_objects(plan: JoinPlan, tables: dict[str, pa.Table]) -> Match:
+def match_objects(plan: JoinPlan, tables: Mapping[str, pa.Table]) -> Match:
     """Join the compartments of one image set; every anchor object becomes one row.
 
-    Objects whose number occurs twice in a compartment are all left out: nothing says which is right,
-    and the result must not depend on the order of rows.
+    Objects whose number occurs twice in a compartment are all left out: nothing says which is
+    right, and the result must not depend on the order of rows.
     """
     unused: list[Unused] = []
     kept: dict[str, IntArray] = {}
@@ -87,7 +93,7 @@ def match_objects(plan: JoinPlan, tables: dict[str, pa.Table]) -> Match:
 
 
 def _follow(
-    link: Link, anchor: str, tables: dict[str, pa.Table], kept: dict[str, IntArray]
+    link: Link, anchor: str, tables: Mapping[str, pa.Table], kept: dict[str, IntArray]
 ) -> tuple[IntArray, list[Unused]]:
     if link.direction == "parent":
         return _parents(link, anchor, tables, kept)
@@ -95,18 +101,20 @@ def _follow(
 
 
 def _parents(
-    link: Link, anchor: str, tables: dict[str, pa.Table], kept: dict[str, IntArray]
+    link: Link, anchor: str, tables: Mapping[str, pa.Table], kept: dict[str, IntArray]
 ) -> tuple[IntArray, list[Unused]]:
     """The parent of each anchor row, by the anchor's parent column."""
     wanted = integers(tables[anchor], link.column)[kept[anchor]]
-    found = _look_up(wanted, integers(tables[link.compartment], "ObjectNumber"), kept[link.compartment])
+    found = _look_up(
+        wanted, integers(tables[link.compartment], "ObjectNumber"), kept[link.compartment]
+    )
     without = np.setdiff1d(kept[link.compartment], found)
     detail = f"no {anchor} object names it as its parent"
     return found, _unused(link.compartment, "no_child", detail, without)
 
 
 def _children(
-    link: Link, anchor: str, tables: dict[str, pa.Table], kept: dict[str, IntArray]
+    link: Link, anchor: str, tables: Mapping[str, pa.Table], kept: dict[str, IntArray]
 ) -> tuple[IntArray, list[Unused]]:
     """The child of each anchor row, by the child's parent column; of several the lowest number."""
     own = kept[link.compartment]
@@ -119,12 +127,16 @@ def _children(
     anchor_numbers = integers(tables[anchor], "ObjectNumber")[kept[anchor]]
     found = _look_up(anchor_numbers, integers(tables[link.compartment], link.column), firsts)
     second = own[order[~first_of_parent]]
-    has_anchor = np.isin(integers(tables[link.compartment], link.column), anchor_numbers)
+    named = integers(tables[link.compartment], link.column)
+    has_anchor = np.isin(named, anchor_numbers) & (named != NO_OBJECT)
     extra = second[has_anchor[second]]
     lost = own[~has_anchor[own]]
     return found, [
         *_unused(
-            link.compartment, "extra_child", f"its {anchor} object has another of a lower number", extra
+            link.compartment,
+            "extra_child",
+            f"its {anchor} object has another of a lower number",
+            extra,
         ),
         *_unused(link.compartment, "no_parent", f"its {link.column} is no {anchor} object", lost),
     ]

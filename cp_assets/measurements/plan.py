@@ -1,13 +1,16 @@
-"""Which compartments make a row of the joined profiles, and which column leads from one to the other."""
+"""Which compartments make a row of the joined profiles, and which columns link them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from cp_assets.datasets.model import Dataset
 from cp_assets.errors import JoinError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from cp_assets.datasets.model import Dataset
 
 IMAGE = "Image"
 USUAL_COMPARTMENTS = ("Cells", "Cytoplasm", "Nuclei")
@@ -58,15 +61,17 @@ def plan_join(columns: Mapping[str, Sequence[str]], dataset: Dataset, plate: str
     Raises
     ------
     JoinError
-        If there is no compartment, the anchor that was asked for is not there, or a compartment has no
-        parent column that leads to the anchor.
+        If there is no compartment, the anchor that was asked for is not there, or a compartment has
+        no parent column that leads to the anchor.
     """
     measured = [name for name in columns if name != IMAGE]
     if not measured:
         msg = f"plate {plate}: no compartment was measured; expected files such as Cells.csv"
         raise JoinError(msg)
     wanted = _wanted(measured, dataset, plate)
-    anchor = dataset.anchor or next((name for name in USUAL_COMPARTMENTS if name in wanted), wanted[0])
+    anchor = dataset.anchor or next(
+        (name for name in USUAL_COMPARTMENTS if name in wanted), wanted[0]
+    )
     if anchor not in measured:
         msg = f"plate {plate}: anchor {anchor} was not measured; there are {', '.join(measured)}"
         raise JoinError(msg)
@@ -79,7 +84,8 @@ def _wanted(measured: Sequence[str], dataset: Dataset, plate: str) -> list[str]:
         missing = [name for name in dataset.compartments if name not in measured]
         if missing:
             msg = (
-                f"plate {plate}: compartment {missing[0]} was asked for and not measured; there are "
+                f"plate {plate}: compartment {missing[0]} was asked for and not measured; there "
+                "are "
                 f"{', '.join(measured)}"
             )
             raise JoinError(msg)
@@ -95,8 +101,10 @@ def _link(anchor: str, other: str, columns: Mapping[str, Sequence[str]], plate: 
     if to_anchor in columns[other]:
         return Link(other, "child", to_anchor)
     msg = (
-        f"plate {plate}: {other} cannot be joined to {anchor}: expected {to_parent} in {anchor}.csv or "
-        f"{to_anchor} in {other}.csv. Objects are numbered independently, so equal numbers do not mean the "
+        f"plate {plate}: {other} cannot be joined to {anchor}: expected {to_parent} in "
+        f"{anchor}.csv or "
+        f"{to_anchor} in {other}.csv. Objects are numbered independently, so equal numbers do not "
+        "mean the "
         f"same cell; export the parent column, or set `compartments` to leave {other} out"
     )
     raise JoinError(msg)

@@ -1,21 +1,22 @@
 """``profiles.raw_measurements``: every row that CellProfiler measured, as measured.
 
-Columns keep their names; keys that say which plate, well, site and image set a row belongs to are added
-in front. Rows come by compartment, then in the plate's order of image sets, then by object number,
-whatever the order of folders, files and rows on disk.
+Columns keep their names; keys that say which plate, well, site and image set a row belongs to are
+added in front. Rows come by compartment, then in the plate's order of image sets, then by object
+number, whatever the order of folders, files and rows on disk.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cp_assets.datasets.model import MeasurementFolder, PlateSources
+from cp_assets.datasets.load_data import image_set_places
 from cp_assets.measurements.columns import column_type
 from cp_assets.measurements.csv_table import (
     SOURCE_ROW,
@@ -29,10 +30,14 @@ from cp_assets.measurements.image_sets import (
     ImageSetIdentity,
     identify_image_sets,
 )
-from cp_assets.datasets.load_data import image_set_places
 from cp_assets.rejections import Rejection, RejectionLog
 from cp_assets.streams import ordered_map
 from cp_assets.warehouse.spec import KEY_COLUMNS, TableSpec, column
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cp_assets.datasets.model import MeasurementFolder, PlateSources
 
 IMAGE = "Image"
 
@@ -172,8 +177,14 @@ class RawReader:
             return
         keyed = self._with_keys(folder, compartment, kept, known)
         by = [(_ORDER, "ascending"), ("ObjectNumber", "ascending"), ("source_row", "ascending")]
-        ordered = keyed.take(pc.sort_indices(keyed, [key for key in by if key[0] in keyed.column_names]))
-        yield from (ordered if keep_order else ordered.drop_columns([_ORDER])).combine_chunks().to_batches()
+        ordered = keyed.take(
+            pc.sort_indices(keyed, [key for key in by if key[0] in keyed.column_names])
+        )
+        yield from (
+            (ordered if keep_order else ordered.drop_columns([_ORDER]))
+            .combine_chunks()
+            .to_batches()
+        )
 
     def _with_keys(
         self,
@@ -185,7 +196,9 @@ class RawReader:
         who = sorted((i for i in known.values() if i is not None), key=lambda one: one.order)
         place = {identity.image_id: position for position, identity in enumerate(who)}
         position_of = {number: place[i.image_id] for number, i in known.items() if i is not None}
-        positions = np.array([position_of[n] for n in rows["ImageNumber"].to_numpy()], dtype=np.int64)
+        positions = np.array(
+            [position_of[n] for n in rows["ImageNumber"].to_numpy()], dtype=np.int64
+        )
         constants = {
             **self.sources.key.columns(),
             "compartment": compartment,
@@ -224,7 +237,8 @@ class RawReader:
                         kind="row",
                         reason="no_image_set",
                         detail=(
-                            f"ImageNumber {number} is not in {folder.relative_file(IMAGE)}, or its image "
+                            f"ImageNumber {number} is not in {folder.relative_file(IMAGE)}, or its "
+                            "image "
                             "set was rejected: well and site are not known"
                         ),
                         compartment=compartment,
@@ -266,28 +280,34 @@ def _without_repeated(
     """Reject image sets that another folder of the plate measured already."""
     kept: dict[int, ImageSetIdentity] = {}
     rejections = list(identities.rejections)
+    whole = identities.whole_folder
+    if whole is not None and taken.setdefault(whole.image_id, folder.relative) != folder.relative:
+        rejections.append(_repeated(whole, folder, taken[whole.image_id]))
+        whole = None
     for number, identity in identities.by_number.items():
         first = taken.setdefault(identity.image_id, folder.relative)
         if first == folder.relative:
             kept[number] = identity
             continue
-        detail = (
-            f"well {identity.well_id}, site {identity.site_id} is measured in {first} already; "
-            "expected one folder an image set"
-        )
-        rejections.append(
-            Rejection(
-                kind="image",
-                reason="duplicate_image_set",
-                detail=detail,
-                compartment=IMAGE,
-                well_id=identity.well_id,
-                site_id=identity.site_id,
-                image_id=identity.image_id,
-                source_file=folder.relative_file(IMAGE),
-            )
-        )
-    return FolderIdentities(kept, identities.whole_folder, identities.others, tuple(rejections))
+        rejections.append(_repeated(identity, folder, first))
+    return FolderIdentities(kept, whole, identities.others, tuple(rejections))
+
+
+def _repeated(identity: ImageSetIdentity, folder: MeasurementFolder, first: str) -> Rejection:
+    detail = (
+        f"well {identity.well_id}, site {identity.site_id} is measured in {first} already; "
+        "expected one folder an image set"
+    )
+    return Rejection(
+        kind="image",
+        reason="duplicate_image_set",
+        detail=detail,
+        compartment=IMAGE,
+        well_id=identity.well_id,
+        site_id=identity.site_id,
+        image_id=identity.image_id,
+        source_file=folder.relative_file(IMAGE),
+    )
 
 
 def sorted_on_disk(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -300,8 +320,12 @@ def sorted_on_disk(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch
         yield first
         yield from batches
 
-    connection = duckdb.connect(config={"memory_limit": "2GB", "preserve_insertion_order": True})
-    connection.register("keyed", pa.RecordBatchReader.from_batches(first.schema, everything()))
-    ordered = connection.sql(f'SELECT * FROM keyed ORDER BY "{_ORDER}", "ObjectNumber", "source_row"')
-    for batch in ordered.to_arrow_reader(4096):
-        yield batch.drop_columns([_ORDER])
+    order = f'ORDER BY "{_ORDER}", "ObjectNumber", "source_row"'
+    with TemporaryDirectory(prefix="cp_assets-") as spill:
+        settings = {"memory_limit": "2GB", "temp_directory": spill}
+        with duckdb.connect(config=settings) as connection:
+            reader = pa.RecordBatchReader.from_batches(first.schema, everything())
+            connection.register("keyed", reader)
+            for batch in connection.sql(f"SELECT * FROM keyed {order}").to_arrow_reader(4096):
+                # DuckDB's names are blind to letter case and it renames what looks equal to it.
+                yield batch.rename_columns(first.schema.names).drop_columns([_ORDER])

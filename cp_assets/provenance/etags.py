@@ -1,15 +1,18 @@
 """Etags of a table's partition, by the convention of S3.
 
-One file: the MD5 of its bytes. Several: the MD5 of the files' binary MD5s in order, a dash and their
-number, as S3 makes the ETag of a multipart upload.
+One file: the MD5 of its bytes. Several: the MD5 of the files' binary MD5s in order, a dash and
+their number, as S3 makes the ETag of a multipart upload.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from pyiceberg.io import FileIO
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pyiceberg.io import FileIO
 
 _PIECE = 8 * 2**20
 

@@ -1,21 +1,25 @@
 """``provenance.manifest``: for each table and plate, what was committed and what it came from.
 
-The columns ``profile_url``, ``recipe_permalink``, ``config_permalink`` and ``etag`` are those of the
-JUMP Hub's manifests.
+The columns ``profile_url``, ``recipe_permalink``, ``config_permalink`` and ``etag`` are those of
+the JUMP Hub's manifests.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from cp_assets.datasets.model import PlateSources
 from cp_assets.provenance.etags import file_md5, partition_etag
 from cp_assets.provenance.permalinks import config_permalink, recipe_permalink
 from cp_assets.warehouse.partitions import PartitionState, partition_state
 from cp_assets.warehouse.spec import TableSpec, column
-from cp_assets.warehouse.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from cp_assets.datasets.model import PlateSources
+    from cp_assets.warehouse.warehouse import Warehouse
 
 _FILE = pa.struct(
     [
@@ -35,7 +39,9 @@ MANIFEST = TableSpec(
             column("batch_id", pa.string(), "batch of plates", required=True),
             column("plate_id", pa.string(), "plate", required=True),
             column("table_name", pa.string(), "the table that this row is about", required=True),
-            column("profile_url", pa.string(), "the data file; of several, their folder", required=True),
+            column(
+                "profile_url", pa.string(), "the data file; of several, their folder", required=True
+            ),
             column("recipe_permalink", pa.string(), "the code that made it", required=True),
             column("config_permalink", pa.string(), "its configuration", required=True),
             column("etag", pa.string(), "MD5 of the bytes; of several files as S3", required=True),

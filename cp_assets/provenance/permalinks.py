@@ -1,7 +1,7 @@
 """Permalinks: where the code and the configuration that made a table can be found for ever.
 
-From the dataset's configuration; else from the git commit of this code and of the configuration file: a
-link to the hosting site where the remote tells one, else a Software Heritage identifier
+From the dataset's configuration; else from the git commit of this code and of the configuration
+file: a link to the hosting site where the remote tells one, else a Software Heritage identifier
 (``swh:1:rev:<commit>``). Without git, the released package (a package URL) and the digest of the
 configuration.
 """
@@ -16,8 +16,11 @@ from dataclasses import asdict
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from urllib.parse import quote
+from typing import TYPE_CHECKING
 
-from cp_assets.datasets.model import Dataset
+if TYPE_CHECKING:
+    from cp_assets.datasets.model import Dataset
 
 _HERE = Path(__file__).resolve().parent
 
@@ -26,6 +29,12 @@ def recipe_permalink(dataset: Dataset) -> str:
     """Where the code that made a table can be found."""
     if dataset.recipe_permalink:
         return dataset.recipe_permalink
+    return _own_link()
+
+
+@cache
+def _own_link() -> str:
+    """Of this code; kept, since the code that runs is the one that was loaded."""
     return _commit_link(_HERE, "tree", "") or f"pkg:pypi/cp-assets@{_version()}"
 
 
@@ -49,7 +58,7 @@ def _file_link(file: Path) -> str | None:
     top = _git(file.parent, "rev-parse", "--show-toplevel")
     if top is None or _git(file.parent, "ls-files", "--error-unmatch", file.name) is None:
         return None
-    return _commit_link(file.parent, "blob", f"/{file.relative_to(top).as_posix()}")
+    return _commit_link(file.parent, "blob", f"/{quote(file.relative_to(top).as_posix())}")
 
 
 def _commit_link(folder: Path, kind: str, path: str) -> str | None:
@@ -57,15 +66,18 @@ def _commit_link(folder: Path, kind: str, path: str) -> str | None:
     if commit is None or _git(folder, "ls-files", "--error-unmatch", ".") is None:
         return None
     # A changed work tree is not what the commit says: the link tells.
-    changed = "#modified" if _git(folder, "status", "--porcelain", "--untracked-files=no", ".") else ""
+    changed = (
+        "#modified" if _git(folder, "status", "--porcelain", "--untracked-files=no", ".") else ""
+    )
     remote = _git(folder, "config", "--get", "remote.origin.url") or ""
-    hosted = re.fullmatch(r"(?:https://|git@)(github\.com|gitlab\.com)[/:](.+?)(?:\.git)?/?", remote)
+    hosted = re.fullmatch(
+        r"(?:https://|git@)(github\.com|gitlab\.com)[/:](.+?)(?:\.git)?/?", remote
+    )
     if hosted:
         return f"https://{hosted[1]}/{hosted[2]}/{kind}/{commit}{path}{changed}"
     return f"swh:1:rev:{commit}{';path=' + path if path else ''}{changed}"
 
 
-@cache
 def _git(folder: Path, *words: str) -> str | None:
     """What git says, or None if it knows nothing (no git, no repository, no commit)."""
     try:

@@ -1,4 +1,4 @@
-"""Opening a PyIceberg catalog: a configured one by name, or a folder with its own SQLite catalog."""
+"""Opening a PyIceberg catalog: a configured one by name, or a folder's own SQLite catalog."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ def default_warehouse() -> str:
     """The warehouse where none is named.
 
     The PyIceberg catalog ``cp_assets`` if one is configured (``.pyiceberg.yaml`` or
-    ``PYICEBERG_CATALOG__CP_ASSETS__*``), else the folder ``CP_ASSETS_WAREHOUSE``, else ``./warehouse``.
+    ``PYICEBERG_CATALOG__CP_ASSETS__*``), else the folder ``CP_ASSETS_WAREHOUSE``, else
+    ``./warehouse``.
     """
     if Config().get_catalog_config(CATALOG_NAME) is not None:
         return CATALOG_NAME
@@ -59,13 +60,15 @@ def open_catalog(warehouse: str | Path | None, *, create: bool) -> tuple[Catalog
     folder = Path(name).expanduser().resolve()
     if _UNSAFE_IN_URI & set(str(folder)):
         msg = (
-            f"warehouse {folder}: the path holds one of # ? %, which Iceberg engines read as parts of a "
+            f"warehouse {folder}: the path holds one of # ? %, which Iceberg engines read as parts "
+            "of a "
             "URI; choose another folder"
         )
         raise ConfigurationError(msg)
     if not create and not (folder / _CATALOG_FILE).is_file():
         msg = (
-            f"no warehouse at {folder}: expected {_CATALOG_FILE} in that folder, or a PyIceberg catalog "
+            f"no warehouse at {folder}: expected {_CATALOG_FILE} in that folder, or a PyIceberg "
+            "catalog "
             f"configured under the name {name!r}; `cp-assets convert` makes one"
         )
         raise NoSuchTableError(msg)
@@ -80,5 +83,8 @@ def open_catalog(warehouse: str | Path | None, *, create: bool) -> tuple[Catalog
             str(folder),
         )
     except (OSError, SQLAlchemyError) as error:
-        msg = f"warehouse {folder} cannot be opened for writing ({error}); check the path and its permissions"
+        msg = (
+            f"warehouse {folder} cannot be opened for writing ({error}); "
+            "check the path and its permissions"
+        )
         raise WarehouseWriteError(msg) from error

@@ -5,18 +5,23 @@ from __future__ import annotations
 import time
 import uuid
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyiceberg.conversions import to_bytes
-from pyiceberg.io import OutputStream
 from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
-from pyiceberg.table import Table
 from pyiceberg.typedef import Record
+from pyiceberg.types import StringType
 
 from cp_assets.warehouse.partitions import FINGERPRINT_KEY
 from cp_assets.warehouse.schemas import with_field_ids
-from cp_assets.warehouse.spec import TableSpec
+
+if TYPE_CHECKING:
+    from pyiceberg.io import OutputStream
+    from pyiceberg.table import Table
+
+    from cp_assets.warehouse.spec import TableSpec
 
 FILE_BYTES = 512 * 2**20
 """Compressed bytes after which a partition goes on in a new data file."""
@@ -30,6 +35,7 @@ class _OpenFile:
     stream: OutputStream
     parquet: pq.ParquetWriter
     partition: tuple[str, ...]
+    schema: pa.Schema
     rows: int = 0
 
 
@@ -56,7 +62,7 @@ class PartitionFiles:
         if not batch.num_rows:
             return
         partition = tuple(str(batch[name][0]) for name in self.spec.partition_columns)
-        if self._pending and not self._continues(batch, partition):
+        if self._open is not None and not self._continues(self._open, batch, partition):
             self._close()
         if self._open is None:
             self._start(batch.schema, partition)
@@ -84,12 +90,9 @@ class PartitionFiles:
                 # Never named by a snapshot: maintenance removes what could not be removed here.
                 continue
 
-    def _continues(self, batch: pa.RecordBatch, partition: tuple[str, ...]) -> bool:
-        return (
-            self._open is not None
-            and self._open.partition == partition
-            and self._pending[-1].schema.equals(batch.schema)
-        )
+    @staticmethod
+    def _continues(file: _OpenFile, batch: pa.RecordBatch, partition: tuple[str, ...]) -> bool:
+        return file.partition == partition and file.schema.equals(batch.schema)
 
     def _start(self, schema: pa.Schema, partition: tuple[str, ...]) -> None:
         path = f"{self.table.location()}/data/{self._write_id}-{len(self.paths):05d}.parquet"
@@ -99,7 +102,7 @@ class PartitionFiles:
         annotated = pa.schema([with_field_ids(f, nested.find_field(f.name)) for f in schema])
         parquet = pq.ParquetWriter(stream, annotated, **_parquet_options(self.spec, schema))
         parquet.add_key_value_metadata({FINGERPRINT_KEY: self.fingerprint.encode()})
-        self._open = _OpenFile(path, stream, parquet, partition)
+        self._open = _OpenFile(path, stream, parquet, partition, schema)
 
     def _flush(self) -> None:
         if self._open is None or not self._pending:
@@ -132,7 +135,8 @@ def _close_quietly(unfinished: _OpenFile) -> None:
 
 
 def _parquet_options(spec: TableSpec, schema: pa.Schema) -> dict[str, object]:
-    # Statistics and dictionaries only where they prune or shrink: thousands of feature columns of random
+    # Statistics and dictionaries only where they prune or shrink: thousands of feature columns of
+    # random
     # doubles gain from neither, and their statistics would fill the footer.
     keys = [
         f.name for f in schema if f.type in _DICTIONARY_TYPES or f.name in spec.partition_columns
@@ -156,8 +160,7 @@ def _data_file(table: Table, spec: TableSpec, done: _OpenFile, size: int) -> Dat
     schema = table.schema()
     bounds: dict[int, bytes] = {}
     for name, value in zip(spec.partition_columns, done.partition, strict=True):
-        nested = schema.find_field(name)
-        bounds[nested.field_id] = to_bytes(nested.field_type, value)
+        bounds[schema.find_field(name).field_id] = to_bytes(StringType(), value)
     return DataFile.from_args(
         content=DataFileContent.DATA,
         file_path=done.path,
@@ -177,4 +180,3 @@ def _data_file(table: Table, spec: TableSpec, done: _OpenFile, size: int) -> Dat
         sort_order_id=None,
         spec_id=table.spec().spec_id,
     )
-

@@ -1,4 +1,4 @@
-"""The same three questions to a warehouse or to a single Parquet file: what is there, how much, the rows."""
+"""The same questions to a warehouse or to a Parquet file: what is there, how much, the rows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cp_assets.errors import NoSuchTableError, QueryError
-from cp_assets.warehouse.query import Selection, select_sql
+from cp_assets.warehouse.query import QUERY_ERRORS, Selection, select_sql
 from cp_assets.warehouse.warehouse import DESCRIPTION, open_warehouse
 
 
@@ -60,8 +60,10 @@ def read_table(path: str | Path, name: str | None = None, **selection: Any) -> p
     connection = duckdb.connect()
     connection.register("file", pq.ParquetFile(file).read())
     try:
-        return connection.sql(select_sql("file", Selection(table=file.stem, **selection))).to_arrow_table()
-    except (duckdb.BinderException, duckdb.ParserException, duckdb.ConversionException) as error:
+        return connection.sql(
+            select_sql("file", Selection(table=file.stem, **selection))
+        ).to_arrow_table()
+    except QUERY_ERRORS as error:
         msg = f"{file} cannot be read so: {error}"
         raise QueryError(msg) from error
 

@@ -1,19 +1,23 @@
-"""What a table holds of a partition: its data files, and the fingerprint of the inputs they came from.
+"""What a table holds of a partition: its data files, and the fingerprint of their inputs.
 
-The fingerprint lies in the key-value metadata of each Parquet file. So it lives and dies with the rows,
-needs no second table, and survives the expiry of snapshots.
+The fingerprint lies in the key-value metadata of each Parquet file. So it lives and dies with the
+rows, needs no second table, and survives the expiry of snapshots.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 from pyiceberg.expressions import And, BooleanExpression, EqualTo
-from pyiceberg.io import FileIO
-from pyiceberg.manifest import DataFile
-from pyiceberg.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pyiceberg.io import FileIO
+    from pyiceberg.manifest import DataFile
+    from pyiceberg.table import Table
 
 FINGERPRINT_KEY = b"cp_assets.fingerprint"
 
@@ -47,7 +51,7 @@ class PartitionState:
 
 def scope_filter(scope: Mapping[str, str]) -> BooleanExpression:
     """The Iceberg predicate column = value for each entry."""
-    terms = [EqualTo(name, value) for name, value in scope.items()]
+    terms = [EqualTo(term=name, value=value) for name, value in scope.items()]
     return terms[0] if len(terms) == 1 else And(*terms)
 
 

@@ -16,23 +16,34 @@ import pyarrow as pa
 import pyarrow.dataset as pads
 from pyiceberg.expressions import AlwaysTrue, And, BooleanExpression, In
 from pyiceberg.io.pyarrow import PyArrowFileIO
-from pyiceberg.table import Table
 
 from cp_assets.datasets.identity import normalise_site, normalise_well
 from cp_assets.errors import QueryError
 from cp_assets.warehouse.schemas import arrow_schema
 
 if TYPE_CHECKING:
+    from pyiceberg.table import Table
+
     from cp_assets.warehouse.warehouse import Warehouse
 
 BATCH_ROWS = 1024
 """Rows of a batch that a scan yields: small, since a row may hold pixels."""
 
+QUERY_ERRORS = (
+    duckdb.BinderException,
+    duckdb.CatalogException,
+    duckdb.ConversionException,
+    duckdb.InvalidInputException,
+    duckdb.OutOfRangeException,
+    duckdb.ParserException,
+)
+"""What DuckDB raises where a column or a predicate is at fault, not a file."""
+
 LINKS = "profiles.profile_with_images"
 PROFILES = "profiles.joined_profiles"
 CROPS = "images.image_crops"
 
-_OneOrMore = str | Sequence[str] | None
+_OneOrMore = str | int | Sequence[str] | Sequence[int] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,25 +67,28 @@ class Selection:
 
     def row_terms(self) -> dict[str, tuple[str, ...]]:
         """Column -> values to keep, for wells and sites in their normal form."""
-        wells = [normalise_well(well) or well for well in _values(self.well)]
-        sites = [normalise_site(site) or site for site in _values(self.site)]
-        return {k: tuple(v) for k, v in (("well_id", wells), ("site_id", sites)) if v}
+        terms: dict[str, tuple[str, ...]] = {}
+        if self.well is not None:
+            terms["well_id"] = tuple(normalise_well(well) or well for well in _values(self.well))
+        if self.site is not None:
+            terms["site_id"] = tuple(normalise_site(site) or site for site in _values(self.site))
+        return terms
 
 
-def _values(value: _OneOrMore) -> tuple[str, ...]:
-    if value is None:
-        return ()
-    return (value,) if isinstance(value, str) else tuple(map(str, value))
+def _values(value: str | int | Sequence[str] | Sequence[int]) -> tuple[str, ...]:
+    return (str(value),) if isinstance(value, str | int) else tuple(map(str, value))
 
 
-def table_dataset(table: Table, plate_terms: dict[str, tuple[str, ...]] | None = None) -> pads.Dataset:
+def table_dataset(
+    table: Table, plate_terms: dict[str, tuple[str, ...]] | None = None
+) -> pads.Dataset:
     """The table's current rows as a pyarrow dataset, limited to the partitions that can match."""
     schema = arrow_schema(table.schema())
     if table.current_snapshot() is None:
         return pads.dataset(schema.empty_table())
     row_filter: BooleanExpression = AlwaysTrue()
     for name, values in (plate_terms or {}).items():
-        row_filter = And(row_filter, In(name, values))
+        row_filter = And(row_filter, In(term=name, literals=values))
     columns = tuple(plate_terms or ()) or (schema.names[0],)
     tasks = table.scan(row_filter=row_filter, selected_fields=columns).plan_files()
     paths = sorted(task.file.file_path for task in tasks)
@@ -103,20 +117,28 @@ def scan_selection(warehouse: Warehouse, selection: Selection) -> pa.RecordBatch
     source = _joined_rows(connection) if is_view else _quote(_alias(selection.table))
     try:
         return connection.sql(select_sql(source, selection)).to_arrow_reader(BATCH_ROWS)
-    except (duckdb.BinderException, duckdb.ParserException, duckdb.ConversionException) as error:
+    except QUERY_ERRORS as error:
         msg = f"{selection.table} cannot be read with {_shown(selection)}: {error}"
         raise QueryError(msg) from error
 
 
 def select_sql(source: str, selection: Selection) -> str:
+    """The SELECT statement of a selection from a table, view or FROM clause."""
     columns = ", ".join(map(_quote, selection.columns)) if selection.columns else "*"
     terms = [_is_in(name, values) for name, values in selection.row_terms().items()]
     terms += [_is_in(name, values) for name, values in selection.plate_terms().items()]
     if selection.where:
         terms.append(f"({selection.where}\n)")
     where = f" WHERE {' AND '.join(terms)}" if terms else ""
-    limit = f" LIMIT {int(selection.limit)}" if selection.limit is not None else ""
-    return f"SELECT {columns} FROM {source} AS t{where}{limit}"  # noqa: S608 - quoted names and values
+    limit = f" LIMIT {_limit(selection.limit)}" if selection.limit is not None else ""
+    return f"SELECT {columns} FROM {source} AS t{where}{limit}"
+
+
+def _limit(limit: int) -> int:
+    if limit < 0:
+        msg = f"limit is {limit}: expected a number of rows, 0 or more"
+        raise QueryError(msg)
+    return limit
 
 
 def _joined_rows(connection: duckdb.DuckDBPyConnection) -> str:
@@ -129,11 +151,11 @@ def _joined_rows(connection: duckdb.DuckDBPyConnection) -> str:
                 seen.add(column)
                 picked.append(f"{alias}.{_quote(column)}")
     return (
-        f"(SELECT {', '.join(picked)} FROM {_quote(_alias(LINKS))} l "  # noqa: S608 - quoted names
+        f"(SELECT {', '.join(picked)} FROM {_quote(_alias(LINKS))} l "
         f"JOIN {_quote(_alias(PROFILES))} p ON l.image_id = p.image_id "
-        "AND l.\"Metadata_ObjectID\" = p.\"Metadata_ObjectID\" "
+        'AND l."Metadata_ObjectID" = p."Metadata_ObjectID" '
         f"JOIN {_quote(_alias(CROPS))} c ON l.image_id = c.image_id "
-        "AND l.\"Metadata_ImageCropID\" = c.\"Metadata_ImageCropID\")"
+        'AND l."Metadata_ImageCropID" = c."Metadata_ImageCropID")'
     )
 
 
@@ -150,9 +172,9 @@ def connect(warehouse: Warehouse) -> duckdb.DuckDBPyConnection:
         source = _joined_rows(connection) if is_view else _quote(_alias(name))
         connection.execute(f"CREATE SCHEMA IF NOT EXISTS {_quote(namespace)}")
         qualified = f"{_quote(namespace)}.{_quote(table)}"
-        connection.execute(f"CREATE VIEW {qualified} AS SELECT * FROM {source} AS t")  # noqa: S608
+        connection.execute(f"CREATE VIEW {qualified} AS SELECT * FROM {source} AS t")
         if short.count(table) == 1:
-            connection.execute(f"CREATE VIEW {_quote(table)} AS SELECT * FROM {qualified}")  # noqa: S608
+            connection.execute(f"CREATE VIEW {_quote(table)} AS SELECT * FROM {qualified}")
     return connection
 
 
@@ -165,10 +187,14 @@ def _quote(name: str) -> str:
 
 
 def _is_in(column: str, values: tuple[str, ...]) -> str:
+    if not values:
+        return "FALSE"
     listed = ", ".join("'" + value.replace("'", "''") + "'" for value in values)
     return f"t.{_quote(column)} IN ({listed})"
 
 
 def _shown(selection: Selection) -> str:
     asked = {"columns": selection.columns, "where": selection.where}
-    return ", ".join(f"{name}={value!r}" for name, value in asked.items() if value) or "no arguments"
+    return (
+        ", ".join(f"{name}={value!r}" for name, value in asked.items() if value) or "no arguments"
+    )

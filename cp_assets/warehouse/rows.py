@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyiceberg.manifest import DataFile
 
 from cp_assets.warehouse.partitions import data_files
-from cp_assets.warehouse.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from pyiceberg.io import InputStream
+    from pyiceberg.manifest import DataFile
+
+    from cp_assets.warehouse.warehouse import Warehouse
 
 BATCH_ROWS = 2048
 
@@ -17,8 +23,8 @@ BATCH_ROWS = 2048
 class PartitionRows:
     """The rows of a partition at the snapshot that is current when this is made.
 
-    A wide table's metadata takes long to load, so it is loaded once. A table that does not exist has no
-    rows.
+    A wide table's metadata takes long to load, so it is loaded once. A table that does not exist
+    has no rows.
 
     Parameters
     ----------
@@ -33,6 +39,19 @@ class PartitionRows:
         self._files = data_files(self._table, scope) if self._table is not None else ()
         spec = self._table.spec().fields if self._table is not None else ()
         self._position = {field.name: position for position, field in enumerate(spec)}
+
+    @property
+    def exists(self) -> bool:
+        """Whether the table holds any row of the partition."""
+        return bool(self._files)
+
+    def count(self, narrow: Mapping[str, str] | None = None) -> int:
+        """How many rows there are."""
+        return sum(file.record_count for file in self._matching(narrow))
+
+    def schemas(self) -> list[pa.Schema]:
+        """The Arrow schema of each data file, in the order of the rows."""
+        return [self._read_schema(file) for file in self._files]
 
     def values(self, column: str) -> list[str]:
         """Values of a further partition column, sorted."""
@@ -80,7 +99,7 @@ class PartitionRows:
         with self._open(file) as stream:
             return pq.read_schema(stream)
 
-    def _open(self, file: DataFile):  # type: ignore[no-untyped-def]  # noqa: ANN202 - PyIceberg's stream protocol
+    def _open(self, file: DataFile) -> InputStream:
         if self._table is None:
             msg = "a table that does not exist has no file to open"
             raise AssertionError(msg)

@@ -1,18 +1,22 @@
 """Arrow types as Iceberg stores them, and field ids on Arrow schemas.
 
-Engines read our files alike only if each file has Parquet field ids and Iceberg's own physical types:
-files without ids are refused by Daft and read as nulls by iceberg-rust; an unsigned or 16-bit leaf
-breaks Polars, Spark and DataFusion.
+Engines read our files alike only if each file has Parquet field ids and Iceberg's own physical
+types: files without ids are refused by Daft and read as nulls by iceberg-rust; an unsigned or
+16-bit leaf breaks Polars, Spark and DataFusion.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pyarrow as pa
 from pyiceberg.io.pyarrow import schema_to_pyarrow
-from pyiceberg.schema import Schema
 from pyiceberg.types import IcebergType, ListType, NestedField, StructType
 
 from cp_assets.errors import SchemaConflictError
+
+if TYPE_CHECKING:
+    from pyiceberg.schema import Schema
 
 _FIELD_ID = b"PARQUET:field_id"
 
@@ -20,8 +24,9 @@ _FIELD_ID = b"PARQUET:field_id"
 def iceberg_native(kind: pa.DataType) -> pa.DataType:
     """The Arrow type that Iceberg stores this type as.
 
-    Integers of 8 and 16 bits and unsigned ones of 32 bits become int32 (their values must fit), large and
-    dictionary types their plain forms, timestamps microseconds; null-typed struct fields are left out.
+    Integers of 8 and 16 bits and unsigned ones of 32 bits become int32 (their values must fit),
+    large and dictionary types their plain forms, timestamps microseconds; null-typed struct fields
+    are left out.
 
     Raises
     ------
@@ -43,7 +48,9 @@ def iceberg_native(kind: pa.DataType) -> pa.DataType:
 
 
 _LEAVES: dict[pa.DataType, pa.DataType] = {
-    **{small: pa.int32() for small in (pa.int8(), pa.uint8(), pa.int16(), pa.uint16(), pa.uint32())},
+    **{
+        small: pa.int32() for small in (pa.int8(), pa.uint8(), pa.int16(), pa.uint16(), pa.uint32())
+    },
     **{same: same for same in (pa.int32(), pa.int64(), pa.float32(), pa.float64(), pa.bool_())},
     **{text: pa.string() for text in (pa.string(), pa.large_string(), pa.string_view())},
     **{data: pa.binary() for data in (pa.binary(), pa.large_binary(), pa.binary_view())},
@@ -61,7 +68,10 @@ def _native_leaf(kind: pa.DataType) -> pa.DataType:
 def arrow_schema(schema: Schema) -> pa.Schema:
     """The table's schema in plain Arrow types (string, binary and list with 32-bit offsets)."""
     return pa.schema(
-        [f.with_type(iceberg_native(f.type)) for f in schema_to_pyarrow(schema, include_field_ids=False)]
+        [
+            f.with_type(iceberg_native(f.type))
+            for f in schema_to_pyarrow(schema, include_field_ids=False)
+        ]
     )
 
 

@@ -23,8 +23,8 @@ class TableSpec:
         What one row is.
     schema
         Columns that every partition has, in the table's order, in Iceberg's own physical types
-        (see `cp_assets.warehouse.schemas.iceberg_native`); ``nullable=False`` marks a required column
-        and the field metadata ``doc`` says what it holds.
+        (see `cp_assets.warehouse.schemas.iceberg_native`); ``nullable=False`` marks a required
+        column and the field metadata ``doc`` says what it holds.
     partition_by
         Partition columns beyond the plate's.
     open_columns
@@ -77,6 +77,10 @@ CYTOMINING_COLUMNS = (
     column("Metadata_Plate", pa.string(), "plate, the name that the field's tools expect"),
     column("Metadata_Well", pa.string(), "well, as well_id"),
     column("Metadata_Site", pa.string(), "site, as site_id"),
-    column("Metadata_ImageNumber", pa.int64(), "CellProfiler's image set number; restarts in every folder"),
+    column(
+        "Metadata_ImageNumber",
+        pa.int64(),
+        "CellProfiler's image set number; restarts in every folder",
+    ),
 )
 """The same keys under the names that pycytominer and CytoTable use."""

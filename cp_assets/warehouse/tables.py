@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pyarrow as pa
 from pyiceberg.exceptions import (
     CommitFailedException,
@@ -9,7 +11,6 @@ from pyiceberg.exceptions import (
     TableAlreadyExistsError,
 )
 from pyiceberg.schema import Schema
-from pyiceberg.table import Table
 from pyiceberg.table.update import (
     AddSchemaUpdate,
     AssertCurrentSchemaId,
@@ -32,8 +33,12 @@ from pyiceberg.types import (
 
 from cp_assets.errors import SchemaConflictError
 from cp_assets.warehouse.schemas import iceberg_native
-from cp_assets.warehouse.spec import TableSpec
-from cp_assets.warehouse.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from pyiceberg.table import Table
+
+    from cp_assets.warehouse.spec import TableSpec
+    from cp_assets.warehouse.warehouse import Warehouse
 
 _ATTEMPTS = 20
 _NEWEST_SCHEMA = -1
@@ -90,8 +95,8 @@ def open_table(warehouse: Warehouse, spec: TableSpec) -> Table:
 def add_columns(table: Table, spec: TableSpec, wanted: pa.Schema) -> None:
     """Add the columns that the table lacks, as optional ones, in one commit.
 
-    PyIceberg's own schema update takes a time for each column that grows with the table's width (20 ms at
-    8,000 columns), so the new schema is made here and handed to the catalog.
+    PyIceberg's own schema update takes a time for each column that grows with the table's width (20
+    ms at 8,000 columns), so the new schema is made here and handed to the catalog.
 
     Raises
     ------
@@ -105,7 +110,9 @@ def add_columns(table: Table, spec: TableSpec, wanted: pa.Schema) -> None:
         if not missing:
             return
         if not spec.open_columns:
-            msg = f"{spec.name} has no column {missing[0].name}: this table takes no further columns"
+            msg = (
+                f"{spec.name} has no column {missing[0].name}: this table takes no further columns"
+            )
             raise SchemaConflictError(msg)
         try:
             _commit_schema(table, _widened(table, schema, missing))

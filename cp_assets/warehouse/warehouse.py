@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import duckdb
 import pyarrow as pa
-from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import NoSuchNamespaceError
 from pyiceberg.exceptions import NoSuchTableError as IcebergNoSuchTableError
-from pyiceberg.table import Table
 
+from cp_assets.datasets.identity import PlateKey
 from cp_assets.errors import NoSuchTableError
 from cp_assets.warehouse.catalog import open_catalog
 from cp_assets.warehouse.query import Selection, connect, scan_selection
 from cp_assets.warehouse.spec import PLATE_COLUMNS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import duckdb
+    from pyiceberg.catalog import Catalog
+    from pyiceberg.table import Table
 
 DESCRIPTION = pa.schema(
     [
@@ -65,7 +69,8 @@ class Warehouse:
         """Whether the table exists."""
         identifier = tuple(name.split("."))
         try:
-            # PyIceberg's table_exists loads the table, which is slow where it has thousands of columns.
+            # PyIceberg's table_exists loads the table, which is slow where it has thousands of
+            # columns.
             return identifier in self.catalog.list_tables(identifier[:-1])
         except NoSuchNamespaceError:
             return False
@@ -101,33 +106,35 @@ class Warehouse:
     def describe(self) -> pa.Table:
         """One row a table: kind, rows, data files, bytes, plates and current snapshot.
 
-        ``kind`` is ``table``, or ``view`` for the tables whose rows are read together with those that
-        they link.
+        ``kind`` is ``table``, or ``view`` for the tables whose rows are read together with those
+        that they link.
         """
-        return pa.Table.from_pylist([self._describe(name) for name in self.list_tables()], DESCRIPTION)
+        return pa.Table.from_pylist(
+            [self._describe(name) for name in self.list_tables()], DESCRIPTION
+        )
 
     def scan(self, name: str, **selection: Any) -> pa.RecordBatchReader:
         """Stream a table's rows; takes the arguments of `read_table`.
 
-        Memory is bounded by the batches in flight, not by the table. The reader keeps the snapshot that
-        was current when the scan began.
+        Memory is bounded by the batches in flight, not by the table. The reader keeps the snapshot
+        that was current when the scan began.
         """
         return scan_selection(self, Selection(table=self.qualify(name), **selection))
 
     def read_table(self, name: str, **selection: Any) -> pa.Table:
         """Read rows of a table.
 
-        ``profile_with_images`` is read as the view that it describes: one row a crop, with the cell's
-        profile columns and the crop's image columns, only those that are asked for. Rows of other tables
-        come in the order of their files; rows of the view in no particular order.
+        ``profile_with_images`` is read as the view that it describes: one row a crop, with the
+        cell's profile columns and the crop's image columns, only those that are asked for. Rows of
+        other tables come in the order of their files; rows of the view in no particular order.
 
         Parameters
         ----------
         name
             ``namespace.table`` or the table alone.
         dataset, batch, plate, well, site
-            Keep rows of this dataset, batch, plate, well (any spelling: ``a1``) and site; a string, or a
-            sequence of them.
+            Keep rows of this dataset, batch, plate, well (any spelling: ``a1``) and site; a string,
+            or a sequence of them.
         columns
             Names of the columns; all of them by default.
         where
@@ -145,12 +152,22 @@ class Warehouse:
         return self.scan(name, **selection).read_all()
 
     def duckdb(self) -> duckdb.DuckDBPyConnection:
-        """A DuckDB connection with every table, and ``profile_with_images`` as a view of joined rows.
+        """A DuckDB connection with every table; ``profile_with_images`` is a view of joined rows.
 
-        Tables are found under ``namespace.table`` and, where unambiguous, under the table alone; each is
-        read at the snapshot that is current now.
+        Tables are found under ``namespace.table`` and, where unambiguous, under the table alone;
+        each is read at the snapshot that is current now.
         """
         return connect(self)
+
+    def plates(self, name: str) -> list[PlateKey]:
+        """The plates that a table has rows of, sorted; none if the table does not exist."""
+        if not self.has_table(name):
+            return []
+        table = self.table(name)
+        if table.current_snapshot() is None:
+            return []
+        partitions = table.inspect.partitions().column("partition").to_pylist()
+        return sorted({PlateKey(*(row[column] for column in PLATE_COLUMNS)) for row in partitions})
 
     def _describe(self, name: str) -> dict[str, Any]:
         table = self.table(name)
@@ -162,18 +179,13 @@ class Warehouse:
             "rows": int(summary["total-records"] or 0) if summary else 0,
             "data_files": int(summary["total-data-files"] or 0) if summary else 0,
             "bytes": int(summary["total-files-size"] or 0) if summary else 0,
-            "plates": _count_plates(table) if snapshot else 0,
+            "plates": len(self.plates(name)),
             "snapshot_id": snapshot.snapshot_id if snapshot else None,
         }
 
     def _no_table(self, name: str) -> str:
         there = ", ".join(self.list_tables()) or "no table yet"
         return f"warehouse {self.name} has no table {name}; it has {there}"
-
-
-def _count_plates(table: Table) -> int:
-    partitions = table.inspect.partitions().column("partition").to_pylist()
-    return len({tuple(row.get(name) for name in PLATE_COLUMNS) for row in partitions})
 
 
 def open_warehouse(warehouse: str | Path | None = None, *, create: bool = False) -> Warehouse:

@@ -1,15 +1,15 @@
 """The one partition writer: a stream of record batches becomes a plate's partition, in one commit.
 
-Files are written beside the table; one Iceberg snapshot then takes the plate's old files out and the
-new ones in. Readers see the old plate or the new one, never a part. A crash leaves only files that no
-snapshot names.
+Files are written beside the table; one Iceberg snapshot then takes the plate's old files out and
+the new ones in. Readers see the old plate or the new one, never a part. A crash leaves only files
+that no snapshot names.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 from pyiceberg.exceptions import (
@@ -17,17 +17,22 @@ from pyiceberg.exceptions import (
     CommitStateUnknownException,
     ValidationException,
 )
-from pyiceberg.manifest import DataFile
-from pyiceberg.table import Table
 from sqlalchemy.exc import SQLAlchemyError
 
 from cp_assets.errors import SchemaConflictError, WarehouseWriteError
 from cp_assets.warehouse.files import PartitionFiles
 from cp_assets.warehouse.partitions import data_files, scope_filter
 from cp_assets.warehouse.schemas import arrow_schema, iceberg_native
-from cp_assets.warehouse.spec import TableSpec
 from cp_assets.warehouse.tables import add_columns, open_table
-from cp_assets.warehouse.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from pyiceberg.manifest import DataFile
+    from pyiceberg.table import Table
+
+    from cp_assets.warehouse.spec import TableSpec
+    from cp_assets.warehouse.warehouse import Warehouse
 
 
 @dataclass(frozen=True)
@@ -66,16 +71,17 @@ def write_partition(
     Parameters
     ----------
     scope
-        Partition column -> value of the rows to replace: the plate's columns, and no others unless the
-        spec has further partition columns. Columns of the scope that are not in a batch are added to it.
+        Partition column -> value of the rows to replace: the plate's columns, and no others unless
+        the spec has further partition columns. Columns of the scope that are not in a batch are
+        added to it.
     batches
-        Rows with the spec's columns; where ``spec.open_columns``, with others too. Partition columns
-        are constant within a batch. Read once; never held beyond a row group.
+        Rows with the spec's columns; where ``spec.open_columns``, with others too. Partition
+        columns are constant within a batch. Read once; never held beyond a row group.
     fingerprint
         Of the inputs; stored in every file, see `cp_assets.warehouse.partitions`.
     columns_to_come
-        Columns that the stream is likely to bring, added to the table at once: each change of a wide
-        schema costs seconds. The stream may bring others, or fewer.
+        Columns that the stream is likely to bring, added to the table at once: each change of a
+        wide schema costs seconds. The stream may bring others, or fewer.
 
     Raises
     ------
@@ -105,7 +111,8 @@ def write_partition(
         if isinstance(error, WarehouseWriteError) or _is_input_error(error):
             raise
         msg = (
-            f"{spec.name} {_describe(scope)}: the partition could not be written ({error}); the table "
+            f"{spec.name} {_describe(scope)}: the partition could not be written ({error}); the "
+            "table "
             "still holds what it held before. Free space or mend the path, then run it again"
         )
         raise WarehouseWriteError(msg) from error
@@ -128,7 +135,7 @@ def write_partition(
 
 
 def _is_input_error(error: BaseException) -> bool:
-    """Whether the stream itself raised: an error of ours that is an OSError too, such as ImageReadError."""
+    """Whether the stream raised it: an error of ours that is an OSError too: ImageReadError."""
     return type(error).__module__.startswith("cp_assets.")
 
 
@@ -154,9 +161,17 @@ def _array(
         return pa.repeat(pa.scalar(scope[field.name], field.type), batch.num_rows)
     position = batch.schema.get_field_index(field.name)
     if position < 0:
-        msg = f"{spec.name} {_describe(scope)}: required column {field.name} is missing from the rows"
+        msg = (
+            f"{spec.name} {_describe(scope)}: required column {field.name} is missing from the rows"
+        )
         raise SchemaConflictError(msg)
     array = batch.column(position)
+    if array.null_count and not field.nullable:
+        msg = (
+            f"{spec.name} {_describe(scope)}: required column {field.name} is null in "
+            f"{array.null_count} of {len(array)} rows"
+        )
+        raise SchemaConflictError(msg)
     if array.type.equals(field.type):
         return array
     if iceberg_native(array.type).equals(field.type):
@@ -188,17 +203,20 @@ def _commit(
         "cp_assets.code-version": spec.code_version,
     }
     try:
-        with table.transaction() as transaction:
-            with transaction.update_snapshot(snapshot_properties=properties).overwrite() as swap:
-                # The predicate narrows Iceberg's conflict check to this partition.
-                swap.delete_by_predicate(scope_filter(scope))
-                for file in old:
-                    swap.delete_data_file(file)
-                for file in new:
-                    swap.append_data_file(file)
+        with (
+            table.transaction() as transaction,
+            transaction.update_snapshot(snapshot_properties=properties).overwrite() as swap,
+        ):
+            # The predicate narrows Iceberg's conflict check to this partition.
+            swap.delete_by_predicate(scope_filter(scope))
+            for file in old:
+                swap.delete_data_file(file)
+            for file in new:
+                swap.append_data_file(file)
     except (CommitFailedException, ValidationException) as error:
         msg = (
-            f"{spec.name} {_describe(scope)}: another run committed the same partition meanwhile ({error}); "
+            f"{spec.name} {_describe(scope)}: another run committed the same partition meanwhile "
+            f"({error}); "
             "run it again"
         )
         raise WarehouseWriteError(msg) from error

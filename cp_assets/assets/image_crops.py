@@ -1,0 +1,18 @@
+"""The asset ``image_crops``."""
+
+from typing import Any
+
+import dagster as dg
+
+from cp_assets.assets.specification import table_asset
+from cp_assets.building.steps import build_image_crops
+from cp_assets.images import IMAGE_CROPS
+from cp_assets.resources import DatasetsResource, WarehouseResource
+
+
+@dg.asset(**table_asset(IMAGE_CROPS, kinds={"iceberg", "omearrow"}, deps=("raw_measurements", "joined_profiles",)))
+def image_crops(
+    context: dg.AssetExecutionContext, datasets: DatasetsResource, warehouse: WarehouseResource
+) -> Any:
+    """One crop a cell and channel, with mask and outline, cut from images that are decoded once."""
+    return build_image_crops(datasets.plate(context.partition_key), warehouse.open())

@@ -1,0 +1,18 @@
+"""The asset ``joined_profiles``."""
+
+from typing import Any
+
+import dagster as dg
+
+from cp_assets.assets.specification import table_asset
+from cp_assets.building.steps import build_joined_profiles
+from cp_assets.measurements.joined import JOINED_PROFILES
+from cp_assets.resources import DatasetsResource, WarehouseResource
+
+
+@dg.asset(**table_asset(JOINED_PROFILES, kinds={"iceberg", "parquet"}, deps=("raw_measurements",)))
+def joined_profiles(
+    context: dg.AssetExecutionContext, datasets: DatasetsResource, warehouse: WarehouseResource
+) -> Any:
+    """One cell a row: its compartments side by side, joined through their parent columns."""
+    return build_joined_profiles(datasets.plate(context.partition_key), warehouse.open())

@@ -1,0 +1,18 @@
+"""The asset ``manifest``."""
+
+from typing import Any
+
+import dagster as dg
+
+from cp_assets.assets.specification import table_asset
+from cp_assets.building.steps import build_manifest
+from cp_assets.provenance.manifest import MANIFEST
+from cp_assets.resources import DatasetsResource, WarehouseResource
+
+
+@dg.asset(**table_asset(MANIFEST, kinds={"iceberg", "parquet"}, deps=("raw_measurements", "joined_profiles", "image_crops", "source_images", "profile_with_images",)))
+def manifest(
+    context: dg.AssetExecutionContext, datasets: DatasetsResource, warehouse: WarehouseResource
+) -> Any:
+    """What was committed of the plate, with etags, and the permalinks of what made it."""
+    return build_manifest(datasets.plate(context.partition_key), warehouse.open())

@@ -1,0 +1,64 @@
+"""What a materialization records: figures, column schema, lineage, and a picture for the data steward."""
+
+from typing import Any
+
+import dagster as dg
+
+from cp_assets.assets.previews import preview
+from cp_assets.building import NotApplicable, PlateBuild, PlateTable
+from cp_assets.measurements.joined import JOINED_PROFILES, raw_columns_of
+from cp_assets.warehouse.warehouse import Warehouse
+
+
+def materialization_metadata(
+    warehouse: Warehouse, table: PlateTable | NotApplicable, build: PlateBuild
+) -> dict[str, Any]:
+    """Metadata of a plate's materialization, for Dagster's UI."""
+    metadata: dict[str, Any] = {
+        "state": build.state,
+        "dagster/partition_row_count": build.rows,
+        "bytes": build.bytes,
+        "data files": build.files,
+        "seconds": round(build.seconds, 3),
+        "rejected or incomplete": sum(build.rejected.values()),
+    }
+    if build.reason:
+        metadata["reason"] = build.reason
+    if build.snapshot_id is not None:
+        metadata["snapshot id"] = str(build.snapshot_id)
+    if build.rejected:
+        metadata["rejected by reason"] = dg.MetadataValue.json(dict(build.rejected))
+    if build.columns:
+        metadata["dagster/column_schema"] = _column_schema(table, build)
+    if build.columns and build.table == JOINED_PROFILES.name:
+        metadata["dagster/column_lineage"] = _column_lineage(build)
+    picture = preview(warehouse, build.table, table.plate) if build.state != "skipped" else None
+    if picture:
+        metadata["preview"] = dg.MetadataValue.md(picture)
+    return metadata
+
+
+def _column_schema(table: PlateTable | NotApplicable, build: PlateBuild) -> dg.TableSchema:
+    docs = {f.name: (f.metadata or {}).get(b"doc", b"").decode() for f in table.spec.schema}
+    required = {field.name for field in table.spec.schema if not field.nullable}
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                name,
+                type=kind if len(kind) < 80 else f"{kind[:77]}...",
+                description=docs.get(name) or None,
+                constraints=dg.TableColumnConstraints(nullable=name not in required),
+            )
+            for name, kind in build.columns.items()
+        ]
+    )
+
+
+def _column_lineage(build: PlateBuild) -> dg.TableColumnLineage:
+    raw = dg.AssetKey("raw_measurements")
+    return dg.TableColumnLineage(
+        deps_by_column={
+            name: [dg.TableColumnDep(asset_key=raw, column_name=source)]
+            for name, source in raw_columns_of(build.columns).items()
+        }
+    )

@@ -1,0 +1,32 @@
+"""What every asset of the house has: group, kinds, owners, table, partitions."""
+
+from typing import Any
+
+import dagster as dg
+
+from cp_assets.partitions import PLATES
+from cp_assets.warehouse.spec import TableSpec
+
+IO_MANAGER = "iceberg"
+OWNERS = ("team:data-stewards",)
+
+
+def table_asset(
+    spec: TableSpec, *, kinds: set[str], deps: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """Arguments of ``dg.asset`` for the asset that fills a table."""
+    return {
+        "name": spec.identifier[1],
+        "deps": [dg.AssetKey(name) for name in deps],
+        "partitions_def": PLATES,
+        "group_name": spec.identifier[0],
+        "kinds": kinds,
+        "owners": list(OWNERS),
+        "io_manager_key": IO_MANAGER,
+        "code_version": spec.code_version,
+        "metadata": {
+            "table": spec.name,
+            "one row is": spec.doc,
+            "partitioned by": ", ".join(spec.partition_columns),
+        },
+    }

@@ -1,0 +1,1 @@
+"""Pandera schemas and the asset checks that hold them against tables."""

@@ -1,0 +1,83 @@
+"""Pandera schemas of the tables: what each row must hold."""
+
+import pandas as pd
+import pandera.pandas as pa
+from pandera.errors import SchemaErrors
+
+from cp_assets.checks.contract import RECOMMENDED, REQUIRED, resolve_columns
+from cp_assets.warehouse.spec import TableSpec
+
+_SHOWN = 5
+
+
+def contract_schema(columns: list[str], names: tuple[str, ...]) -> pa.DataFrameSchema:
+    """The join contract over a table's columns: each column of ``names`` is there and without null.
+
+    Aliases are resolved; a column that is missing under every name is required under its own.
+    """
+    found = resolve_columns(columns)
+    return pa.DataFrameSchema(
+        {found.get(name, name): pa.Column(str, nullable=False) for name in names},
+        name="join contract",
+    )
+
+
+def required_schema(columns: list[str]) -> pa.DataFrameSchema:
+    """The required part of the join contract."""
+    return contract_schema(columns, REQUIRED)
+
+
+def recommended_schema(columns: list[str]) -> pa.DataFrameSchema:
+    """The recommended part of the join contract."""
+    return contract_schema(columns, RECOMMENDED)
+
+
+def declared_schema(spec: TableSpec) -> pa.DataFrameSchema:
+    """What a table declares to be without null, beyond the contract."""
+    required = [field.name for field in spec.schema if not field.nullable]
+    return pa.DataFrameSchema({name: pa.Column(nullable=False) for name in required}, name=spec.name)
+
+
+BOX_SCHEMA = pa.DataFrameSchema(
+    {
+        "Metadata_SourceBBoxXMin": pa.Column("int32", pa.Check.ge(0)),
+        "Metadata_SourceBBoxYMin": pa.Column("int32", pa.Check.ge(0)),
+    },
+    checks=[
+        pa.Check(
+            lambda crops: crops["Metadata_SourceBBoxXMax"] <= crops["image_width"],
+            name="box ends inside the image's width",
+        ),
+        pa.Check(
+            lambda crops: crops["Metadata_SourceBBoxYMax"] <= crops["image_height"],
+            name="box ends inside the image's height",
+        ),
+        pa.Check(
+            lambda crops: crops["Metadata_SourceBBoxXMax"] - crops["Metadata_SourceBBoxXMin"]
+            == crops["crop_width"],
+            name="crop is as wide as its box",
+        ),
+        pa.Check(
+            lambda crops: crops["Metadata_SourceBBoxYMax"] - crops["Metadata_SourceBBoxYMin"]
+            == crops["crop_height"],
+            name="crop is as high as its box",
+        ),
+    ],
+    name="boxes inside their images",
+)
+"""Boxes in pixels, half-open, against the sizes of their images and of the crops' pixels."""
+
+
+def faults_of(schema: pa.DataFrameSchema, rows: pd.DataFrame) -> list[str]:
+    """What breaks a schema, one line a fault, the commonest first; empty if the rows hold it."""
+    try:
+        schema.validate(rows, lazy=True)
+    except SchemaErrors as error:
+        cases = error.failure_cases
+        grouped = cases.groupby(["column", "check"], dropna=False, sort=False)
+        return [
+            f"{column}: {check} fails for {len(group)} row(s), such as "
+            f"{', '.join(map(str, group['failure_case'].head(_SHOWN)))}"
+            for (column, check), group in grouped
+        ]
+    return []

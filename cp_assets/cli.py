@@ -1,0 +1,378 @@
+"""``cp-assets``: the command line."""
+
+import logging
+import os
+import sys
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import click
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+
+import cp_assets
+from cp_assets.datasets import Dataset, PlateKey, dataset_from_folder, find_plates
+from cp_assets.datasets.config import Configuration, read_configuration
+from cp_assets.datasets.identity import normalise_site, normalise_well
+from cp_assets.errors import ConfigurationError, CpAssetsError, PlateNotFoundError
+from cp_assets.warehouse.warehouse import Warehouse, open_warehouse
+
+_USER_ERROR = 2
+_warehouse = click.option("--warehouse", metavar="PATH|NAME", help="Folder, or configured PyIceberg catalog.")
+_config = click.option("--config", metavar="FILE", help="cp_assets.yaml; default: CP_ASSETS_CONFIG.")
+
+
+class _Commands(click.Group):
+    """Ends a user's mistake with one clear line and exit code 2, never a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except CpAssetsError as error:
+            click.echo(f"cp-assets: {error}", err=True)
+            ctx.exit(_USER_ERROR)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(cp_assets.__version__)
+@click.option("-v", "--verbose", is_flag=True, help="Log every step to standard error.")
+def main(*, verbose: bool) -> None:
+    """Cell Painting prefixes as Apache Iceberg warehouses, plate by plate."""
+    level = logging.INFO if verbose else logging.WARNING
+    logging.basicConfig(level=level, stream=sys.stderr, format="%(message)s", force=True)
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)
+
+
+@main.command(epilog="Example: cp-assets demo ./demo")
+@click.argument("home", type=click.Path(path_type=Path), default=Path("demo"))
+@click.option("--plates", default=2, show_default=True)
+@click.option("--wells", default=4, show_default=True)
+@click.option("--sites", default=2, show_default=True)
+@_warehouse
+@_config
+def demo(home: Path, plates: int, wells: int, sites: int, warehouse: str | None, config: str | None) -> None:
+    """Make sample plates, build every table through Dagster, and draw some cells."""
+    from cp_assets.demo import DemoHome, run_demo  # noqa: PLC0415 - Dagster takes seconds to import
+    from cp_assets.sample import SampleOptions  # noqa: PLC0415
+
+    if warehouse or config:
+        msg = "the demo makes its own warehouse and configuration; leave --warehouse and --config out"
+        raise ConfigurationError(msg)
+    options = SampleOptions(plates=plates, wells=wells, sites=sites)
+    result = run_demo(DemoHome(home), options, report=_say)
+    failed = _show_runs(result.runs)
+    _print_tables(result.warehouse)
+    if result.picture:
+        click.echo(f"\ncells with their outlines: {result.picture}")
+    click.echo(f"open Dagster on it:        make ui   (or: cp-assets ui --home {home})")
+    sys.exit(1 if failed else 0)
+
+
+@main.command(epilog="Example: cp-assets ui --home ./demo")
+@click.option("--home", type=click.Path(path_type=Path), default=Path("demo"), show_default=True)
+@click.option("--port", default=3000, show_default=True)
+@click.option("--host", default="127.0.0.1", show_default=True)
+def ui(home: Path, port: int, host: str) -> None:
+    """Open Dagster's UI on the demo's instance (or any folder made like it)."""
+    from cp_assets.demo import DemoHome  # noqa: PLC0415
+
+    place = DemoHome(home)
+    if not place.config.is_file():
+        msg = f"{place.config} does not exist; run `cp-assets demo {home}` first"
+        raise ConfigurationError(msg)
+    os.environ.update(place.environment())
+    command = ["-m", "dagster", "dev", "-m", "cp_assets.definitions", "-h", host, "-p", str(port)]
+    _say(f"Dagster on http://{host}:{port}, Ctrl-C ends it")
+    os.execv(sys.executable, [sys.executable, *command])  # noqa: S606 - replaces this process, no shell
+
+
+@main.command(epilog="Example: cp-assets sample ./sample --plates 2 --wells 6 --sites 4 --seed 1")
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--plates", default=2, show_default=True)
+@click.option("--wells", default=4, show_default=True)
+@click.option("--sites", default=2, show_default=True)
+@click.option("--seed", default=0, show_default=True)
+def sample(out: Path, plates: int, wells: int, sites: int, seed: int) -> None:
+    """Write a Cell Painting Gallery prefix of sample plates, with a known truth."""
+    from cp_assets.sample import SampleOptions, write_sample  # noqa: PLC0415
+
+    options = SampleOptions(plates=plates, wells=wells, sites=sites, seed=seed)
+    truth = write_sample(out / options.prefix, options)
+    click.echo(truth.root)
+
+
+@main.command(epilog="Example: cp-assets convert CellProfiler/ --warehouse wh --image-dir images/")
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option("--image-dir")
+@click.option("--mask-dir")
+@click.option("--outline-dir")
+@click.option("--include-source-images", is_flag=True)
+@click.option("--bbox-column", "boxes", multiple=True, metavar="EDGE=COLUMN", help="x_min=..., four times.")
+@click.option("--segmentation-regex", "patterns", multiple=True, metavar="OVERLAY=SOURCE")
+@click.option("--path-prefix", "prefixes", multiple=True, metavar="RECORDED=HERE")
+@click.option("--channel", "channels", multiple=True)
+@click.option("--layout", type=click.Choice(["cell-painting-gallery", "cellprofiler"]))
+@click.option("--preset")
+@click.option("--dataset-id")
+@click.option("--batch-id")
+@click.option("--plate-id")
+@click.option("--no-join", is_flag=True, help="Keep measurements as they are.")
+@click.option("--workers", default=2, show_default=True)
+@click.option("--force", is_flag=True, help="Write even what is unchanged.")
+@_warehouse
+@_config
+def convert(  # noqa: PLR0913 - one option each
+    source: Path,
+    *,
+    boxes: tuple[str, ...],
+    patterns: tuple[str, ...],
+    prefixes: tuple[str, ...],
+    channels: tuple[str, ...],
+    no_join: bool,
+    warehouse: str | None,
+    config: str | None,
+    **options: Any,
+) -> None:
+    """Convert CellProfiler's output, with its images, into a warehouse, without Dagster."""
+    configured = read_configuration(config).warehouse if config else None
+
+    def report(plate: PlateKey, build: Any) -> None:
+        found = f"{build.rows:,} rows" if build.state != "skipped" else build.reason
+        lost = f", {sum(build.rejected.values()):,} rejected or incomplete" if build.rejected else ""
+        _say(f"{plate}  {build.table:<32} {build.state:<10} {found}{lost}")
+
+    opened = cp_assets.convert(
+        source,
+        open_warehouse(warehouse or configured, create=True),
+        bbox_column_map=_pairs("--bbox-column", boxes),
+        segmentation_file_regex=_pairs("--segmentation-regex", patterns),
+        path_prefix_map=_pairs("--path-prefix", prefixes),
+        channels=channels or None,
+        join=not no_join,
+        report=report,
+        **options,
+    )
+    _print_tables(opened)
+
+
+@main.command(epilog="Example: cp-assets plates --config cp_assets.yaml")
+@click.argument("source", required=False, type=click.Path(path_type=Path))
+@click.option("--register", is_flag=True, help="Also add them to Dagster (DAGSTER_HOME).")
+@_warehouse
+@_config
+def plates(source: Path | None, *, register: bool, warehouse: str | None, config: str | None) -> None:  # noqa: ARG001
+    """List the plates of the configured datasets, or of a folder."""
+    found = _plates(_datasets(source, config))
+    for key, folders in found.items():
+        click.echo(f"{key}\t{folders} measurement folder(s)")
+    if register:
+        from cp_assets.materializing import dagster_instance  # noqa: PLC0415
+        from cp_assets.partitions import register_plates  # noqa: PLC0415
+
+        with dagster_instance() as instance:
+            _say(f"{len(register_plates(instance, found))} new partition(s)")
+
+
+@main.command(epilog="Example: cp-assets materialize 'cpg0016*/2021_04_26_Batch1/*'")
+@click.argument("pattern", default="*")
+@click.option("--force", is_flag=True, help="Write even what is unchanged.")
+@_warehouse
+@_config
+def materialize(pattern: str, *, force: bool, warehouse: str | None, config: str | None) -> None:
+    """Build all tables of the plates whose key matches a pattern, through Dagster."""
+    from cp_assets.materializing import dagster_instance, materialize_plates  # noqa: PLC0415
+
+    wanted = [key for key in _plates(_datasets(None, config)) if fnmatchcase(str(key), pattern)]
+    if not wanted:
+        msg = f"no plate matches {pattern!r}; `cp-assets plates` lists the keys"
+        raise PlateNotFoundError(msg)
+    if config:
+        os.environ["CP_ASSETS_CONFIG"] = config
+    location = _location(warehouse, config)
+    with dagster_instance() as instance:
+        runs = materialize_plates(instance, wanted, force=force, warehouse=location, report=_say)
+        failed = _show_runs(runs)
+    sys.exit(1 if failed else 0)
+
+
+@main.command(epilog="Example: cp-assets tables --warehouse wh")
+@_warehouse
+@_config
+def tables(warehouse: str | None, config: str | None) -> None:
+    """Name the warehouse's tables."""
+    for name in _open(warehouse, config).list_tables():
+        click.echo(name)
+
+
+@main.command(epilog="Example: cp-assets describe --warehouse wh")
+@_warehouse
+@_config
+def describe(warehouse: str | None, config: str | None) -> None:
+    """Show each table's rows, files, bytes, plates and snapshot."""
+    _print_tables(_open(warehouse, config))
+
+
+@main.command(epilog="Example: cp-assets read joined_profiles --plate BR00116991 --well a1 --limit 5")
+@click.argument("table")
+@click.option("--plate")
+@click.option("--well")
+@click.option("--site")
+@click.option("--columns", help="Comma-separated names.")
+@click.option("--where", help="SQL predicate in DuckDB's dialect.")
+@click.option("--limit", type=int)
+@click.option("--out", type=click.Path(path_type=Path), help="Write .parquet or .csv instead of printing CSV.")
+@_warehouse
+@_config
+def read(
+    table: str,
+    *,
+    columns: str | None,
+    out: Path | None,
+    warehouse: str | None,
+    config: str | None,
+    **selection: Any,
+) -> None:
+    """Read rows of a table: CSV to standard output, or a file."""
+    chosen = [name.strip() for name in columns.split(",")] if columns else None
+    rows = _open(warehouse, config).scan(table, columns=chosen, **selection)
+    if out is None:
+        _write_csv(rows, sys.stdout.buffer)
+    elif out.suffix == ".parquet":
+        with pq.ParquetWriter(out, rows.schema) as writer:
+            for batch in rows:
+                writer.write_batch(batch)
+    elif out.suffix == ".csv":
+        with out.open("wb") as stream:
+            _write_csv(rows, stream)
+    else:
+        msg = f"--out {out}: expected a name that ends in .parquet or .csv"
+        raise ConfigurationError(msg)
+
+
+@main.command(epilog="Example: cp-assets show --warehouse wh --plate BR00116991 --well A01 --out cells.png")
+@click.option("--plate", help="Plate name or partition key; default: the first plate with crops.")
+@click.option("--well")
+@click.option("--site")
+@click.option("--cells", default=48, show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), default=Path("cells.png"), show_default=True)
+@_warehouse
+@_config
+def show(
+    plate: str | None,
+    well: str | None,
+    site: str | None,
+    cells: int,
+    out: Path,
+    warehouse: str | None,
+    config: str | None,
+) -> None:
+    """Write a contact sheet of cells with their outlines, as PNG."""
+    from cp_assets.showing import crops_of_some_cells, sheet_png  # noqa: PLC0415
+
+    opened = _open(warehouse, config)
+    key = _plate_with_crops(opened, plate)
+    crops = crops_of_some_cells(
+        opened,
+        key,
+        cells=cells,
+        well=normalise_well(well) or well if well else None,
+        site=normalise_site(site) if site else None,
+    )
+    if not crops.num_rows:
+        msg = f"plate {key} has no crops in well {well or 'any'}, site {site or 'any'}"
+        raise PlateNotFoundError(msg)
+    out.write_bytes(sheet_png(crops, cells=cells))
+    click.echo(out)
+
+
+def _pairs(option: str, given: Iterable[str]) -> dict[str, str] | None:
+    pairs = {}
+    for text in given:
+        left, equals, right = text.partition("=")
+        if not equals or not left or not right:
+            msg = f"{option} {text!r}: expected LEFT=RIGHT"
+            raise ConfigurationError(msg)
+        pairs[left] = right
+    return pairs or None
+
+
+def _location(warehouse: str | None, config: str | None) -> str | None:
+    return warehouse or _configuration(config).warehouse
+
+
+def _configuration(config: str | None) -> Configuration:
+    return read_configuration(config)
+
+
+def _open(warehouse: str | None, config: str | None) -> Warehouse:
+    return open_warehouse(_location(warehouse, config))
+
+
+def _datasets(source: Path | None, config: str | None) -> tuple[Dataset, ...]:
+    if source is not None:
+        return (dataset_from_folder(source),)
+    configuration = _configuration(config)
+    if not configuration.datasets:
+        msg = "no dataset is configured; write cp_assets.yaml, or name it with --config or CP_ASSETS_CONFIG"
+        raise ConfigurationError(msg)
+    return configuration.datasets
+
+
+def _plates(datasets: Iterable[Dataset]) -> dict[PlateKey, int]:
+    return {key: len(s.folders) for one in datasets for key, s in find_plates(one).items()}
+
+
+def _plate_with_crops(warehouse: Warehouse, plate: str | None) -> PlateKey:
+    found = warehouse.plates("images.image_crops")
+    matching = [key for key in found if plate in (None, key.plate_id, str(key))]
+    if not matching:
+        known = ", ".join(map(str, found[:5])) or "none"
+        msg = f"no plate {plate or ''} with crops in {warehouse.name}; there are: {known}"
+        raise PlateNotFoundError(msg)
+    return matching[0]
+
+
+def _write_csv(rows: pa.RecordBatchReader, stream: Any) -> None:
+    flat = [f.name for f in rows.schema if not pa.types.is_nested(f.type) and not pa.types.is_binary(f.type)]
+    if len(flat) < len(rows.schema):
+        _say("columns of pixels are left out of CSV; --out rows.parquet keeps them")
+    header = pa.schema([rows.schema.field(name) for name in flat])
+    with pacsv.CSVWriter(stream, header) as writer:
+        for batch in rows:
+            writer.write_batch(batch.select(flat))
+
+
+def _print_tables(warehouse: Warehouse) -> None:
+    rows = warehouse.describe().to_pylist()
+    click.echo(f"\n{'table':<32} {'rows':>12} {'plates':>7} {'files':>6} {'size':>10}")
+    for row in rows:
+        size = f"{row['bytes'] / 1e6:,.1f} MB"
+        click.echo(
+            f"{row['table']:<32} {row['rows']:>12,} {row['plates']:>7,} {row['data_files']:>6,} {size:>10}"
+        )
+
+
+def _show_runs(runs: Iterable[Any]) -> int:
+    """Print each run as it ends; returns how many failed."""
+    failed = 0
+    for run in runs:
+        states = ", ".join(
+            f"{list(run.states.values()).count(state)} {state}"
+            for state in ("written", "unchanged", "skipped")
+            if state in run.states.values()
+        )
+        verdict = "ok" if run.succeeded else "FAILED"
+        checks = f"{run.passed_checks} checks passed"
+        _say(f"  {verdict}: {states or 'nothing written'}; {checks}; {run.seconds:.1f} s")
+        for line in (*run.failed_checks, *((run.error,) if run.error else ())):
+            _say(f"  failed: {line}")
+        for line in run.warnings:
+            _say(f"  warning: {line}")
+        failed += not run.succeeded
+    return failed

@@ -1,0 +1,58 @@
+"""The code location: the one place where everything meets."""
+
+import warnings
+
+import dagster as dg
+from dagster_duckdb import DuckDBResource
+
+from cp_assets.assets.image_crops import image_crops
+from cp_assets.assets.joined_profiles import joined_profiles
+from cp_assets.assets.manifest import manifest
+from cp_assets.assets.profile_with_images import profile_with_images
+from cp_assets.assets.raw_measurements import raw_measurements
+from cp_assets.assets.source_images import source_images
+from cp_assets.assets.specification import IO_MANAGER
+from cp_assets.checks.asset_checks import asset_checks
+from cp_assets.partitions import PLATES
+from cp_assets.resources import DatasetsResource, IcebergIOManager, WarehouseResource
+from cp_assets.sensors import plates_sensor
+
+with warnings.catch_warnings():
+    # Links from asset to code are a beta feature of Dagster 1.13.
+    warnings.simplefilter("ignore", dg.BetaWarning)
+    ASSETS = dg.with_source_code_references(
+        [
+            raw_measurements,
+            joined_profiles,
+            image_crops,
+            source_images,
+            profile_with_images,
+            manifest,
+        ]
+    )
+
+build_plates = dg.define_asset_job(
+    "build_plates",
+    selection=dg.AssetSelection.assets(*ASSETS),
+    partitions_def=PLATES,
+    description="All tables of a plate, with their checks, in one process.",
+)
+
+_datasets = DatasetsResource.configure_at_launch()
+_warehouse = WarehouseResource.configure_at_launch(datasets=_datasets)
+
+defs = dg.Definitions(
+    assets=ASSETS,
+    asset_checks=asset_checks(),
+    jobs=[build_plates],
+    sensors=[plates_sensor],
+    resources={
+        "datasets": _datasets,
+        "warehouse": _warehouse,
+        # Checks over millions of keys spill to disk instead of filling memory.
+        "duckdb": DuckDBResource(database=":memory:", connection_config={"memory_limit": "1GB"}),
+        IO_MANAGER: IcebergIOManager(warehouse=_warehouse),
+    },
+    # A plate is one process: its steps share what they have loaded, and plates run side by side.
+    executor=dg.in_process_executor,
+)

@@ -1,0 +1,61 @@
+"""Fixtures for all tests: isolation, real data, an empty warehouse, a small sample."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from cp_assets.sample import SampleOptions, SampleTruth, write_sample
+from cp_assets.warehouse.warehouse import Warehouse, open_warehouse
+
+_ISOLATED = ("PYICEBERG_", "CP_ASSETS_", "AWS_")
+_GIVEN_DATA = os.environ.get("CP_ASSETS_TEST_DATA")
+_REQUIRED = bool(os.environ.get("CP_ASSETS_REQUIRE_SERVICES"))
+_KEPT = ("CP_ASSETS_TEST_DATA", "CP_ASSETS_REQUIRE_SERVICES")
+
+
+def missing(what: str) -> None:
+    """Skip the test that lacks something; fail it where nothing may be skipped."""
+    if _REQUIRED:
+        pytest.fail(f"{what}; CP_ASSETS_REQUIRE_SERVICES is set, so nothing may be skipped")
+    pytest.skip(what)
+
+
+@pytest.fixture(autouse=True)
+def _isolated(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No test sees this machine's configuration or credentials."""
+    for name in os.environ:
+        if name.startswith(_ISOLATED) and name not in _KEPT:
+            monkeypatch.delenv(name)
+    home = str(tmp_path_factory.getbasetemp() / "home")
+    Path(home).mkdir(exist_ok=True)
+    monkeypatch.setenv("HOME", home)
+    # PyIceberg looks for .pyiceberg.yaml here, in the home folder and in the current folder.
+    monkeypatch.setenv("PYICEBERG_HOME", home)
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+
+
+@pytest.fixture(scope="session")
+def test_data() -> Path:
+    """Folder of real data."""
+    default = Path(__file__).resolve().parents[2] / "shared" / "data"
+    folder = Path(_GIVEN_DATA) if _GIVEN_DATA else default
+    if not folder.is_dir():
+        missing(f"no real data at {folder}: set CP_ASSETS_TEST_DATA")
+    return folder
+
+
+@pytest.fixture
+def warehouse(tmp_path: Path) -> Warehouse:
+    """An empty warehouse with a real SQLite catalog."""
+    return open_warehouse(tmp_path / "warehouse", create=True)
+
+
+@pytest.fixture(scope="session")
+def small_sample(tmp_path_factory: pytest.TempPathFactory) -> SampleTruth:
+    """Two plates, two wells, two sites: written once, never changed."""
+    options = SampleOptions(plates=2, wells=2, sites=2, cells=12, seed=3, image_size=(150, 190))
+    return write_sample(tmp_path_factory.mktemp("small") / options.prefix, options)

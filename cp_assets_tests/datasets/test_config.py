@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cp_assets.datasets import PlateKey
+from cp_assets.datasets.config import read_configuration
+from cp_assets.errors import ConfigurationError, PlateNotFoundError
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "cp_assets.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_read_configuration_everything(tmp_path: Path) -> None:
+    file = written(
+        tmp_path,
+        """
+        warehouse: out/warehouse
+        datasets:
+          - dataset_id: one
+            root: data
+            layout: cellprofiler
+            batch_id: b
+            image_dir: images
+            column_types: {Metadata_Dose: float}
+            images: {channels: [DNA], workers: 3, bbox_column_map: {x_min: a, x_max: b}}
+        """,
+    )
+    configuration = read_configuration(file)
+    (dataset,) = configuration.datasets
+    assert configuration.warehouse == str(tmp_path / "out/warehouse")
+    assert (dataset.root, dataset.image_dir) == (tmp_path / "data", tmp_path / "images")
+    assert (dataset.images.channels, dataset.images.workers) == (("DNA",), 3)
+    assert dataset.images.bbox_column_map == {"x_min": "a", "x_max": "b"}
+    assert dataset.column_types == {"Metadata_Dose": "float"}
+    assert dataset.config_file == file
+    assert configuration.dataset_of(PlateKey("one", "b", "p")) is dataset
+
+
+def test_read_configuration_layout_is_found(tmp_path: Path) -> None:
+    (tmp_path / "data" / "workspace" / "analysis").mkdir(parents=True)
+    file = written(tmp_path, "datasets: [{dataset_id: one, root: data}]")
+    assert read_configuration(file).datasets[0].layout == "cell-painting-gallery"
+
+
+def test_read_configuration_nothing_configured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    configuration = read_configuration()
+    assert (configuration.path, configuration.datasets) == (None, ())
+
+
+def test_read_configuration_from_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CP_ASSETS_CONFIG", str(written(tmp_path, "warehouse: /some/where")))
+    assert read_configuration().warehouse == "/some/where"
+
+
+def test_read_configuration_empty_file(tmp_path: Path) -> None:
+    assert read_configuration(written(tmp_path, "")).datasets == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("datasets: [{dataset_id: a, root: r, rooot: x}]", r"datasets.0.rooot: Extra inputs"),
+        ("datasets: [{dataset_id: a}]", r"datasets.0.root: Field required"),
+        ("datasets: [{dataset_id: a, root: r, layout: x}]", r"datasets.0.layout: .*gallery"),
+        ("datasets: [{dataset_id: a, root: r}, {dataset_id: a, root: s}]", "'a' is given twice"),
+        ("datasets: [", "is not YAML"),
+        ("- 1", "cp_assets.yaml"),
+    ],
+    ids=["unknown key", "missing key", "unknown layout", "one id twice", "no YAML", "a list"],
+)
+def test_read_configuration_fault_is_named(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        read_configuration(written(tmp_path, text))
+
+
+def test_read_configuration_named_and_missing(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="absent.yaml does not exist"):
+        read_configuration(tmp_path / "absent.yaml")
+
+
+def test_dataset_of_unknown_id_lists_those_known(tmp_path: Path) -> None:
+    configuration = read_configuration(written(tmp_path, "datasets: [{dataset_id: a, root: r}]"))
+    with pytest.raises(PlateNotFoundError, match="no dataset 'b'; it has: a"):
+        configuration.dataset_of(PlateKey("b", "b", "p"))

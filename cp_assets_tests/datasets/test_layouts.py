@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cp_assets.datasets import (
+    Dataset,
+    PlateKey,
+    dataset_from_folder,
+    detect_layout,
+    find_plate,
+    find_plates,
+)
+from cp_assets.datasets.measurement_folders import measurement_tables
+from cp_assets.errors import ConfigurationError, PlateNotFoundError
+from cp_assets.sample import SampleTruth
+from cp_assets_tests.files import (
+    cells_and_nuclei,
+    gallery_folder,
+    image_row,
+    one_plate,
+    write_csv,
+    write_folder,
+)
+
+
+def test_find_plates_of_the_sample(small_sample: SampleTruth) -> None:
+    dataset = Dataset(dataset_id="sample", root=small_sample.root)
+    plates = find_plates(dataset)
+    options = small_sample.options
+    assert [key.plate_id for key in plates] == list(options.plate_names)
+    for key, sources in plates.items():
+        assert key == PlateKey("sample", options.batch, sources.key.plate_id)
+        places = [(folder.well, folder.site) for folder in sources.folders]
+        assert places == [(w, str(s)) for w in options.well_names for s in options.site_numbers]
+        assert {"Image", "Cells", "Nuclei", "Cytoplasm"} == set(sources.folders[0].tables)
+        assert sources.image_dir is not None
+        assert sources.image_dir.name.startswith(key.plate_id)
+        names = [path.name for path in sources.load_data]
+        assert names == ["load_data.csv", "load_data_with_illum.csv"]
+
+
+def test_find_plate_one_of_the_gallery(small_sample: SampleTruth) -> None:
+    dataset = dataset_from_folder(small_sample.root, dataset_id="sample")
+    key = list(find_plates(dataset))[1]
+    assert find_plate(dataset, key).key == key
+
+
+def test_find_plate_unknown_says_what_is_there(small_sample: SampleTruth) -> None:
+    dataset = Dataset(dataset_id="sample", root=small_sample.root)
+    with pytest.raises(PlateNotFoundError, match="has no plate sample/b/p; it has 2, such as"):
+        find_plate(dataset, PlateKey("sample", "b", "p"))
+
+
+@pytest.mark.parametrize(
+    ("folders", "chosen"),
+    [
+        (("BR1__2021-Measurement1",), "BR1__2021-Measurement1"),
+        (("BR1", "BR10__x"), "BR1"),
+        (("BR1__a", "BR1__b"), "images"),
+        (("BR10__a",), "images"),
+    ],
+    ids=["full name", "not a longer name", "two measurements", "another plate"],
+)
+def test_gallery_image_folder_by_full_plate_name(
+    tmp_path: Path, folders: tuple[str, ...], chosen: str
+) -> None:
+    write_folder(gallery_folder(tmp_path, "BR1", "BR1-A01-1"), {"Image": [image_row()]})
+    for name in folders:
+        (tmp_path / "images" / "B1" / "images" / name).mkdir(parents=True)
+    (sources,) = find_plates(Dataset(dataset_id="d", root=tmp_path)).values()
+    assert sources.image_dir is not None
+    assert sources.image_dir.name == chosen
+
+
+def test_cellprofiler_one_folder(tmp_path: Path) -> None:
+    write_folder(tmp_path / "out", {"Image": [image_row()], **cells_and_nuclei()})
+    sources = one_plate(tmp_path / "out")
+    assert str(sources.key) == "set/unbatched/out"
+    assert [folder.relative for folder in sources.folders] == [""]
+    assert sources.folders[0].relative_file("Cells") == "Cells.csv"
+
+
+def test_cellprofiler_given_names_are_used(tmp_path: Path) -> None:
+    write_folder(tmp_path, {"Image": [image_row(Metadata_Plate="other")]})
+    sources = one_plate(tmp_path, batch_id="b", plate_id="p")
+    assert (sources.key, sources.image_plate) == (PlateKey("set", "b", "p"), None)
+
+
+def test_cellprofiler_folder_a_site_in_order_of_wells_and_sites(tmp_path: Path) -> None:
+    names = ["P-1-B02-1", "P-1-A10-2", "P-1-A10-10", "P-1-A02-1"]
+    for name in names:
+        row = image_row(Metadata_Plate="P-1")
+        write_folder(tmp_path / name, {"Image": [row], **cells_and_nuclei()})
+    sources = one_plate(tmp_path)
+    relative = [folder.relative for folder in sources.folders]
+    assert relative == ["P-1-A02-1", "P-1-A10-2", "P-1-A10-10", "P-1-B02-1"]
+    assert [folder.site for folder in sources.folders] == ["1", "2", "10", "1"]
+    assert sources.key.plate_id == "P-1"
+
+
+@pytest.mark.parametrize("column", ["Metadata_Plate", "Metadata_PlateName"])
+def test_cellprofiler_several_plates_in_one_image_table(tmp_path: Path, column: str) -> None:
+    rows = [image_row(1, **{column: "P1"}), image_row(2, **{column: " P2 "})]
+    write_folder(tmp_path, {"Image": rows})
+    plates = find_plates(Dataset(dataset_id="d", root=tmp_path, layout="cellprofiler"))
+    assert [(key.plate_id, s.image_plate) for key, s in plates.items()] == [
+        ("P1", "P1"),
+        ("P2", "P2"),
+    ]
+
+
+def test_cellprofiler_folders_of_one_plate_each_are_not_filtered(tmp_path: Path) -> None:
+    write_folder(tmp_path / "a", {"Image": [image_row(Metadata_Plate="P1")]})
+    write_folder(tmp_path / "b", {"Image": [image_row()]})
+    plates = find_plates(Dataset(dataset_id="d", root=tmp_path, layout="cellprofiler"))
+    assert {key.plate_id: s.image_plate for key, s in plates.items()} == {
+        "P1": None,
+        tmp_path.name: None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("names", "compartments"),
+    [
+        (("Image.csv", "Cells.csv", "Experiment.csv", "Object relationships.csv"), {"Cells"}),
+        (("MyExpt_Image.csv", "MyExpt_Cells.csv", "MyExpt_Experiment.csv", "other.csv"), {"Cells"}),
+        (("IMAGE.CSV", "CELLS.CSV", "NUCLEI.CSV"), {"Cells", "Nuclei"}),
+        (("image.csv", "cells.csv", "MyoD.csv"), {"Cells", "MyoD"}),
+        (("Image.csv", "Cells.csv", "load_data.csv", "load_data_with_illum.csv"), {"Cells"}),
+    ],
+    ids=["plain", "prefix", "upper case", "lower case", "LoadData beside"],
+)
+def test_measurement_tables_names(
+    tmp_path: Path, names: tuple[str, ...], compartments: set[str]
+) -> None:
+    for name in names:
+        (tmp_path / name).write_text("ImageNumber\n1\n")
+    assert set(measurement_tables(tmp_path)) == {"Image", *compartments}
+
+
+def test_measurement_tables_without_image_table(tmp_path: Path) -> None:
+    write_csv(tmp_path / "Cells.csv", [{"ImageNumber": 1}])
+    assert measurement_tables(tmp_path) == {}
+
+
+@pytest.mark.parametrize("layout", ["cellprofiler", "cell-painting-gallery"])
+def test_find_plates_nothing_found_says_what_was_expected(tmp_path: Path, layout: str) -> None:
+    dataset = Dataset(dataset_id="d", root=tmp_path, layout=layout)  # type: ignore[arg-type]
+    with pytest.raises(PlateNotFoundError, match=rf"no measured plate .*{layout} expects .*Image.csv"):
+        find_plates(dataset)
+
+
+def test_find_plates_missing_root_says_so(tmp_path: Path) -> None:
+    with pytest.raises(PlateNotFoundError, match="absent is not a folder; check `root`"):
+        find_plates(Dataset(dataset_id="d", root=tmp_path / "absent"))
+
+
+def test_detect_layout(tmp_path: Path, small_sample: SampleTruth) -> None:
+    assert detect_layout(small_sample.root) == "cell-painting-gallery"
+    assert detect_layout(tmp_path) == "cellprofiler"
+
+
+def test_dataset_from_folder_unknown_option_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="nonsense"):
+        dataset_from_folder(tmp_path, nonsense=1)
+
+
+def test_check_unique_refuses_one_id_twice(tmp_path: Path) -> None:
+    from cp_assets.datasets import check_unique
+
+    twice = [Dataset(dataset_id="d", root=tmp_path / name) for name in "ab"]
+    with pytest.raises(ConfigurationError, match="dataset id 'd' is given twice"):
+        check_unique(twice)
