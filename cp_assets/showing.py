@@ -13,14 +13,13 @@ SHEET_CELLS = 48
 """Cells on a contact sheet where the user names no number."""
 
 _COLUMNS = (
-    "well_id",
-    "site_id",
+    "Metadata_Well",
+    "Metadata_Site",
     "Metadata_ObjectID",
     "Metadata_ObjectNumber",
     "Metadata_Channel",
     "ome_arrow_image",
-    "ome_arrow_mask",
-    "ome_arrow_outline",
+    "ome_arrow_label",
     "label_source_kind",
 )
 
@@ -44,7 +43,7 @@ def crops_of_some_cells(
         keep = [
             (well is None or batch_well == well) and (site is None or batch_site == site)
             for batch_well, batch_site in zip(
-                batch["well_id"].to_pylist(), batch["site_id"].to_pylist(), strict=True
+                batch["Metadata_Well"].to_pylist(), batch["Metadata_Site"].to_pylist(), strict=True
             )
         ]
         mine = batch.filter(pa.array(keep, pa.bool_()))
