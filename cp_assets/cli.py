@@ -66,12 +66,11 @@ def demo(home: Path, plates: int, wells: int, sites: int, warehouse: str | None,
         raise ConfigurationError(msg)
     options = SampleOptions(plates=plates, wells=wells, sites=sites)
     result = run_demo(DemoHome(home), options, report=_say)
-    failed = _show_runs(result.runs)
     _print_tables(result.warehouse)
     if result.picture:
         click.echo(f"\ncells with their outlines: {result.picture}")
     click.echo(f"open Dagster on it:        make ui   (or: cp-assets ui --home {home})")
-    sys.exit(1 if failed else 0)
+    sys.exit(0 if all(run.succeeded for run in result.runs) else 1)
 
 
 @main.command(epilog="Example: cp-assets ui --home ./demo")
@@ -196,9 +195,12 @@ def materialize(pattern: str, *, force: bool, warehouse: str | None, config: str
         os.environ["CP_ASSETS_CONFIG"] = config
     location = _location(warehouse, config)
     with dagster_instance() as instance:
-        runs = materialize_plates(instance, wanted, force=force, warehouse=location, report=_say)
-        failed = _show_runs(runs)
-    sys.exit(1 if failed else 0)
+        runs = list(
+            materialize_plates(instance, wanted, force=force, warehouse=location, report=_say)
+        )
+    succeeded = sum(run.succeeded for run in runs)
+    _say(f"{succeeded} of {len(runs)} plates succeeded")
+    sys.exit(0 if succeeded == len(runs) else 1)
 
 
 @main.command(epilog="Example: cp-assets tables --warehouse wh")
@@ -356,23 +358,3 @@ def _print_tables(warehouse: Warehouse) -> None:
         click.echo(
             f"{row['table']:<32} {row['rows']:>12,} {row['plates']:>7,} {row['data_files']:>6,} {size:>10}"
         )
-
-
-def _show_runs(runs: Iterable[Any]) -> int:
-    """Print each run as it ends; returns how many failed."""
-    failed = 0
-    for run in runs:
-        states = ", ".join(
-            f"{list(run.states.values()).count(state)} {state}"
-            for state in ("written", "unchanged", "skipped")
-            if state in run.states.values()
-        )
-        verdict = "ok" if run.succeeded else "FAILED"
-        checks = f"{run.passed_checks} checks passed"
-        _say(f"  {verdict}: {states or 'nothing written'}; {checks}; {run.seconds:.1f} s")
-        for line in (*run.failed_checks, *((run.error,) if run.error else ())):
-            _say(f"  failed: {line}")
-        for line in run.warnings:
-            _say(f"  warning: {line}")
-        failed += not run.succeeded
-    return failed

@@ -3,6 +3,7 @@
 import logging
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +20,8 @@ logger = logging.getLogger(__name__)
 
 # What happened is in the event log and in the summary; a stack trace on the console would bury both.
 _QUIET = {"console": {"config": {"log_level": "CRITICAL"}}}
-_INSTANCE_SETTINGS = "telemetry:\n  enabled: false\n"
+# No telemetry, and no newsletter dialog over a newcomer's first look at the graph.
+_INSTANCE_SETTINGS = "telemetry:\n  enabled: false\nnux:\n  enabled: false\n"
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,19 @@ class PlateRun:
     def succeeded(self) -> bool:
         """Whether every table was built and no blocking check failed."""
         return self.error is None and not self.failed_checks
+
+    def lines(self) -> list[str]:
+        """What happened, for a person to read."""
+        counted = Counter(self.states.values())
+        states = ", ".join(f"{count} {state}" for state, count in sorted(counted.items()))
+        verdict = "ok" if self.succeeded else "FAILED"
+        checks = f"{self.passed_checks} checks passed"
+        return [
+            f"  {verdict}: {states or 'nothing written'}; {checks}; {self.seconds:.1f} s",
+            *(f"  failed: {line}" for line in self.failed_checks),
+            *((f"  failed: {self.error}",) if self.error else ()),
+            *(f"  warning: {line}" for line in self.warnings),
+        ]
 
 
 @contextmanager
@@ -107,7 +122,10 @@ def materialize_plates(
             run_config=_run_config(warehouse),
             raise_on_error=False,
         )
-        yield _plate_run(plate, result, time.perf_counter() - start)
+        run = _plate_run(plate, result, time.perf_counter() - start)
+        for line in run.lines():
+            report(line)
+        yield run
 
 
 def _run_config(warehouse: str | None) -> dict[str, Any]:

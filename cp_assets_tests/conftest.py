@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from cp_assets.conversion import convert
 from cp_assets.sample import SampleOptions, SampleTruth, write_sample
 from cp_assets.warehouse.warehouse import Warehouse, open_warehouse
 
@@ -59,3 +60,10 @@ def small_sample(tmp_path_factory: pytest.TempPathFactory) -> SampleTruth:
     """Two plates, two wells, two sites: written once, never changed."""
     options = SampleOptions(plates=2, wells=2, sites=2, cells=12, seed=3, image_size=(150, 190))
     return write_sample(tmp_path_factory.mktemp("small") / options.prefix, options)
+
+
+@pytest.fixture(scope="session")
+def built(small_sample: SampleTruth, tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
+    """The small sample as a warehouse with every table, whole images too: only to be read."""
+    folder = tmp_path_factory.mktemp("built") / "warehouse"
+    return convert(small_sample.root, folder, dataset_id="sample", include_source_images=True)

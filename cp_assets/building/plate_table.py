@@ -113,7 +113,12 @@ def build_table(
     scope = table.plate.columns()
     rows = _rows_then_books(warehouse, table, log)
     write = write_partition(
-        warehouse, table.spec, scope, rows, table.fingerprint, table.columns_to_come()
+        warehouse,
+        table.spec,
+        scope,
+        rows,
+        table.fingerprint,
+        columns_to_come=table.columns_to_come(),
     )
     return _written(write, log)
 

@@ -15,11 +15,12 @@ from cp_assets.warehouse.warehouse import Warehouse
 
 @dataclass(frozen=True)
 class PlateTables:
-    """The tables of one plate, for a check to read."""
+    """The tables of one plate, for checks to read; each table is loaded once, at one snapshot."""
 
     warehouse: Warehouse
     sources: PlateSources
     duckdb: DuckDBPyConnection
+    _loaded: dict[str, PartitionRows] = field(default_factory=dict)
 
     @property
     def plate(self) -> PlateKey:
@@ -28,7 +29,9 @@ class PlateTables:
 
     def rows(self, table: str) -> PartitionRows:
         """The plate's rows of a table, as they were written; none if the table does not exist."""
-        return PartitionRows(self.warehouse, table, self.plate.columns())
+        if table not in self._loaded:
+            self._loaded[table] = PartitionRows(self.warehouse, table, self.plate.columns())
+        return self._loaded[table]
 
     def register(self, name: str, table: str, columns: Sequence[str]) -> bool:
         """Make columns of the plate's rows known to DuckDB as a stream, to be read once.

@@ -278,6 +278,9 @@ def _take(tables: list[pa.Table], indices: IntArray) -> pa.Table:
 
 
 def _identity(table: pa.Table, rows: IntArray) -> list[dict[str, object]]:
+    if not len(rows):
+        # An image set without any object of the compartment has no such columns either.
+        return []
     wanted = ["well_id", "site_id", "image_id", "ObjectNumber", "source_file", "source_row"]
     found: list[dict[str, object]] = table.select(wanted).take(pa.array(rows)).to_pylist()
     return found

@@ -8,7 +8,8 @@ that no snapshot names.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -26,7 +27,7 @@ from cp_assets.warehouse.schemas import arrow_schema, iceberg_native
 from cp_assets.warehouse.tables import add_columns, open_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from pyiceberg.manifest import DataFile
     from pyiceberg.table import Table
@@ -58,12 +59,13 @@ class PartitionWrite:
     columns: Mapping[str, str]
 
 
-def write_partition(
+def write_partition(  # noqa: PLR0913 - what to write, where, and an option
     warehouse: Warehouse,
     spec: TableSpec,
     scope: Mapping[str, str],
     batches: Iterable[pa.RecordBatch],
     fingerprint: str,
+    *,
     columns_to_come: pa.Schema | None = None,
 ) -> PartitionWrite:
     """Replace a partition by the rows of a stream, in one commit.
@@ -91,37 +93,19 @@ def write_partition(
         If the files or the commit cannot be written; the table is as before.
     """
     start = time.perf_counter()
-    columns: dict[str, str] = {}
-    files: PartitionFiles | None = None
-    table: Table | None = None
+    staged = _StagedPartition(warehouse, spec, scope, fingerprint)
     try:
         for batch in batches:
-            if table is None or files is None:
-                table = open_table(warehouse, spec)
-                add_columns(table, spec, columns_to_come or batch.schema)
-                files = PartitionFiles(table, spec, fingerprint)
-            conformed = _conform(table, spec, batch, scope)
-            columns.update((f.name, str(f.type)) for f in conformed.schema)
-            files.add(conformed)
-        new = files.finish() if files else []
-        snapshot_id = _commit(warehouse, spec, scope, new, fingerprint)
-    except (OSError, SQLAlchemyError) as error:
-        if files is not None:
-            files.discard()
-        if isinstance(error, WarehouseWriteError) or _is_input_error(error):
-            raise
-        msg = (
-            f"{spec.name} {_describe(scope)}: the partition could not be written ({error}); the "
-            "table "
-            "still holds what it held before. Free space or mend the path, then run it again"
-        )
-        raise WarehouseWriteError(msg) from error
+            with _write_errors(spec, scope):
+                staged.add(batch, columns_to_come)
+        with _write_errors(spec, scope):
+            new = staged.finish()
+            snapshot_id = _commit(warehouse, spec, scope, new, fingerprint)
     except CommitStateUnknownException:
         # The catalog may have taken the commit: the files must stay.
         raise
     except BaseException:
-        if files is not None:
-            files.discard()
+        staged.discard()
         raise
     return PartitionWrite(
         table=spec.name,
@@ -130,13 +114,51 @@ def write_partition(
         files=len(new),
         snapshot_id=snapshot_id,
         seconds=time.perf_counter() - start,
-        columns=columns,
+        columns=staged.columns,
     )
 
 
-def _is_input_error(error: BaseException) -> bool:
-    """Whether the stream raised it: an error of ours that is an OSError too: ImageReadError."""
-    return type(error).__module__.startswith("cp_assets.")
+@dataclass
+class _StagedPartition:
+    """Rows on their way into files that no snapshot names yet."""
+
+    warehouse: Warehouse
+    spec: TableSpec
+    scope: Mapping[str, str]
+    fingerprint: str
+    columns: dict[str, str] = field(default_factory=dict)
+    _files: PartitionFiles | None = None
+
+    def add(self, batch: pa.RecordBatch, columns_to_come: pa.Schema | None) -> None:
+        if self._files is None:
+            table = open_table(self.warehouse, self.spec)
+            add_columns(table, self.spec, columns_to_come or batch.schema)
+            self._files = PartitionFiles(table, self.spec, self.fingerprint)
+        conformed = _conform(self._files.table, self.spec, batch, self.scope)
+        self.columns.update((f.name, str(f.type)) for f in conformed.schema)
+        self._files.add(conformed)
+
+    def finish(self) -> list[DataFile]:
+        return self._files.finish() if self._files else []
+
+    def discard(self) -> None:
+        if self._files is not None:
+            self._files.discard()
+
+
+@contextmanager
+def _write_errors(spec: TableSpec, scope: Mapping[str, str]) -> Iterator[None]:
+    """Name table and partition in what storage and catalog raise."""
+    try:
+        yield
+    except WarehouseWriteError:
+        raise
+    except (OSError, SQLAlchemyError) as error:
+        msg = (
+            f"{spec.name} {_describe(scope)}: the partition could not be written ({error}); the "
+            "table still holds what it held before. Free space or mend the path, then run it again"
+        )
+        raise WarehouseWriteError(msg) from error
 
 
 def _describe(scope: Mapping[str, str]) -> str:

@@ -1,0 +1,1 @@
+"""Tests of cp_assets; the folders mirror those of the package."""

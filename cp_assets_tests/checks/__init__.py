@@ -1,0 +1,1 @@
+"""Tests of the upper floor and of the whole."""
