@@ -86,7 +86,7 @@ def sort_key(rank: int, well: str | None, site: str | None, image_number: int) -
 
 def identify_image_sets(
     sources: PlateSources,
-    folder: MeasurementFolder,
+    rank: int,
     image_rows: pa.Table,
     load_data: Mapping[tuple[str, str], tuple[str | None, str | None]],
 ) -> FolderIdentities:
@@ -94,12 +94,14 @@ def identify_image_sets(
 
     Parameters
     ----------
+    rank
+        The folder's place in ``sources.folders``.
     image_rows
         Rows of the folder's Image table as `read_csv_table` gives them.
     load_data
         (``FileName_...`` column, file name) -> (well, site) of the plate's LoadData.
     """
-    rank = sources.folders.index(folder)
+    folder = sources.folders[rank]
     found = [_Row.of(row, load_data) for row in _identity_rows(image_rows)]
     own_numbers = {row.number for row in found if not _is_other(row, sources)}
     others = frozenset(row.number for row in found) - own_numbers

@@ -97,9 +97,10 @@ class RawReader:
             self._places = image_set_places(self.sources.load_data)
         taken: dict[str, str] = {}
         folders = self.sources.folders
-        for folder, table in zip(folders, self._read_image_tables(), strict=True):
+        for rank, table in enumerate(self._read_image_tables()):
+            folder = folders[rank]
             self._take_rejections(table)
-            identities = identify_image_sets(self.sources, folder, table.rows, self._places)
+            identities = identify_image_sets(self.sources, rank, table.rows, self._places)
             identities = _without_repeated(identities, folder, taken)
             self._identities[folder.relative] = identities
             for rejection in identities.rejections:

@@ -8,7 +8,7 @@ from pathlib import Path
 from pyiceberg.catalog import Catalog, load_catalog
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.utils.config import Config
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from cp_assets.errors import ConfigurationError, NoSuchTableError, WarehouseWriteError
 
@@ -16,6 +16,7 @@ CATALOG_NAME = "cp_assets"
 """The configured catalog that is used where none is named; also the name of a folder's catalog."""
 
 _CATALOG_FILE = "catalog.db"
+_ATTEMPTS = 3
 _UNSAFE_IN_URI = frozenset("#?%")
 
 
@@ -74,17 +75,27 @@ def open_catalog(warehouse: str | Path | None, *, create: bool) -> tuple[Catalog
         raise NoSuchTableError(msg)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return (
-            SqlCatalog(
-                CATALOG_NAME,
-                uri=f"sqlite:///{folder / _CATALOG_FILE}?timeout=60",
-                warehouse=f"file://{folder}",
-            ),
-            str(folder),
-        )
+        return _folder_catalog(folder), str(folder)
     except (OSError, SQLAlchemyError) as error:
         msg = (
-            f"warehouse {folder} cannot be opened for writing ({error}); "
+            f"warehouse {folder} cannot be opened for writing ({first_line(error)}); "
             "check the path and its permissions"
         )
         raise WarehouseWriteError(msg) from error
+
+
+def _folder_catalog(folder: Path) -> SqlCatalog:
+    uri = f"sqlite:///{folder / _CATALOG_FILE}?timeout=60"
+    for _ in range(_ATTEMPTS):
+        try:
+            return SqlCatalog(CATALOG_NAME, uri=uri, warehouse=f"file://{folder}")
+        except OperationalError as error:
+            # Another process makes the catalog's own tables at this moment: they are there next time.
+            if "already exists" not in str(error):
+                raise
+    return SqlCatalog(CATALOG_NAME, uri=uri, warehouse=f"file://{folder}")
+
+
+def first_line(error: BaseException) -> str:
+    """An error's first line; SQLAlchemy's go on with the statement and a link."""
+    return str(error).partition("\n")[0]

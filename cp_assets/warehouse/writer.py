@@ -21,6 +21,7 @@ from pyiceberg.exceptions import (
 from sqlalchemy.exc import SQLAlchemyError
 
 from cp_assets.errors import SchemaConflictError, WarehouseWriteError
+from cp_assets.warehouse.catalog import first_line
 from cp_assets.warehouse.files import PartitionFiles
 from cp_assets.warehouse.partitions import data_files, scope_filter
 from cp_assets.warehouse.schemas import arrow_schema, iceberg_native
@@ -155,7 +156,7 @@ def _write_errors(spec: TableSpec, scope: Mapping[str, str]) -> Iterator[None]:
         raise
     except (OSError, SQLAlchemyError) as error:
         msg = (
-            f"{spec.name} {_describe(scope)}: the partition could not be written ({error}); the "
+            f"{spec.name} {_describe(scope)}: the partition could not be written ({first_line(error)}); the "
             "table still holds what it held before. Free space or mend the path, then run it again"
         )
         raise WarehouseWriteError(msg) from error
