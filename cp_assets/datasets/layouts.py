@@ -25,7 +25,6 @@ UNBATCHED = "unbatched"
 """``batch_id`` of the layout ``cellprofiler`` where the user names none."""
 
 
-
 def detect_layout(root: Path) -> Layout:
     """The layout of a folder: the gallery's if it holds ``workspace/analysis``."""
     return "cell-painting-gallery" if (root / ANALYSIS).is_dir() else "cellprofiler"

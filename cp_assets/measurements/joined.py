@@ -102,17 +102,22 @@ _RENAMED = {
 
 
 def raw_columns_of(names: Collection[str]) -> dict[str, str]:
-    """The raw measurements' column behind each column of the joined profiles; computed ones are left out.
+    """The raw measurements' column behind each column of the joined profiles; computed ones are
+    left out.
 
     The joined compartments are told by their key columns, so a compartment's name may hold ``_``.
     """
-    keys = [name for name in names if name.startswith("Metadata_") and name.endswith("_ObjectNumber")]
+    keys = [
+        name for name in names if name.startswith("Metadata_") and name.endswith("_ObjectNumber")
+    ]
     compartments = [name.removeprefix("Metadata_").removesuffix("_ObjectNumber") for name in keys]
     prefixes = sorted((*compartments, IMAGE), key=len, reverse=True)
     found = {name: name for name in names if name in _SAME_NAME}
     found.update({name: _RENAMED[name] for name in names if name in _RENAMED})
     for name in names:
-        prefix = next((p for p in prefixes if name.removeprefix("Metadata_").startswith(f"{p}_")), None)
+        prefix = next(
+            (p for p in prefixes if name.removeprefix("Metadata_").startswith(f"{p}_")), None
+        )
         if prefix is not None:
             found[name] = name.removeprefix("Metadata_").removeprefix(f"{prefix}_")
     return found

@@ -27,8 +27,9 @@ def default_warehouse() -> str:
     ``PYICEBERG_CATALOG__CP_ASSETS__*``), else the folder ``CP_ASSETS_WAREHOUSE``, else
     ``./warehouse``.
     """
-    if Config().get_catalog_config(CATALOG_NAME) is not None:
-        return CATALOG_NAME
+    configured = _configured(CATALOG_NAME)
+    if configured is not None:
+        return configured
     return os.environ.get("CP_ASSETS_WAREHOUSE", "warehouse")
 
 
@@ -56,8 +57,9 @@ def open_catalog(warehouse: str | Path | None, *, create: bool) -> tuple[Catalog
         If the folder or its catalog cannot be made.
     """
     name = str(warehouse) if warehouse is not None else default_warehouse()
-    if not isinstance(warehouse, Path) and Config().get_catalog_config(name) is not None:
-        return load_catalog(name), name
+    configured = None if isinstance(warehouse, Path) else _configured(name)
+    if configured is not None:
+        return load_catalog(configured), configured
     folder = Path(name).expanduser().resolve()
     if _UNSAFE_IN_URI & set(str(folder)):
         msg = (
@@ -84,13 +86,21 @@ def open_catalog(warehouse: str | Path | None, *, create: bool) -> tuple[Catalog
         raise WarehouseWriteError(msg) from error
 
 
+def _configured(name: str) -> str | None:
+    """A configured catalog's name: environment variables can write ``_`` only for its ``-``."""
+    known = Config()
+    names = (name, name.replace("_", "-"))
+    return next((one for one in names if known.get_catalog_config(one) is not None), None)
+
+
 def _folder_catalog(folder: Path) -> SqlCatalog:
     uri = f"sqlite:///{folder / _CATALOG_FILE}?timeout=60"
     for _ in range(_ATTEMPTS):
         try:
             return SqlCatalog(CATALOG_NAME, uri=uri, warehouse=f"file://{folder}")
         except OperationalError as error:
-            # Another process makes the catalog's own tables at this moment: they are there next time.
+            # Another process makes the catalog's own tables at this moment: they are there next
+            # time.
             if "already exists" not in str(error):
                 raise
     return SqlCatalog(CATALOG_NAME, uri=uri, warehouse=f"file://{folder}")

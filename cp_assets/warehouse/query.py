@@ -116,10 +116,19 @@ def scan_selection(warehouse: Warehouse, selection: Selection) -> pa.RecordBatch
         connection.register(_alias(name), table_dataset(table, selection.plate_terms()))
     source = _joined_rows(connection) if is_view else _quote(_alias(selection.table))
     try:
-        return connection.sql(select_sql(source, selection)).to_arrow_reader(BATCH_ROWS)
+        reader = connection.sql(select_sql(source, selection)).to_arrow_reader(BATCH_ROWS)
     except QUERY_ERRORS as error:
         msg = f"{selection.table} cannot be read with {_shown(selection)}: {error}"
         raise QueryError(msg) from error
+    names = list(selection.columns or (() if is_view else arrow_schema(table.schema()).names))
+    return _renamed(reader, names) if names not in ([], reader.schema.names) else reader
+
+
+def _renamed(reader: pa.RecordBatchReader, names: list[str]) -> pa.RecordBatchReader:
+    """The same rows under the table's own names: to DuckDB names in other letter case are equal."""
+    schema = pa.schema([f.with_name(name) for f, name in zip(reader.schema, names, strict=True)])
+    batches = (batch.rename_columns(names) for batch in reader)
+    return pa.RecordBatchReader.from_batches(schema, batches)
 
 
 def select_sql(source: str, selection: Selection) -> str:

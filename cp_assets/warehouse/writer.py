@@ -20,11 +20,11 @@ from pyiceberg.exceptions import (
 )
 from sqlalchemy.exc import SQLAlchemyError
 
-from cp_assets.errors import SchemaConflictError, WarehouseWriteError
+from cp_assets.errors import WarehouseWriteError
 from cp_assets.warehouse.catalog import first_line
+from cp_assets.warehouse.conforming import BatchForm
 from cp_assets.warehouse.files import PartitionFiles
 from cp_assets.warehouse.partitions import data_files, scope_filter
-from cp_assets.warehouse.schemas import arrow_schema, iceberg_native
 from cp_assets.warehouse.tables import add_columns, open_table
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class PartitionWrite:
     columns: Mapping[str, str]
 
 
-def write_partition(  # noqa: PLR0913 - what to write, where, and an option
+def write_partition(
     warehouse: Warehouse,
     spec: TableSpec,
     scope: Mapping[str, str],
@@ -129,15 +129,19 @@ class _StagedPartition:
     fingerprint: str
     columns: dict[str, str] = field(default_factory=dict)
     _files: PartitionFiles | None = None
+    _form: BatchForm | None = None
 
     def add(self, batch: pa.RecordBatch, columns_to_come: pa.Schema | None) -> None:
         if self._files is None:
             table = open_table(self.warehouse, self.spec)
             add_columns(table, self.spec, columns_to_come or batch.schema)
             self._files = PartitionFiles(table, self.spec, self.fingerprint)
-        conformed = _conform(self._files.table, self.spec, batch, self.scope)
-        self.columns.update((f.name, str(f.type)) for f in conformed.schema)
-        self._files.add(conformed)
+        if self._form is None or not self._form.incoming.equals(batch.schema):
+            table = self._files.table
+            add_columns(table, self.spec, batch.schema)
+            self._form = BatchForm.of(batch.schema, table.schema(), self.spec, self.scope)
+            self.columns.update((f.name, str(f.type)) for f in self._form.schema)
+        self._files.add(self._form.apply(batch))
 
     def finish(self) -> list[DataFile]:
         return self._files.finish() if self._files else []
@@ -156,7 +160,8 @@ def _write_errors(spec: TableSpec, scope: Mapping[str, str]) -> Iterator[None]:
         raise
     except (OSError, SQLAlchemyError) as error:
         msg = (
-            f"{spec.name} {_describe(scope)}: the partition could not be written ({first_line(error)}); the "
+            f"{spec.name} {_describe(scope)}: the partition could not be written "
+            f"({first_line(error)}); the "
             "table still holds what it held before. Free space or mend the path, then run it again"
         )
         raise WarehouseWriteError(msg) from error
@@ -164,46 +169,6 @@ def _write_errors(spec: TableSpec, scope: Mapping[str, str]) -> Iterator[None]:
 
 def _describe(scope: Mapping[str, str]) -> str:
     return "/".join(scope.values())
-
-
-def _conform(
-    table: Table, spec: TableSpec, batch: pa.RecordBatch, scope: Mapping[str, str]
-) -> pa.RecordBatch:
-    """The batch in the table's column order and types, with the scope's columns."""
-    add_columns(table, spec, batch.schema)
-    names = {*scope, *batch.schema.names} | {f.name for f in spec.schema if not f.nullable}
-    fields = [f for f in arrow_schema(table.schema()) if f.name in names]
-    arrays = [_array(batch, field, scope, spec) for field in fields]
-    return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields))
-
-
-def _array(
-    batch: pa.RecordBatch, field: pa.Field, scope: Mapping[str, str], spec: TableSpec
-) -> pa.Array:
-    if field.name in scope:
-        return pa.repeat(pa.scalar(scope[field.name], field.type), batch.num_rows)
-    position = batch.schema.get_field_index(field.name)
-    if position < 0:
-        msg = (
-            f"{spec.name} {_describe(scope)}: required column {field.name} is missing from the rows"
-        )
-        raise SchemaConflictError(msg)
-    array = batch.column(position)
-    if array.null_count and not field.nullable:
-        msg = (
-            f"{spec.name} {_describe(scope)}: required column {field.name} is null in "
-            f"{array.null_count} of {len(array)} rows"
-        )
-        raise SchemaConflictError(msg)
-    if array.type.equals(field.type):
-        return array
-    if iceberg_native(array.type).equals(field.type):
-        return array.cast(field.type)
-    msg = (
-        f"{spec.name} {_describe(scope)}: column {field.name} is {array.type} in this plate and "
-        f"{field.type} in the table; set its type under column_types, or write to another warehouse"
-    )
-    raise SchemaConflictError(msg)
 
 
 def _commit(

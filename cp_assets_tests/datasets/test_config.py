@@ -84,7 +84,7 @@ def test_read_configuration_fault_is_named(tmp_path: Path, text: str, message: s
 
 
 def test_read_configuration_named_and_missing(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="absent.yaml does not exist"):
+    with pytest.raises(ConfigurationError, match=r"absent.yaml does not exist"):
         read_configuration(tmp_path / "absent.yaml")
 
 

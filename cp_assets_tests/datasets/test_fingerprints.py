@@ -77,6 +77,6 @@ def test_fingerprints_options_that_shape_rows(sources: PlateSources) -> None:
 def test_unchanged_file_that_grows_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "growing.csv"
     path.write_text("a")
-    with pytest.raises(InputChangedError, match=r"growing.csv changed .*\(1 -> 2 bytes\)"):
-        with unchanged(path):
-            path.write_text("ab")
+    message = r"growing.csv changed .*\(1 -> 2 bytes\)"
+    with pytest.raises(InputChangedError, match=message), unchanged(path):
+        path.write_text("ab")

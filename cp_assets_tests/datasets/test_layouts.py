@@ -148,7 +148,9 @@ def test_measurement_tables_without_image_table(tmp_path: Path) -> None:
 @pytest.mark.parametrize("layout", ["cellprofiler", "cell-painting-gallery"])
 def test_find_plates_nothing_found_says_what_was_expected(tmp_path: Path, layout: str) -> None:
     dataset = Dataset(dataset_id="d", root=tmp_path, layout=layout)  # type: ignore[arg-type]
-    with pytest.raises(PlateNotFoundError, match=rf"no measured plate .*{layout} expects .*Image.csv"):
+    with pytest.raises(
+        PlateNotFoundError, match=rf"no measured plate .*{layout} expects .*Image.csv"
+    ):
         find_plates(dataset)
 
 

@@ -54,6 +54,12 @@ def _is_same(one: Any, other: Any) -> bool:
     return type(one) is type(other) and one == other
 
 
+@pytest.fixture(autouse=True)
+def _plan_with_pyiceberg(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Polars can also plan scans with a plugin of its own, and warns where it is not installed.
+    monkeypatch.setenv("POLARS_ICEBERG_PLANNER", "pyiceberg")
+
+
 @pytest.mark.parametrize("engine", ENGINES.values(), ids=ENGINES)
 @pytest.mark.parametrize("name", TABLES)
 def test_engine_reads_what_pyiceberg_reads(

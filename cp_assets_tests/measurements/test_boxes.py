@@ -56,7 +56,7 @@ def test_resolve_box_columns_ambiguous_lists_candidates_and_the_map() -> None:
 
 
 def test_resolve_box_columns_none_says_who_writes_them() -> None:
-    with pytest.raises(BoxColumnsError, match="MeasureObjectSizeShape.*\n  x_min: none"):
+    with pytest.raises(BoxColumnsError, match=r"MeasureObjectSizeShape.*\n  x_min: none"):
         resolve_box_columns(["Cells_AreaShape_Area"])
 
 
@@ -64,7 +64,7 @@ def test_resolve_box_columns_none_says_who_writes_them() -> None:
     ("given", "message"),
     [
         ({"x_min": "a"}, "without y_min, x_max, y_max"),
-        ({edge: "a" for edge in (*ENDS, "z_min")}, "with z_min"),
+        (dict.fromkeys((*ENDS, "z_min"), "a"), "with z_min"),
         (dict.fromkeys(ENDS, "zzz"), "do not have: zzz"),
     ],
     ids=["edges missing", "unknown edge", "unknown column"],

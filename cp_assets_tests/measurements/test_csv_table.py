@@ -208,7 +208,7 @@ def test_read_csv_table_file_changed_while_it_is_read(
         return parse(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(csv_table, "_read_chunk", upload_goes_on)
-    with pytest.raises(InputChangedError, match="Image.csv changed while it was read"):
+    with pytest.raises(InputChangedError, match=r"Image.csv changed while it was read"):
         read_csv_table(path, "Image.csv", "Image")
 
 

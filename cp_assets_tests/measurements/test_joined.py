@@ -74,9 +74,7 @@ def check_books(sources: PlateSources, joined: pa.Table, log: RejectionLog) -> N
     [("cpg0043_BR00116991/BR00116991-A01-1", 109), ("example_human", 289)],
     ids=["cpg0043", "ExampleHuman"],
 )
-def test_joined_real_plate_every_value_equals_pandas(
-    test_data: Path, name: str, rows: int
-) -> None:
+def test_joined_real_plate_every_value_equals_pandas(test_data: Path, name: str, rows: int) -> None:
     sources = one_plate(test_data / name, plate_id="P")
     joined, log = join_plate(sources)
     found = joined.to_pandas()
@@ -88,9 +86,7 @@ def test_joined_real_plate_every_value_equals_pandas(
     measured = [column for column in truth.columns if column not in source_keys]
     assert set(measured) == set(found.columns) - own
     order = "Metadata_Cells_ObjectNumber"
-    found, truth = (
-        table.sort_values(order, ignore_index=True) for table in (found, truth)
-    )
+    found, truth = (table.sort_values(order, ignore_index=True) for table in (found, truth))
     assert found.Metadata_ImageNumber.tolist() == truth.Metadata_Cells_ImageNumber.tolist()
     text = pd.read_csv(test_data / name / "Image.csv", dtype=str)
     for column in measured:

@@ -30,7 +30,9 @@ def table(rows: Sequence[tuple[int, int | None]], parent: str = "Parent_Other") 
 def balance(match: Match, compartment: str, rows: int) -> None:
     """Every row of a compartment is in a joined row or unused, never both or twice unused."""
     used = {int(row) for row in match.rows[compartment] if row != NO_ROW}
-    unused = [int(row) for one in match.unused if one.compartment == compartment for row in one.rows]
+    unused = [
+        int(row) for one in match.unused if one.compartment == compartment for row in one.rows
+    ]
     assert len(unused) == len(set(unused))
     assert used.isdisjoint(unused)
     assert used | set(unused) == set(range(rows))

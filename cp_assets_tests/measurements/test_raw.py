@@ -82,9 +82,7 @@ def test_raw_order_of_rows_on_disk_does_not_matter(tmp_path: Path) -> None:
         assert first["well_id"].to_pylist()[0] == "A01"
 
 
-def test_raw_another_folder_gives_the_same_rows(
-    small_sample: SampleTruth, tmp_path: Path
-) -> None:
+def test_raw_another_folder_gives_the_same_rows(small_sample: SampleTruth, tmp_path: Path) -> None:
     moved = shutil.copytree(small_sample.root, tmp_path / "else" / "where")
     for workers, root in ((1, moved), (2, small_sample.root)):
         images = Dataset(dataset_id="x", root=root).images
@@ -102,7 +100,11 @@ def test_raw_unknown_image_number_rejects_the_row(tmp_path: Path) -> None:
     write_folder(tmp_path, {"Image": [image_row(1)], **tables})
     raw, log = read_raw(one_plate(tmp_path))
     (rejection,) = log
-    assert (rejection.reason, rejection.object_number, rejection.source_row) == ("no_image_set", 1, 3)
+    assert (rejection.reason, rejection.object_number, rejection.source_row) == (
+        "no_image_set",
+        1,
+        3,
+    )
     assert sum(batch.num_rows for batch in raw["Cells"]) == 2
 
 
@@ -228,7 +230,13 @@ def test_raw_large_file_is_sorted_on_disk(
     images = [image_row(n, Metadata_Well=f"A{12 - n:02d}") for n in range(1, 11)]
     random = np.random.default_rng(1)
     objects = [
-        {"ImageNumber": n, "ObjectNumber": k, "Area": random.random(), "area": -1.0, "Parent_Nuclei": k}
+        {
+            "ImageNumber": n,
+            "ObjectNumber": k,
+            "Area": random.random(),
+            "area": -1.0,
+            "Parent_Nuclei": k,
+        }
         for n in range(1, 11)
         for k in range(1, 40)
     ]
@@ -248,7 +256,7 @@ def test_raw_missing_key_column_names_the_file(tmp_path: Path) -> None:
     folder = gallery_folder(tmp_path, "P", "P-A01-1")
     write_folder(folder, {"Image": [image_row()], "Cells": [{"ImageNumber": 1, "Area": 2}]})
     (sources,) = find_plates(Dataset(dataset_id="d", root=tmp_path)).values()
-    with pytest.raises(MeasurementError, match="P-A01-1/Cells.csv has no column ObjectNumber"):
+    with pytest.raises(MeasurementError, match=r"P-A01-1/Cells.csv has no column ObjectNumber"):
         read_raw(sources)
 
 

@@ -24,13 +24,17 @@ def scope(plate: str = "P1") -> dict[str, str]:
     return PlateKey("d", "b", plate).columns()
 
 
+def text(values: list[str]) -> pa.Array:
+    return pa.array(values, pa.string())
+
+
 def batch(numbers: Iterable[int], plate: str = "P1", **columns: object) -> pa.RecordBatch:
     numbers = list(numbers)
     keys: Mapping[str, object] = {
-        **{name: [value] * len(numbers) for name, value in scope(plate).items()},
-        "well_id": [f"A{number % 24 + 1:02d}" for number in numbers],
-        "site_id": [str(number % 2 + 1) for number in numbers],
-        "image_id": [f"image-{number}" for number in numbers],
+        **{name: text([value] * len(numbers)) for name, value in scope(plate).items()},
+        "well_id": text([f"A{number % 24 + 1:02d}" for number in numbers]),
+        "site_id": text([str(number % 2 + 1) for number in numbers]),
+        "image_id": text([f"image-{number}" for number in numbers]),
         "number": pa.array(numbers, pa.int64()),
     }
     return pa.RecordBatch.from_pydict({**keys, **columns})

@@ -14,7 +14,7 @@ import pytest
 from pyiceberg.conversions import from_bytes
 from pyiceberg.types import StringType
 
-from cp_assets.errors import ImageReadError, SchemaConflictError, WarehouseWriteError
+from cp_assets.errors import ImageReadError, SchemaConflictError
 from cp_assets.warehouse.partitions import data_files, partition_state
 from cp_assets.warehouse.rows import PartitionRows
 from cp_assets.warehouse.spec import column
@@ -95,7 +95,9 @@ def test_write_partition_columns_that_come_later_in_the_stream(warehouse: Wareho
 
 def test_write_partition_type_conflict_names_column_and_types(warehouse: Warehouse) -> None:
     write(warehouse, batch([1], dose=[1.5]))
-    with pytest.raises(SchemaConflictError, match="d/b/P2: column dose is string .* double in the"):
+    with pytest.raises(
+        SchemaConflictError, match=r"d/b/P2: column dose is string .* double in the"
+    ):
         write(warehouse, batch([2], "P2", dose=["high"]), plate="P2")
     assert numbers(warehouse) == [1]
     assert parquet_files(warehouse) == named_files(warehouse)
@@ -130,9 +132,13 @@ def test_write_partition_smaller_types_become_icebergs(warehouse: Warehouse) -> 
             ]
         ),
     )
-    pixels = pa.array([{"x": 3, "data": b"ab"}], pa.struct([("x", pa.uint16()), ("data", pa.binary())]))
+    pixels = pa.array(
+        [{"x": 3, "data": b"ab"}], pa.struct([("x", pa.uint16()), ("data", pa.binary())])
+    )
     many = pa.array([[0.5]], pa.large_list(pa.float32()))
-    write(warehouse, batch([1], small=pa.array([7], pa.uint16()), pixels=pixels, many=many), spec=spec)
+    write(
+        warehouse, batch([1], small=pa.array([7], pa.uint16()), pixels=pixels, many=many), spec=spec
+    )
     (row,) = warehouse.read_table("small", columns=["small", "pixels", "many"]).to_pylist()
     assert row == {"small": 7, "pixels": {"x": 3, "data": b"ab"}, "many": [0.5]}
 
@@ -237,7 +243,8 @@ def test_write_partition_readers_keep_their_snapshot(warehouse: Warehouse) -> No
 
 
 @pytest.mark.parametrize(
-    "error", [ValueError("broken"), ImageReadError("image is cut short"), KeyboardInterrupt()]
+    "error",
+    [ValueError("broken"), ImageReadError("image is cut short"), KeyboardInterrupt("stopped")],
 )
 def test_write_partition_stream_that_raises_changes_nothing(
     warehouse: Warehouse, error: BaseException
@@ -278,12 +285,15 @@ def test_write_partition_disk_full_keeps_the_old_rows(warehouse: Warehouse) -> N
     before = parquet_files(warehouse)
     done = subprocess.run(
         [sys.executable, "-c", FULL_DISK, warehouse.name],
+        cwd=Path(__file__).resolve().parents[2],
         capture_output=True,
         text=True,
         check=True,
         timeout=60,
     )
-    assert done.stdout.startswith("WarehouseWriteError 0 profiles.small d/b/P1: the partition could")
+    assert done.stdout.startswith(
+        "WarehouseWriteError 0 profiles.small d/b/P1: the partition could"
+    )
     assert "still holds what it held before. Free space" in done.stdout
     assert numbers(warehouse) == [1, 2]
     assert parquet_files(warehouse) == before

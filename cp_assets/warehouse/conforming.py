@@ -1,0 +1,102 @@
+"""Bringing batches into a table's form: its column order, its types, its partition columns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from cp_assets.errors import SchemaConflictError
+from cp_assets.warehouse.schemas import arrow_schema, iceberg_native
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pyiceberg.schema import Schema
+
+    from cp_assets.warehouse.spec import TableSpec
+
+_FROM_SCOPE = -1
+
+
+@dataclass(frozen=True)
+class BatchForm:
+    """How batches of one schema become batches of a table.
+
+    Made once for a schema and used for all its batches: with thousands of columns, looking at each
+    column's type for each batch would cost more than writing it.
+
+    Attributes
+    ----------
+    schema
+        Of the batches to write: a subset of the table's columns, in its order.
+    positions
+        Where each of these columns lies in the incoming batch, or -1 for the scope's value.
+    """
+
+    incoming: pa.Schema
+    schema: pa.Schema
+    positions: tuple[int, ...]
+    scope: Mapping[str, str]
+    where: str
+
+    @classmethod
+    def of(
+        cls, incoming: pa.Schema, table: Schema, spec: TableSpec, scope: Mapping[str, str]
+    ) -> BatchForm:
+        """Work out the form of a schema.
+
+        Raises
+        ------
+        SchemaConflictError
+            If a required column is missing, or a column has another type than the table's.
+        """
+        where = f"{spec.name} {'/'.join(scope.values())}"
+        names = {*scope, *incoming.names} | {f.name for f in spec.schema if not f.nullable}
+        fields = [field for field in arrow_schema(table) if field.name in names]
+        place = {name: position for position, name in enumerate(incoming.names)}
+        positions = [_FROM_SCOPE if f.name in scope else place.get(f.name, None) for f in fields]
+        for field, position in zip(fields, positions, strict=True):
+            if position is None:
+                msg = f"{where}: required column {field.name} is missing from the rows"
+                raise SchemaConflictError(msg)
+            if position != _FROM_SCOPE:
+                _check_type(field, incoming.field(position).type, where)
+        found = tuple(position for position in positions if position is not None)
+        return cls(incoming, pa.schema(fields), found, scope, where)
+
+    def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Bring one batch into the form.
+
+        Raises
+        ------
+        SchemaConflictError
+            If a required column has nulls.
+        """
+        pairs = zip(self.schema, self.positions, strict=True)
+        arrays = [self._array(batch, field, position) for field, position in pairs]
+        return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+
+    def _array(self, batch: pa.RecordBatch, field: pa.Field, position: int) -> pa.Array:
+        if position == _FROM_SCOPE:
+            return pa.repeat(pa.scalar(self.scope[field.name], field.type), batch.num_rows)
+        array = batch.column(position)
+        if not field.nullable and array.null_count:
+            msg = (
+                f"{self.where}: required column {field.name} is null in {array.null_count} of "
+                f"{len(array)} rows"
+            )
+            raise SchemaConflictError(msg)
+        return array if array.type == field.type else array.cast(field.type)
+
+
+def _check_type(field: pa.Field, kind: pa.DataType, where: str) -> None:
+    if kind.equals(field.type) or iceberg_native(kind).equals(field.type):
+        return
+    msg = (
+        f"{where}: column {field.name} is {kind} in this plate and {field.type} in the table; set "
+        "its "
+        "type under column_types, or write to another warehouse"
+    )
+    raise SchemaConflictError(msg)
