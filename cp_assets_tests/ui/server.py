@@ -1,0 +1,142 @@
+"""Dagster's UI on a folder like the demo's, as a real process on loopback."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import cp_assets
+from cp_assets.demo import DemoHome
+
+_COMMAND = (sys.executable, "-c", "from cp_assets.cli import main; main()")
+_HIDDEN = ("AWS_", "CP_ASSETS_", "DAGSTER_", "PYICEBERG_")
+_START_SECONDS = 120
+_END_SECONDS = 20
+_LOCATION = """{ locationStatusesOrError { __typename ... on WorkspaceLocationStatusEntries {
+    entries { loadStatus } } }
+  workspaceOrError { ... on Workspace { locationEntries { locationOrLoadError {
+    __typename ... on PythonError { message } } } } } }"""
+
+
+@dataclass(frozen=True)
+class DagsterUI:
+    """A UI that answers."""
+
+    url: str
+    home: DemoHome
+    log: Path
+
+    def graphql(self, query: str) -> dict[str, Any]:
+        """What the web server tells the page."""
+        request = urllib.request.Request(  # noqa: S310 - our own server
+            f"{self.url}/graphql",
+            data=json.dumps({"query": query}).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+            found: dict[str, Any] = json.load(answer)
+        assert "errors" not in found, found
+        return found["data"]
+
+
+@contextmanager
+def dagster_ui(home: DemoHome, scratch: Path) -> Iterator[DagsterUI]:
+    """``cp-assets ui`` on a folder; when this ends, so do all of its processes."""
+    port = _free_port()
+    served = DagsterUI(f"http://127.0.0.1:{port}", home, scratch / "ui.log")
+    arguments = ("ui", "--home", str(home.folder), "--port", str(port))
+    with served.log.open("wb") as log:
+        process = subprocess.Popen(
+            [*_COMMAND, *arguments],
+            env=_environment(scratch),
+            cwd=scratch,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        _wait_until_loaded(served, process)
+        yield served
+    finally:
+        _end(process)
+
+
+def _environment(scratch: Path) -> dict[str, str]:
+    """Nothing of this machine's settings; the same code as the test's."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(_HIDDEN)}
+    home = scratch / "home"
+    home.mkdir()
+    code = str(Path(cp_assets.__file__).parents[1])
+    paths = [code, *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {
+        **kept,
+        "HOME": str(home),
+        "PYICEBERG_HOME": str(home),
+        "PYTHONPATH": os.pathsep.join(paths),
+    }
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def _wait_until_loaded(served: DagsterUI, process: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + _START_SECONDS
+    while not _loaded(served):
+        if process.poll() is not None:
+            pytest.fail(f"cp-assets ui ended with {process.returncode}:\n{_tail(served.log)}")
+        if time.monotonic() > end:
+            pytest.fail(f"cp-assets ui is silent after {_START_SECONDS} s:\n{_tail(served.log)}")
+        time.sleep(0.5)
+
+
+def _loaded(served: DagsterUI) -> bool:
+    """Whether the web server answers and has loaded our definitions; a failure to load them fails."""
+    try:
+        found = served.graphql(_LOCATION)
+    except (urllib.error.URLError, ConnectionError, TimeoutError):
+        return False
+    entries = found["workspaceOrError"].get("locationEntries", [])
+    locations = [entry["locationOrLoadError"] for entry in entries]
+    for location in locations:
+        if location and location["__typename"] == "PythonError":
+            pytest.fail(f"cp_assets.definitions does not load: {location['message']}")
+    return bool(locations) and all(locations)
+
+
+def _tail(log: Path) -> str:
+    return log.read_text(errors="replace")[-4000:]
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End the process and all that it started: web server, daemon, code server, runs."""
+    process.send_signal(signal.SIGINT)
+    try:
+        process.wait(timeout=_END_SECONDS)
+    except subprocess.TimeoutExpired:
+        pass
+    finally:
+        # What is left of its group; none is the usual case.
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        process.wait()
