@@ -196,8 +196,10 @@ def _fault(
     if row.plate is None and sources.image_plate is not None:
         detail = "it names no plate in an Image table of several plates"
         return _rejection(row, folder, "no_plate", detail)
-    detail = _contradiction(row, folder)
-    return _rejection(row, folder, "identity_conflict", detail) if detail else None
+    contradiction = _contradiction(row, folder)
+    if contradiction is None:
+        return None
+    return _rejection(row, folder, "identity_conflict", contradiction)
 
 
 def _contradiction(row: _Row, folder: MeasurementFolder) -> str | None:

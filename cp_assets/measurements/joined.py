@@ -62,7 +62,10 @@ JOINED_PROFILES = TableSpec(
 )
 
 ROWS_AT_ONCE = 2048
-"""Anchor objects joined at once: whole image sets are gathered until there are that many."""
+"""Most anchor objects joined at once: whole image sets are gathered until there are that many."""
+
+VALUES_AT_ONCE = 4 * 2**20
+"""Most values joined at once, 32 MiB of doubles: a plate of 8,000 columns joins 500 rows at once."""
 
 _RAW_KEYS = frozenset(
     {
@@ -148,12 +151,14 @@ def joined_profiles(
     names = (IMAGE, *plan.compartments) if IMAGE in raw_columns else plan.compartments
     streams = {name: raw(name) for name in names}
     joiner = _Joiner(plan, box, log)
+    width = sum(len(raw_columns[name]) for name in names)
+    rows_at_once = min(ROWS_AT_ONCE, VALUES_AT_ONCE // width)
     pending: list[ImageSetGroup] = []
     rows = 0
     for group in walk_together(streams, sources):
         pending.append(group)
         rows += group.tables[plan.anchor].num_rows if plan.anchor in group.tables else 0
-        if rows >= ROWS_AT_ONCE:
+        if rows >= rows_at_once:
             yield from joiner.join(pending)
             pending, rows = [], 0
     yield from joiner.join(pending)

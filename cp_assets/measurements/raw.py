@@ -323,8 +323,8 @@ def sorted_on_disk(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch
 
     order = f'ORDER BY "{_ORDER}", "ObjectNumber", "source_row"'
     with TemporaryDirectory(prefix="cp_assets-") as spill:
-        settings = {"memory_limit": "2GB", "temp_directory": spill}
-        with duckdb.connect(config=settings) as connection:
+        limits = {"memory_limit": "2GB", "temp_directory": spill}
+        with duckdb.connect(config={**limits}) as connection:
             reader = pa.RecordBatchReader.from_batches(first.schema, everything())
             connection.register("keyed", reader)
             for batch in connection.sql(f"SELECT * FROM keyed {order}").to_arrow_reader(4096):

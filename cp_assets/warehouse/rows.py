@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from cp_assets.warehouse.warehouse import Warehouse
 
-BATCH_ROWS = 2048
+BATCH_ROWS = 512
 
 
 class PartitionRows:

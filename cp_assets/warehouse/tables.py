@@ -30,6 +30,7 @@ from pyiceberg.types import (
     StringType,
     TimestampType,
 )
+from sqlalchemy.exc import IntegrityError
 
 from cp_assets.errors import SchemaConflictError
 from cp_assets.warehouse.schemas import iceberg_native
@@ -73,7 +74,7 @@ def open_table(warehouse: Warehouse, spec: TableSpec) -> Table:
     try:
         return warehouse.catalog.load_table(spec.identifier)
     except NoSuchTableError:
-        warehouse.catalog.create_namespace_if_not_exists(spec.identifier[0])
+        _make_namespace(warehouse, spec.identifier[0])
     # Iceberg's check for conflicting commits reads these columns' bounds.
     metrics = {f"write.metadata.metrics.column.{name}": "full" for name in spec.partition_columns}
     properties = {**_PROPERTIES, **metrics, "comment": spec.doc}
@@ -90,6 +91,14 @@ def open_table(warehouse: Warehouse, spec: TableSpec) -> Table:
         # The other process's table is as good as ours.
         return warehouse.catalog.load_table(spec.identifier)
     return warehouse.catalog.load_table(spec.identifier)
+
+
+def _make_namespace(warehouse: Warehouse, namespace: str) -> None:
+    try:
+        warehouse.catalog.create_namespace_if_not_exists(namespace)
+    except IntegrityError:
+        # Another process made it between PyIceberg's question and its insert.
+        warehouse.catalog.load_namespace_properties(namespace)
 
 
 def add_columns(table: Table, spec: TableSpec, wanted: pa.Schema) -> None:

@@ -13,7 +13,7 @@ from cp_assets_tests.end_to_end.plate import Prefix
 
 @pytest.fixture(scope="session")
 def _one_plate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    options = SampleOptions(plates=1, wells=1, sites=2, cells=6, seed=9, image_size=(100, 110))
+    options = SampleOptions(plates=1, wells=1, sites=2, cells=8, seed=9, image_size=(100, 110))
     return write_sample(tmp_path_factory.mktemp("one") / options.prefix, options).root
 
 

@@ -39,7 +39,7 @@ def test_data_folder_that_cannot_be_written_is_told(prefix: Prefix, tmp_path: Pa
     assert "could not be written" in str(caught.value)
 
 
-@pytest.mark.parametrize("limit", [2_000, 20_000, 60_000])
+@pytest.mark.parametrize("limit", [2_000, 40_000])
 def test_disk_full_leaves_the_old_data_readable(prefix: Prefix, tmp_path: Path, limit: int) -> None:
     warehouse = prefix.convert(tmp_path / "wh").warehouse
     before = {name: written(warehouse, name) for name in ROW_TABLES}
@@ -49,7 +49,8 @@ def test_disk_full_leaves_the_old_data_readable(prefix: Prefix, tmp_path: Path, 
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
-    command = [sys.executable, "-m", "cp_assets.cli", "convert", str(prefix.root), "--force"]
+    program = "from cp_assets.cli import main; main()"
+    command = [sys.executable, "-c", program, "convert", str(prefix.root), "--force"]
     done = subprocess.run(  # noqa: PLW1509 - nothing else runs in this process
         [*command, "--warehouse", str(tmp_path / "wh")],
         preexec_fn=no_space,

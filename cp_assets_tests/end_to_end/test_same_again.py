@@ -136,10 +136,10 @@ def test_force_writes_the_same_rows_again(
 
 
 def test_equal_file_names_on_two_plates_stay_apart(first: Warehouse, sample: SampleTruth) -> None:
-    columns = ["plate_id", "source_image_file", "source_image_path", "Metadata_ImageID"]
+    columns = ["plate_id", "source_image_file", "source_image_original_path", "Metadata_ImageID"]
     rows = first.read_table("image_crops", columns=columns).to_pylist()
     files = {plate: {r["source_image_file"] for r in rows if r["plate_id"] == plate} for plate in OPTIONS.plate_names}
     one, other = files.values()
     assert one == other
-    assert all(row["plate_id"] in row["source_image_path"] for row in rows)
+    assert all(row["plate_id"] in row["source_image_original_path"] for row in rows)
     assert len({row["Metadata_ImageID"] for row in rows}) == 2 * len(one)

@@ -1,0 +1,1 @@
+"""Tests of Dagster's UI on our assets, in a real browser."""

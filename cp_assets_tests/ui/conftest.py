@@ -20,7 +20,7 @@ from cp_assets_tests.conftest import missing
 from cp_assets_tests.ui.server import DagsterUI, dagster_ui
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Page, ViewportSize
 
 AWKWARD_NAME = "Plate 1, re|run"
 """A comma ends a key in the UI, a bar separates dimensions, a blank must be quoted in URLs."""
@@ -38,6 +38,8 @@ _FLAGS = (
     "--disable-sync",
 )
 _WAIT_MS = 30_000
+# Wide enough for the graph to show more of each asset than its name.
+_WINDOW: ViewportSize = {"width": 2400, "height": 1300}
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ def page(chromium: str, ui: DagsterUI, tmp_path: Path) -> Iterator[Page]:
         browser = playwright.chromium.launch(
             executable_path=chromium, headless=True, chromium_sandbox=False, args=list(_FLAGS)
         )
-        opened = browser.new_page(base_url=ui.url, viewport={"width": 1800, "height": 1100})
+        opened = browser.new_page(base_url=ui.url, viewport=_WINDOW)
         opened.set_default_timeout(_WAIT_MS)
         try:
             yield opened
