@@ -32,7 +32,9 @@ def dataset(source: str, images: str | None) -> Dataset:
     )
 
 
-def build(name: str, warehouse: str, source: str, images: str | None) -> dict[str, float | int | str]:
+def build(
+    name: str, warehouse: str, source: str, images: str | None
+) -> dict[str, float | int | str]:
     """Build one table of every plate, and say what it took."""
     start = time.perf_counter()
     rows, state = 0, "imports only"
@@ -53,16 +55,16 @@ def main(arguments: list[str]) -> None:
     """Measure all tables in order."""
     if arguments[0] == "--one":
         name, warehouse, source, images = arguments[1:]
-        print(json.dumps(build(name, warehouse, source, images or None)))  # noqa: T201
+        print(json.dumps(build(name, warehouse, source, images or None)))
         return
     source, images = arguments[0], arguments[1] if len(arguments) > 1 else ""
-    print(f"{'table':<24}{'state':<14}{'rows':>8}{'build s':>9}{'process s':>11}{'peak MiB':>10}")  # noqa: T201
+    print(f"{'table':<24}{'state':<14}{'rows':>8}{'build s':>9}{'process s':>11}{'peak MiB':>10}")
     with tempfile.TemporaryDirectory() as warehouse:
         for name in ("nothing", *STEPS):
             start = time.perf_counter()
             command = [sys.executable, __file__, "--one", name, warehouse, source, images]
-            done = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)  # noqa: S603
-            print(  # noqa: T201
+            done = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+            print(
                 f"{name:<24}{done['state']:<14}{done['rows']:>8}{done['seconds']:>9.2f}"
                 f"{time.perf_counter() - start:>11.2f}{done['peak_mib']:>10}"
             )

@@ -1,5 +1,6 @@
 """``cp-assets``: the command line."""
 
+import errno
 import logging
 import os
 import sys
@@ -18,11 +19,16 @@ from cp_assets.datasets import Dataset, PlateKey, dataset_from_folder, find_plat
 from cp_assets.datasets.config import Configuration, read_configuration
 from cp_assets.datasets.identity import normalise_site, normalise_well
 from cp_assets.errors import ConfigurationError, CpAssetsError, PlateNotFoundError
+from cp_assets.warehouse.catalog import default_warehouse
 from cp_assets.warehouse.warehouse import Warehouse, open_warehouse
 
 _USER_ERROR = 2
-_warehouse = click.option("--warehouse", metavar="PATH|NAME", help="Folder, or configured PyIceberg catalog.")
-_config = click.option("--config", metavar="FILE", help="cp_assets.yaml; default: CP_ASSETS_CONFIG.")
+_warehouse = click.option(
+    "--warehouse", metavar="PATH|NAME", help="Folder, or configured PyIceberg catalog."
+)
+_config = click.option(
+    "--config", metavar="FILE", help="cp_assets.yaml; default: CP_ASSETS_CONFIG."
+)
 
 
 class _Commands(click.Group):
@@ -33,7 +39,13 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except CpAssetsError as error:
             click.echo(f"cp-assets: {error}", err=True)
-            ctx.exit(_USER_ERROR)
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise
+            click.echo(
+                f"cp-assets: {error.filename or 'a file'}: {error.strerror or error}", err=True
+            )
+        return ctx.exit(_USER_ERROR)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -56,13 +68,17 @@ def _say(text: str) -> None:
 @click.option("--sites", default=2, show_default=True)
 @_warehouse
 @_config
-def demo(home: Path, plates: int, wells: int, sites: int, warehouse: str | None, config: str | None) -> None:
+def demo(
+    home: Path, plates: int, wells: int, sites: int, warehouse: str | None, config: str | None
+) -> None:
     """Make sample plates, build every table through Dagster, and draw some cells."""
-    from cp_assets.demo import DemoHome, run_demo  # noqa: PLC0415 - Dagster takes seconds to import
-    from cp_assets.sample import SampleOptions  # noqa: PLC0415
+    from cp_assets.demo import DemoHome, run_demo
+    from cp_assets.sample import SampleOptions
 
     if warehouse or config:
-        msg = "the demo makes its own warehouse and configuration; leave --warehouse and --config out"
+        msg = (
+            "the demo makes its own warehouse and configuration; leave --warehouse and --config out"
+        )
         raise ConfigurationError(msg)
     options = SampleOptions(plates=plates, wells=wells, sites=sites)
     result = run_demo(DemoHome(home), options, report=_say)
@@ -79,7 +95,7 @@ def demo(home: Path, plates: int, wells: int, sites: int, warehouse: str | None,
 @click.option("--host", default="127.0.0.1", show_default=True)
 def ui(home: Path, port: int, host: str) -> None:
     """Open Dagster's UI on the demo's instance (or any folder made like it)."""
-    from cp_assets.demo import DemoHome  # noqa: PLC0415
+    from cp_assets.demo import DemoHome
 
     place = DemoHome(home)
     if not place.config.is_file():
@@ -99,7 +115,7 @@ def ui(home: Path, port: int, host: str) -> None:
 @click.option("--seed", default=0, show_default=True)
 def sample(out: Path, plates: int, wells: int, sites: int, seed: int) -> None:
     """Write a Cell Painting Gallery prefix of sample plates, with a known truth."""
-    from cp_assets.sample import SampleOptions, write_sample  # noqa: PLC0415
+    from cp_assets.sample import SampleOptions, write_sample
 
     options = SampleOptions(plates=plates, wells=wells, sites=sites, seed=seed)
     truth = write_sample(out / options.prefix, options)
@@ -112,7 +128,9 @@ def sample(out: Path, plates: int, wells: int, sites: int, seed: int) -> None:
 @click.option("--mask-dir")
 @click.option("--outline-dir")
 @click.option("--include-source-images", is_flag=True)
-@click.option("--bbox-column", "boxes", multiple=True, metavar="EDGE=COLUMN", help="x_min=..., four times.")
+@click.option(
+    "--bbox-column", "boxes", multiple=True, metavar="EDGE=COLUMN", help="x_min=..., four times."
+)
 @click.option("--segmentation-regex", "patterns", multiple=True, metavar="OVERLAY=SOURCE")
 @click.option("--path-prefix", "prefixes", multiple=True, metavar="RECORDED=HERE")
 @click.option("--channel", "channels", multiple=True)
@@ -143,12 +161,14 @@ def convert(  # noqa: PLR0913 - one option each
 
     def report(plate: PlateKey, build: Any) -> None:
         found = f"{build.rows:,} rows" if build.state != "skipped" else build.reason
-        lost = f", {sum(build.rejected.values()):,} rejected or incomplete" if build.rejected else ""
+        lost = (
+            f", {sum(build.rejected.values()):,} rejected or incomplete" if build.rejected else ""
+        )
         _say(f"{plate}  {build.table:<32} {build.state:<10} {found}{lost}")
 
     opened = cp_assets.convert(
         source,
-        open_warehouse(warehouse or configured, create=True),
+        warehouse or configured or default_warehouse(),
         bbox_column_map=_pairs("--bbox-column", boxes),
         segmentation_file_regex=_pairs("--segmentation-regex", patterns),
         path_prefix_map=_pairs("--path-prefix", prefixes),
@@ -165,14 +185,16 @@ def convert(  # noqa: PLR0913 - one option each
 @click.option("--register", is_flag=True, help="Also add them to Dagster (DAGSTER_HOME).")
 @_warehouse
 @_config
-def plates(source: Path | None, *, register: bool, warehouse: str | None, config: str | None) -> None:  # noqa: ARG001
+def plates(
+    source: Path | None, *, register: bool, warehouse: str | None, config: str | None
+) -> None:
     """List the plates of the configured datasets, or of a folder."""
     found = _plates(_datasets(source, config))
     for key, folders in found.items():
         click.echo(f"{key}\t{folders} measurement folder(s)")
     if register:
-        from cp_assets.materializing import dagster_instance  # noqa: PLC0415
-        from cp_assets.partitions import register_plates  # noqa: PLC0415
+        from cp_assets.materializing import dagster_instance
+        from cp_assets.partitions import register_plates
 
         with dagster_instance() as instance:
             _say(f"{len(register_plates(instance, found))} new partition(s)")
@@ -185,7 +207,7 @@ def plates(source: Path | None, *, register: bool, warehouse: str | None, config
 @_config
 def materialize(pattern: str, *, force: bool, warehouse: str | None, config: str | None) -> None:
     """Build all tables of the plates whose key matches a pattern, through Dagster."""
-    from cp_assets.materializing import dagster_instance, materialize_plates  # noqa: PLC0415
+    from cp_assets.materializing import dagster_instance, materialize_plates
 
     wanted = [key for key in _plates(_datasets(None, config)) if fnmatchcase(str(key), pattern)]
     if not wanted:
@@ -220,7 +242,9 @@ def describe(warehouse: str | None, config: str | None) -> None:
     _print_tables(_open(warehouse, config))
 
 
-@main.command(epilog="Example: cp-assets read joined_profiles --plate BR00116991 --well a1 --limit 5")
+@main.command(
+    epilog="Example: cp-assets read joined_profiles --plate BR00116991 --well a1 --limit 5"
+)
 @click.argument("table")
 @click.option("--plate")
 @click.option("--well")
@@ -228,7 +252,9 @@ def describe(warehouse: str | None, config: str | None) -> None:
 @click.option("--columns", help="Comma-separated names.")
 @click.option("--where", help="SQL predicate in DuckDB's dialect.")
 @click.option("--limit", type=int)
-@click.option("--out", type=click.Path(path_type=Path), help="Write .parquet or .csv instead of printing CSV.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Write .parquet or .csv instead of printing CSV."
+)
 @_warehouse
 @_config
 def read(
@@ -242,7 +268,9 @@ def read(
 ) -> None:
     """Read rows of a table: CSV to standard output, or a file."""
     chosen = [name.strip() for name in columns.split(",")] if columns else None
-    rows = _open(warehouse, config).scan(table, columns=chosen, **selection)
+    opened = _open(warehouse, config)
+    _check_plate(opened, table, selection["plate"])
+    rows = opened.scan(table, columns=chosen, **selection)
     if out is None:
         _write_csv(rows, sys.stdout.buffer)
     elif out.suffix == ".parquet":
@@ -257,12 +285,16 @@ def read(
         raise ConfigurationError(msg)
 
 
-@main.command(epilog="Example: cp-assets show --warehouse wh --plate BR00116991 --well A01 --out cells.png")
+@main.command(
+    epilog="Example: cp-assets show --warehouse wh --plate BR00116991 --well A01 --out cells.png"
+)
 @click.option("--plate", help="Plate name or partition key; default: the first plate with crops.")
 @click.option("--well")
 @click.option("--site")
 @click.option("--cells", default=48, show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), default=Path("cells.png"), show_default=True)
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("cells.png"), show_default=True
+)
 @_warehouse
 @_config
 def show(
@@ -275,7 +307,7 @@ def show(
     config: str | None,
 ) -> None:
     """Write a contact sheet of cells with their outlines, as PNG."""
-    from cp_assets.showing import crops_of_some_cells, sheet_png  # noqa: PLC0415
+    from cp_assets.showing import crops_of_some_cells, sheet_png
 
     opened = _open(warehouse, config)
     key = _plate_with_crops(opened, plate)
@@ -330,6 +362,14 @@ def _plates(datasets: Iterable[Dataset]) -> dict[PlateKey, int]:
     return {key: len(s.folders) for one in datasets for key, s in find_plates(one).items()}
 
 
+def _check_plate(warehouse: Warehouse, table: str, plate: str | None) -> None:
+    """Refuse a plate that the table does not have: no rows would look like an empty plate."""
+    there = sorted({key.plate_id for key in warehouse.plates(warehouse.qualify(table))})
+    if plate is not None and plate not in there:
+        msg = f"{table} has no plate {plate}; it has: {', '.join(there[:5]) or 'none'}"
+        raise PlateNotFoundError(msg)
+
+
 def _plate_with_crops(warehouse: Warehouse, plate: str | None) -> PlateKey:
     found = warehouse.plates("images.image_crops")
     matching = [key for key in found if plate in (None, key.plate_id, str(key))]
@@ -341,7 +381,11 @@ def _plate_with_crops(warehouse: Warehouse, plate: str | None) -> PlateKey:
 
 
 def _write_csv(rows: pa.RecordBatchReader, stream: Any) -> None:
-    flat = [f.name for f in rows.schema if not pa.types.is_nested(f.type) and not pa.types.is_binary(f.type)]
+    flat = [
+        f.name
+        for f in rows.schema
+        if not pa.types.is_nested(f.type) and not pa.types.is_binary(f.type)
+    ]
     if len(flat) < len(rows.schema):
         _say("columns of pixels are left out of CSV; --out rows.parquet keeps them")
     header = pa.schema([rows.schema.field(name) for name in flat])

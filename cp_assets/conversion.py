@@ -67,8 +67,8 @@ def convert(  # noqa: PLR0913 - the public contract: one call, every option by n
     include_source_images
         Also write whole images to ``images.source_images``.
     bbox_column_map
-        ``x_min``, ``x_max``, ``y_min``, ``y_max`` -> column of the joined profiles, where the columns
-        that CellProfiler writes are not the ones to use.
+        ``x_min``, ``x_max``, ``y_min``, ``y_max`` -> column of the joined profiles, where the
+        columns that CellProfiler writes are not the ones to use.
     segmentation_file_regex
         Pattern of a mask's or outline's file name -> pattern of the source image's file name.
     path_prefix_map
@@ -78,8 +78,9 @@ def convert(  # noqa: PLR0913 - the public contract: one call, every option by n
     preset
         None or ``cellprofiler_csv``.
     dataset_id, batch_id, plate_id
-        Identity of the plate; by default the source folder's name, ``unbatched``, and what the Image
-        table says, else the source folder's name. A gallery prefix names batches and plates itself.
+        Identity of the plate; by default the source folder's name, ``unbatched``, and what the
+        Image table says, else the source folder's name. A gallery prefix names batches and plates
+        itself.
     join
         False to keep measurements as they are, without joined profiles.
     workers
@@ -123,7 +124,9 @@ def convert(  # noqa: PLR0913 - the public contract: one call, every option by n
     )
     _check(dataset, preset, join=join)
     plates = find_plates(dataset)
-    opened = warehouse if isinstance(warehouse, Warehouse) else open_warehouse(warehouse, create=True)
+    opened = (
+        warehouse if isinstance(warehouse, Warehouse) else open_warehouse(warehouse, create=True)
+    )
     names = tuple(STEPS) if join else _WITHOUT_JOIN
     for sources in plates.values():
         build_plate(opened, sources, names=names, force=force, report=report)
@@ -180,10 +183,16 @@ def _check(dataset: Dataset, preset: str | None, *, join: bool) -> None:
         raise ConfigurationError(msg)
     in_gallery = dataset.layout == "cell-painting-gallery"
     if in_gallery and (dataset.batch_id or dataset.plate_id):
-        msg = f"{dataset.root} is a gallery prefix, which names its batches and plates; leave batch_id and plate_id out"
+        msg = (
+            f"{dataset.root} is a gallery prefix, which names its batches and plates itself; leave "
+            "batch_id and plate_id out"
+        )
         raise ConfigurationError(msg)
     if not join and dataset.image_dir is not None:
-        msg = "images need the join: crops are cut by the joined profiles' boxes; leave join=True, or image_dir out"
+        msg = (
+            "images need the join: crops are cut by the joined profiles' boxes; leave join=True, or "
+            "leave image_dir out"
+        )
         raise ConfigurationError(msg)
     ancillary = {
         "mask_dir": dataset.mask_dir,
@@ -194,5 +203,8 @@ def _check(dataset: Dataset, preset: str | None, *, join: bool) -> None:
     }
     given = [name for name, value in ancillary.items() if value is not None]
     if given and dataset.image_dir is None and not in_gallery:
-        msg = f"{given[0]} was given without image_dir; give the folder below which the source images lie"
+        msg = (
+            f"{given[0]} was given without image_dir; give the folder below which the source "
+            "images lie"
+        )
         raise ConfigurationError(msg)

@@ -1,5 +1,7 @@
 """Building plates through Dagster without its UI: the same assets, checks and event log."""
 
+from __future__ import annotations
+
 import logging
 import os
 import time
@@ -140,7 +142,9 @@ def _plate_run(plate: PlateKey, result: dg.ExecuteInProcessResult, seconds: floa
     for event in result.get_asset_materialization_events():
         materialization = event.step_materialization_data.materialization
         state = materialization.metadata.get("state")
-        states[materialization.asset_key.to_user_string()] = str(state.value) if state else "written"
+        states[materialization.asset_key.to_user_string()] = (
+            str(state.value) if state else "written"
+        )
     checks = result.get_asset_check_evaluations()
     bad = [check for check in checks if not check.passed]
     told = [(c, f"{c.asset_key.to_user_string()}: {c.check_name}: {c.description}") for c in bad]

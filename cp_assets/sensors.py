@@ -14,7 +14,9 @@ from cp_assets.resources import DatasetsResource
     asset_selection=dg.AssetSelection.assets("raw_measurements"),
     description="Adds a partition for each plate below the datasets of cp_assets.yaml; starts no run.",
 )
-def plates_sensor(context: dg.SensorEvaluationContext, datasets: DatasetsResource) -> dg.SensorResult:
+def plates_sensor(
+    context: dg.SensorEvaluationContext, datasets: DatasetsResource
+) -> dg.SensorResult:
     """Add the partitions of new plates, in sorted order."""
     known = set(context.instance.get_dynamic_partitions("plates"))
     found: set[str] = set()

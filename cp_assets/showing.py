@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pyarrow as pa
 
-from cp_assets.datasets import PlateKey
 from cp_assets.images import IMAGE_CROPS, SheetOptions, contact_sheet_png
 from cp_assets.warehouse.rows import PartitionRows
-from cp_assets.warehouse.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from cp_assets.datasets import PlateKey
+    from cp_assets.warehouse.warehouse import Warehouse
 
 SHEET_CELLS = 48
 """Cells on a contact sheet where the user names no number."""
@@ -32,9 +36,9 @@ def crops_of_some_cells(
     well: str | None = None,
     site: str | None = None,
 ) -> pa.Table:
-    """All channels of the first cells of a plate, or of a well or site of it; empty if there is none.
+    """All channels of the first cells of a plate, or of a well or site of it.
 
-    Reads from the plate's files only as far as it must.
+    Empty if there is none. Reads from the plate's files only as far as it must.
     """
     rows = PartitionRows(warehouse, IMAGE_CROPS.name, plate.columns())
     found: list[pa.RecordBatch] = []

@@ -36,7 +36,9 @@ def write_plate(folder: Path, *, plate: str = "P1", value: int = 0, cells: int =
     ]
     (folder / "Cells.csv").write_text("\n".join([header, *lines, ""]))
     nuclei = [f"1,{n},{9.5 + n}" for n in range(1, cells + 1)]
-    (folder / "Nuclei.csv").write_text("\n".join(["ImageNumber,ObjectNumber,AreaShape_Area", *nuclei, ""]))
+    (folder / "Nuclei.csv").write_text(
+        "\n".join(["ImageNumber,ObjectNumber,AreaShape_Area", *nuclei, ""])
+    )
     return folder
 
 
@@ -125,10 +127,15 @@ def test_two_plates_of_equal_file_names(tmp_path: Path) -> None:
     root = tmp_path / "set"
     write_plate(root / "one", plate="P1", value=100)
     write_plate(root / "two", plate="P2", value=900)
-    warehouse = cp_assets.convert(root, tmp_path / "wh", path_prefix_map={
-        "/home/ubuntu/local_input/P1": str(root / "one" / "images"),
-        "/home/ubuntu/local_input/P2": str(root / "two" / "images"),
-    }, image_dir=root)
+    warehouse = cp_assets.convert(
+        root,
+        tmp_path / "wh",
+        path_prefix_map={
+            "/home/ubuntu/local_input/P1": str(root / "one" / "images"),
+            "/home/ubuntu/local_input/P2": str(root / "two" / "images"),
+        },
+        image_dir=root,
+    )
     assert not rejected(warehouse, "images.image_crops")
     for plate_id, value in (("P1", 100), ("P2", 900)):
         rows = warehouse.read_table("image_crops", plate=plate_id).to_pylist()

@@ -33,7 +33,10 @@ def snapshots(warehouse: Warehouse) -> dict[str, int]:
 
 
 def assert_same_rows(
-    one: Warehouse, other: Warehouse, without: tuple[str, ...] = (), tables: tuple[str, ...] = ROW_TABLES
+    one: Warehouse,
+    other: Warehouse,
+    without: tuple[str, ...] = (),
+    tables: tuple[str, ...] = ROW_TABLES,
 ) -> None:
     """Hold two warehouses to have equal rows in equal order: all columns, pixels too."""
     for name in tables:

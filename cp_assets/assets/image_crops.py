@@ -10,7 +10,16 @@ from cp_assets.images import IMAGE_CROPS
 from cp_assets.resources import DatasetsResource, WarehouseResource
 
 
-@dg.asset(**table_asset(IMAGE_CROPS, kinds={"iceberg", "omearrow"}, deps=("raw_measurements", "joined_profiles",)))
+@dg.asset(
+    **table_asset(
+        IMAGE_CROPS,
+        kinds={"iceberg", "omearrow"},
+        deps=(
+            "raw_measurements",
+            "joined_profiles",
+        ),
+    )
+)
 def image_crops(
     context: dg.AssetExecutionContext, datasets: DatasetsResource, warehouse: WarehouseResource
 ) -> Any:

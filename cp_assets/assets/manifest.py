@@ -10,7 +10,19 @@ from cp_assets.provenance.manifest import MANIFEST
 from cp_assets.resources import DatasetsResource, WarehouseResource
 
 
-@dg.asset(**table_asset(MANIFEST, kinds={"iceberg", "parquet"}, deps=("raw_measurements", "joined_profiles", "image_crops", "source_images", "profile_with_images",)))
+@dg.asset(
+    **table_asset(
+        MANIFEST,
+        kinds={"iceberg", "parquet"},
+        deps=(
+            "raw_measurements",
+            "joined_profiles",
+            "image_crops",
+            "source_images",
+            "profile_with_images",
+        ),
+    )
+)
 def manifest(
     context: dg.AssetExecutionContext, datasets: DatasetsResource, warehouse: WarehouseResource
 ) -> Any:

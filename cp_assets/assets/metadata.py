@@ -1,5 +1,6 @@
 """What a materialization records: figures, column schema, lineage, and a picture for the data steward."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
@@ -7,6 +8,7 @@ import dagster as dg
 from cp_assets.assets.previews import preview
 from cp_assets.building import NotApplicable, PlateBuild, PlateTable
 from cp_assets.measurements.joined import JOINED_PROFILES, raw_columns_of
+from cp_assets.warehouse.rows import PartitionRows
 from cp_assets.warehouse.warehouse import Warehouse
 
 
@@ -28,17 +30,28 @@ def materialization_metadata(
         metadata["snapshot id"] = str(build.snapshot_id)
     if build.rejected:
         metadata["rejected by reason"] = dg.MetadataValue.json(dict(build.rejected))
-    if build.columns:
-        metadata["dagster/column_schema"] = _column_schema(table, build)
-    if build.columns and build.table == JOINED_PROFILES.name:
-        metadata["dagster/column_lineage"] = _column_lineage(build)
+    columns = build.columns or _columns_there(warehouse, table, build)
+    if columns:
+        metadata["dagster/column_schema"] = _column_schema(table, columns)
+    if columns and build.table == JOINED_PROFILES.name:
+        metadata["dagster/column_lineage"] = _column_lineage(columns)
     picture = preview(warehouse, build.table, table.plate) if build.state != "skipped" else None
     if picture:
         metadata["preview"] = dg.MetadataValue.md(picture)
     return metadata
 
 
-def _column_schema(table: PlateTable | NotApplicable, build: PlateBuild) -> dg.TableSchema:
+def _columns_there(
+    warehouse: Warehouse, table: PlateTable | NotApplicable, build: PlateBuild
+) -> Mapping[str, str]:
+    """Columns of rows that were there already: the UI shows those of the newest materialization."""
+    if build.state == "skipped":
+        return {}
+    schemas = PartitionRows(warehouse, build.table, table.plate.columns()).schemas()
+    return {field.name: str(field.type) for schema in schemas for field in schema}
+
+
+def _column_schema(table: PlateTable | NotApplicable, columns: Mapping[str, str]) -> dg.TableSchema:
     docs = {f.name: (f.metadata or {}).get(b"doc", b"").decode() for f in table.spec.schema}
     required = {field.name for field in table.spec.schema if not field.nullable}
     return dg.TableSchema(
@@ -49,16 +62,16 @@ def _column_schema(table: PlateTable | NotApplicable, build: PlateBuild) -> dg.T
                 description=docs.get(name) or None,
                 constraints=dg.TableColumnConstraints(nullable=name not in required),
             )
-            for name, kind in build.columns.items()
+            for name, kind in columns.items()
         ]
     )
 
 
-def _column_lineage(build: PlateBuild) -> dg.TableColumnLineage:
+def _column_lineage(columns: Mapping[str, str]) -> dg.TableColumnLineage:
     raw = dg.AssetKey("raw_measurements")
     return dg.TableColumnLineage(
         deps_by_column={
             name: [dg.TableColumnDep(asset_key=raw, column_name=source)]
-            for name, source in raw_columns_of(build.columns).items()
+            for name, source in raw_columns_of(columns).items()
         }
     )

@@ -5,12 +5,21 @@ from typing import Any
 import dagster as dg
 
 from cp_assets.assets.specification import table_asset
-from cp_assets.building.steps import build_profile_with_images
 from cp_assets.building.links import PROFILE_WITH_IMAGES
+from cp_assets.building.steps import build_profile_with_images
 from cp_assets.resources import DatasetsResource, WarehouseResource
 
 
-@dg.asset(**table_asset(PROFILE_WITH_IMAGES, kinds={"iceberg", "parquet"}, deps=("joined_profiles", "image_crops",)))
+@dg.asset(
+    **table_asset(
+        PROFILE_WITH_IMAGES,
+        kinds={"iceberg", "parquet"},
+        deps=(
+            "joined_profiles",
+            "image_crops",
+        ),
+    )
+)
 def profile_with_images(
     context: dg.AssetExecutionContext, datasets: DatasetsResource, warehouse: WarehouseResource
 ) -> Any:

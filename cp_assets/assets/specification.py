@@ -11,9 +11,7 @@ IO_MANAGER = "iceberg"
 OWNERS = ("team:data-stewards",)
 
 
-def table_asset(
-    spec: TableSpec, *, kinds: set[str], deps: tuple[str, ...] = ()
-) -> dict[str, Any]:
+def table_asset(spec: TableSpec, *, kinds: set[str], deps: tuple[str, ...] = ()) -> dict[str, Any]:
     """Arguments of ``dg.asset`` for the asset that fills a table."""
     return {
         "name": spec.identifier[1],

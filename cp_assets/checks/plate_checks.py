@@ -62,8 +62,14 @@ def _crops_have_profiles(tables: PlateTables, spec: TableSpec) -> Outcome:
         "LEFT JOIN (SELECT DISTINCT Metadata_ObjectID AS id FROM profiles) p ON c.Metadata_ObjectID = p.id"
     ).fetchall()
     [(crops, lost)] = found
-    faults = [f"{lost} of {crops} crops have no profile; run joined_profiles, then image_crops"] if lost else []
-    return outcome_of(faults, f"each of {crops} crops has its profile", {"crops": crops, "lost": lost})
+    faults = (
+        [f"{lost} of {crops} crops have no profile; run joined_profiles, then image_crops"]
+        if lost
+        else []
+    )
+    return outcome_of(
+        faults, f"each of {crops} crops has its profile", {"crops": crops, "lost": lost}
+    )
 
 
 def _rejected(tables: PlateTables, table: str) -> pd.DataFrame:
@@ -144,13 +150,21 @@ def _etags_match(tables: PlateTables, spec: TableSpec) -> Outcome:
 
 
 BOXES_INSIDE_IMAGES = TableCheck(
-    "boxes_inside_images", "every box lies inside its image and is as large as its crop", _boxes_inside
+    "boxes_inside_images",
+    "every box lies inside its image and is as large as its crop",
+    _boxes_inside,
 )
 CROPS_HAVE_PROFILES = TableCheck(
-    "crops_have_profiles", f"every crop's Metadata_ObjectID is in {JOINED_PROFILES.name}", _crops_have_profiles
+    "crops_have_profiles",
+    f"every crop's Metadata_ObjectID is in {JOINED_PROFILES.name}",
+    _crops_have_profiles,
 )
 OBJECT_BOOKS = TableCheck(
-    "objects_balance", "objects read = objects joined + objects rejected, by compartment", _object_books
+    "objects_balance",
+    "objects read = objects joined + objects rejected, by compartment",
+    _object_books,
 )
-CROP_BOOKS = TableCheck("crops_balance", "crops expected = crops written + crops rejected", _crop_books)
+CROP_BOOKS = TableCheck(
+    "crops_balance", "crops expected = crops written + crops rejected", _crop_books
+)
 ETAGS_MATCH = TableCheck("etags_match", "the manifest's etags are those of the bytes", _etags_match)

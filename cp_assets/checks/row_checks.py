@@ -93,7 +93,9 @@ RECOMMENDED_COLUMNS = TableCheck(
     blocking=False,
 )
 TYPES_AS_DECLARED = TableCheck(
-    "types_as_declared", "columns have the types of their declaration or of the rule by name", _declared
+    "types_as_declared",
+    "columns have the types of their declaration or of the rule by name",
+    _declared,
 )
 
 

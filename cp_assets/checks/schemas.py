@@ -35,7 +35,9 @@ def recommended_schema(columns: list[str]) -> pa.DataFrameSchema:
 def declared_schema(spec: TableSpec) -> pa.DataFrameSchema:
     """What a table declares to be without null, beyond the contract."""
     required = [field.name for field in spec.schema if not field.nullable]
-    return pa.DataFrameSchema({name: pa.Column(nullable=False) for name in required}, name=spec.name)
+    return pa.DataFrameSchema(
+        {name: pa.Column(nullable=False) for name in required}, name=spec.name
+    )
 
 
 BOX_SCHEMA = pa.DataFrameSchema(
@@ -53,13 +55,17 @@ BOX_SCHEMA = pa.DataFrameSchema(
             name="box ends inside the image's height",
         ),
         pa.Check(
-            lambda crops: crops["Metadata_SourceBBoxXMax"] - crops["Metadata_SourceBBoxXMin"]
-            == crops["crop_width"],
+            lambda crops: (
+                crops["Metadata_SourceBBoxXMax"] - crops["Metadata_SourceBBoxXMin"]
+                == crops["crop_width"]
+            ),
             name="crop is as wide as its box",
         ),
         pa.Check(
-            lambda crops: crops["Metadata_SourceBBoxYMax"] - crops["Metadata_SourceBBoxYMin"]
-            == crops["crop_height"],
+            lambda crops: (
+                crops["Metadata_SourceBBoxYMax"] - crops["Metadata_SourceBBoxYMin"]
+                == crops["crop_height"]
+            ),
             name="crop is as high as its box",
         ),
     ],

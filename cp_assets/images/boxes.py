@@ -6,11 +6,11 @@ A box is half-open in pixels: ``image[y_min:y_max, x_min:x_max]``.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Sequence
+
 
 def box_fault(box: Sequence[float]) -> tuple[str, str] | None:
     """Why a box cannot be cut from any image, as (reason, detail), or None if it can.

@@ -14,9 +14,9 @@ from cp_assets.images.boxes import box_fault, box_outside
 from cp_assets.images.columns import Box, Cut, bounded, image_ids, payload_columns, source_columns
 from cp_assets.images.loading import ImageSetLoader, LoadedImageSet
 from cp_assets.images.objects import BOX_COLUMNS, ObjectGroup, object_groups
-from cp_assets.streams import ordered_map
 from cp_assets.images.schemas import CROPS_SCHEMA
 from cp_assets.rejections import Rejection, RejectionLog
+from cp_assets.streams import ordered_map
 
 if TYPE_CHECKING:
     from cp_assets.datasets.model import PlateSources

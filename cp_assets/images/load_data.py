@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from cp_assets.datasets.load_data import LoadDataRow, read_load_data
 from cp_assets.images.image_sets import ChannelFile
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 _Site = tuple[str | None, str | None, str | None]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from PIL import Image, ImageDraw, ImageFont
 
 from cp_assets.datasets.identity import row_letters, well_sort_key
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _FORMATS = ((8, 12), (16, 24), (32, 48))
 """Rows and columns of plates of 96, 384 and 1536 wells."""
@@ -15,23 +18,25 @@ _FORMATS = ((8, 12), (16, 24), (32, 48))
 _EMPTY = (236, 238, 242)
 _LOW, _HIGH = (205, 226, 245), (12, 74, 134)
 _INK = (60, 64, 72)
+_LABELLED_COLUMNS = 24
 _CELL, _LEFT, _TOP, _BOTTOM = 24, 30, 22, 26
 
 
 def plate_map_png(values: Mapping[str, float], what: str) -> bytes:
-    """Draw a heat map of a plate.
+    """Draw a heat map of a plate, as PNG.
 
     Parameters
     ----------
     values
-        Well (``A01``) -> number. Wells without one are grey. The plate's format is the smallest of 96,
-        384 and 1536 wells that holds all of them.
+        Well (``A01``) -> number. Wells without one are grey. The plate's format is the smallest of
+        96, 384 and 1536 wells that holds all of them.
     what
         What is counted, for the legend.
     """
     places = {well_sort_key(well)[:2]: value for well, value in values.items()}
     rows, columns = _plate_format(places)
-    cell = max(_CELL * 24 // columns // 2 * 2 if columns > 24 else _CELL, 12)
+    is_dense = columns > _LABELLED_COLUMNS
+    cell = _CELL // 2 if is_dense else _CELL
     size = (_LEFT + columns * cell + 8, _TOP + rows * cell + _BOTTOM)
     picture = Image.new("RGB", size, "white")
     draw = ImageDraw.Draw(picture)
@@ -45,7 +50,7 @@ def plate_map_png(values: Mapping[str, float], what: str) -> bytes:
             colour = _EMPTY if value is None else _shade(value, low, high)
             draw.rectangle((left + 1, top + 1, left + cell - 2, top + cell - 2), fill=colour)
     for column in range(1, columns + 1):
-        if columns <= 24 or column % 2:
+        if not is_dense or column % 2:
             draw.text((_LEFT + (column - 1) * cell + 4, 6), str(column), _INK, font=font)
     legend = f"{what}: {low:g} to {high:g} a well, {len(values)} wells"
     draw.text((_LEFT, size[1] - _BOTTOM + 6), legend, _INK, font=font)

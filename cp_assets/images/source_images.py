@@ -9,9 +9,9 @@ import pyarrow as pa
 
 from cp_assets.images.columns import Cut, bounded, image_ids, payload_columns, source_columns
 from cp_assets.images.loading import ImageSetLoader, LoadedImageSet
-from cp_assets.streams import ordered_map
 from cp_assets.images.schemas import SOURCE_IMAGES_SCHEMA
 from cp_assets.rejections import Rejection, RejectionLog
+from cp_assets.streams import ordered_map
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -295,7 +295,7 @@ def _with_whole_numbers(file: _File, rows: pa.Table, faults: list[Rejection]) ->
 
 
 def _cast(rows: pa.Table, types: Mapping[str, pa.DataType]) -> pa.Table:
-    """The table with some columns cast; in one go, since a changed copy a column is slow when wide."""
+    """The table with some columns cast; in one go, since a copy for each is slow when wide."""
     columns = zip(rows.column_names, rows.columns, strict=True)
     cast = [pc.cast(values, types[name]) if name in types else values for name, values in columns]
     return pa.table(cast, names=rows.column_names)

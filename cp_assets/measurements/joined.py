@@ -65,7 +65,7 @@ ROWS_AT_ONCE = 2048
 """Most anchor objects joined at once: whole image sets are gathered until there are that many."""
 
 VALUES_AT_ONCE = 4 * 2**20
-"""Most values joined at once, 32 MiB of doubles: a plate of 8,000 columns joins 500 rows at once."""
+"""Most values joined at once, 32 MiB of doubles: 500 rows of a plate of 8,000 columns."""
 
 _RAW_KEYS = frozenset(
     {
@@ -105,10 +105,9 @@ _RENAMED = {
 
 
 def raw_columns_of(names: Collection[str]) -> dict[str, str]:
-    """The raw measurements' column behind each column of the joined profiles; computed ones are
-    left out.
+    """The raw measurements' column behind each column of the joined profiles.
 
-    The joined compartments are told by their key columns, so a compartment's name may hold ``_``.
+    Computed columns are left out. The joined compartments are told by their key columns, so a compartment's name may hold ``_``.
     """
     keys = [
         name for name in names if name.startswith("Metadata_") and name.endswith("_ObjectNumber")

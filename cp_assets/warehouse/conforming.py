@@ -56,7 +56,7 @@ class BatchForm:
         names = {*scope, *incoming.names} | {f.name for f in spec.schema if not f.nullable}
         fields = [field for field in arrow_schema(table) if field.name in names]
         place = {name: position for position, name in enumerate(incoming.names)}
-        positions = [_FROM_SCOPE if f.name in scope else place.get(f.name, None) for f in fields]
+        positions = [_FROM_SCOPE if f.name in scope else place.get(f.name) for f in fields]
         for field, position in zip(fields, positions, strict=True):
             if position is None:
                 msg = f"{where}: required column {field.name} is missing from the rows"

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
 from pyiceberg.exceptions import (
     CommitFailedException,
     CommitStateUnknownException,
@@ -30,8 +29,8 @@ from cp_assets.warehouse.tables import add_columns, open_table
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    import pyarrow as pa
     from pyiceberg.manifest import DataFile
-    from pyiceberg.table import Table
 
     from cp_assets.warehouse.spec import TableSpec
     from cp_assets.warehouse.warehouse import Warehouse

@@ -55,7 +55,9 @@ class Bench:
         if change is not None:
             pieces = [b for p in pieces for b in change(pa.Table.from_batches([p])).to_batches()]
         # As another program may have made the table: nothing required, types as in the rows.
-        fields = {f.name: f.with_nullable(True).with_metadata(None) for p in pieces for f in p.schema}
+        fields = {
+            f.name: f.with_nullable(True).with_metadata(None) for p in pieces for f in p.schema
+        }
         for name in spec.partition_columns:
             fields.setdefault(name, pa.field(name, pa.string()))
         lenient = dataclasses.replace(spec, schema=pa.schema(list(fields.values())))

@@ -95,9 +95,7 @@ def test_aliases_of_the_contract_resolve(bench: Bench) -> None:
         ("Metadata_SourceBBoxXMax", 3, "crop is as wide as its box"),
     ],
 )
-def test_box_outside_its_image_is_found(
-    bench: Bench, column: str, value: int, told: str
-) -> None:
+def test_box_outside_its_image_is_found(bench: Bench, column: str, value: int, told: str) -> None:
     change = with_values(column, {0: value})
     tables = bench.tampered(raw_measurements=None, image_crops=change)
     outcome = run("image_crops", "boxes_inside_images", tables)

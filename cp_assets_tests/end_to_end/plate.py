@@ -49,7 +49,7 @@ class Prefix:
         values[lines[0].split(",").index(column)] = value
         self.write_lines([*lines[:row], ",".join(values), *lines[row + 1 :]], compartment)
 
-    def convert(self, warehouse: Path) -> "Converted":
+    def convert(self, warehouse: Path) -> Converted:
         """Convert the prefix."""
         return Converted(cp_assets.convert(self.root, warehouse), self.root)
 

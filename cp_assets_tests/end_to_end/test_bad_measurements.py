@@ -41,7 +41,9 @@ def test_missing_key_column_fails_in_one_line_that_names_the_file(
 ) -> None:
     lines = prefix.lines("Cells")
     prefix.write_lines([lines[0].replace("ObjectNumber", "Number", 1), *lines[1:]], "Cells")
-    with pytest.raises(MeasurementError, match=r"-1/Cells\.csv has no column ObjectNumber") as caught:
+    with pytest.raises(
+        MeasurementError, match=r"-1/Cells\.csv has no column ObjectNumber"
+    ) as caught:
         prefix.convert(tmp_path / "wh")
     assert "\n" not in str(caught.value)
 
@@ -102,7 +104,9 @@ def test_boxes_that_cannot_be_cut_are_rejected_for_each_channel(
         prefix.set_value("Cells", f"AreaShape_BoundingBox{end}", value, row)
     made = prefix.convert(tmp_path / "wh")
     numbers = [int(line.split(",")[1]) for line in prefix.lines("Cells")[1:]]
-    found = Counter((row["object_number"], row["reason"]) for row in rejected(made.warehouse, CROPS))
+    found = Counter(
+        (row["object_number"], row["reason"]) for row in rejected(made.warehouse, CROPS)
+    )
     reasons = [reason for *_, reason in faults]
     assert found == dict.fromkeys(zip(numbers, reasons, strict=False), 5)
     assert made.failed_checks() == []
@@ -135,7 +139,9 @@ def test_file_that_changes_while_it_is_read_stops_the_plate(prefix: Prefix, tmp_
     uploading = threading.Thread(target=upload)
     uploading.start()
     try:
-        with pytest.raises(InputChangedError, match=r"Cells\.csv changed while it was read") as caught:
+        with pytest.raises(
+            InputChangedError, match=r"Cells\.csv changed while it was read"
+        ) as caught:
             prefix.convert(tmp_path / "wh")
     finally:
         stop.set()

@@ -51,7 +51,7 @@ def test_disk_full_leaves_the_old_data_readable(prefix: Prefix, tmp_path: Path, 
 
     program = "from cp_assets.cli import main; main()"
     command = [sys.executable, "-c", program, "convert", str(prefix.root), "--force"]
-    done = subprocess.run(  # noqa: PLW1509 - nothing else runs in this process
+    done = subprocess.run(
         [*command, "--warehouse", str(tmp_path / "wh")],
         preexec_fn=no_space,
         capture_output=True,

@@ -37,7 +37,9 @@ def test_every_crop_is_the_slice_of_its_box(warehouse: Warehouse, human: Path) -
     with (human / "Cells.csv").open(newline="") as file:
         cells = {int(row["ObjectNumber"]): row for row in csv.DictReader(file)}
     crops = warehouse.read_table("image_crops").to_pylist()
-    images = {name: tifffile.imread(human / name) for name in {c["source_image_file"] for c in crops}}
+    images = {
+        name: tifffile.imread(human / name) for name in {c["source_image_file"] for c in crops}
+    }
     assert len(images) == 3
     for crop in crops:
         cell = cells[crop["Metadata_ObjectNumber"]]
@@ -70,7 +72,12 @@ def test_ome_arrow_opens_a_payload(warehouse: Warehouse) -> None:
 
 
 def test_joined_view_has_profile_and_crop_side_by_side(warehouse: Warehouse) -> None:
-    columns = ["Metadata_ObjectNumber", "Cells_AreaShape_Area", "Metadata_Channel", "ome_arrow_image"]
+    columns = [
+        "Metadata_ObjectNumber",
+        "Cells_AreaShape_Area",
+        "Metadata_Channel",
+        "ome_arrow_image",
+    ]
     rows = warehouse.read_table("profile_with_images", columns=columns)
     assert rows.column_names == columns
     assert rows.num_rows == 867

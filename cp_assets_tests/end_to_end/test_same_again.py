@@ -88,7 +88,9 @@ def test_another_order_of_rows_gives_the_same_rows(
     assert_same_rows(first, other, without=("source_row",))
 
 
-def states_of(root: Path, warehouse: Warehouse, *, force: bool = False) -> dict[str, dict[str, str]]:
+def states_of(
+    root: Path, warehouse: Warehouse, *, force: bool = False
+) -> dict[str, dict[str, str]]:
     """Convert again: plate -> table -> state."""
     builds = Builds()
     cp_assets.convert(root, warehouse, force=force, report=builds)
@@ -138,7 +140,10 @@ def test_force_writes_the_same_rows_again(
 def test_equal_file_names_on_two_plates_stay_apart(first: Warehouse, sample: SampleTruth) -> None:
     columns = ["plate_id", "source_image_file", "source_image_original_path", "Metadata_ImageID"]
     rows = first.read_table("image_crops", columns=columns).to_pylist()
-    files = {plate: {r["source_image_file"] for r in rows if r["plate_id"] == plate} for plate in OPTIONS.plate_names}
+    files = {
+        plate: {r["source_image_file"] for r in rows if r["plate_id"] == plate}
+        for plate in OPTIONS.plate_names
+    }
     one, other = files.values()
     assert one == other
     assert all(row["plate_id"] in row["source_image_original_path"] for row in rows)

@@ -44,7 +44,11 @@ def test_pixels_mask_outline_box_and_intensity_agree_with_the_truth(
         place = (cell.plate, cell.well, cell.site)
         if place not in sites:
             sites[place] = small_sample.site(*place)
-        site, box, channel = sites[place], cell.cell_box, row["Metadata_Channel"].removeprefix("Orig")
+        site, box, channel = (
+            sites[place],
+            cell.cell_box,
+            row["Metadata_Channel"].removeprefix("Orig"),
+        )
         crop, mask = pixels(row["ome_arrow_image"]), pixels(row["ome_arrow_mask"])
         ends = [row[f"Metadata_SourceBBox{end}"] for end in ("XMin", "YMin", "XMax", "YMax")]
         assert ends == [box.x_min, box.y_min, box.x_max, box.y_max]

@@ -5,8 +5,8 @@ import math
 import pytest
 
 from cp_assets.errors import BoxColumnsError
-from cp_assets.measurements.boxes import BoxColumns, resolve_box_columns
 from cp_assets.images.boxes import box_fault, box_outside
+from cp_assets.measurements.boxes import BoxColumns, resolve_box_columns
 
 ENDS = ("Minimum_X", "Minimum_Y", "Maximum_X", "Maximum_Y")
 

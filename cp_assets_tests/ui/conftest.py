@@ -81,7 +81,7 @@ def plates(tmp_path_factory: pytest.TempPathFactory) -> Plates:
 
 @pytest.fixture(scope="module")
 def ui(
-    chromium: str,  # noqa: ARG001 - without a browser nothing is started
+    chromium: str,
     plates: Plates,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[DagsterUI]:

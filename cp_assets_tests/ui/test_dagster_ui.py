@@ -1,4 +1,4 @@
-"""What a data steward does in Dagster's UI: look at the graph, build two plates, see what came of it.
+"""What a data steward does in Dagster's UI: look at the graph, build plates, see what came of it.
 
 All is done by clicking. GraphQL is asked only for what the open-source UI does not show.
 """
@@ -33,6 +33,10 @@ CHECK_NAMES = {
 }
 # The daemon looks at backfills every 30 seconds: to start their runs, and again to see them end.
 BACKFILL_MS = 200_000
+_LINEAGE = """query Lineage($asset: String!) {
+  assetNodeOrError(assetKey: {path: [$asset]}) { ... on AssetNode {
+    assetMaterializations(limit: 1) { metadataEntries { ... on TableColumnLineageMetadataEntry {
+      lineage { columnName columnDeps { assetKey { path } columnName } } } } } } } }"""
 ENDED = ("Succeeded", "Failed", "Canceled")
 
 
@@ -89,8 +93,14 @@ def test_backfill_of_two_plates_by_clicking(
     sees_only_chosen_plates_built(page, plates)
     page.screenshot(path=tmp_path / "built.png")
 
+    open_graph(page)
+    for asset, names in CHECK_NAMES.items():
+        node = page.locator("foreignObject").filter(has_text=asset)
+        expect(node.get_by_text(f"{len(names)} / {len(names)} Passed")).to_be_visible()
+    page.screenshot(path=tmp_path / "graph.png")
+
     warehouse = open_warehouse(plates.home.warehouse)
-    assert set(warehouse.plates("joined_profiles")) == {plates.plain, plates.awkward}
+    assert set(warehouse.plates("profiles.joined_profiles")) == {plates.plain, plates.awkward}
     assert lineage_of(ui, "joined_profiles")["Cells_AreaShape_Area"] == [
         ("raw_measurements", "AreaShape_Area")
     ]
@@ -105,7 +115,9 @@ def open_graph(page: Page) -> None:
     nodes = page.locator("foreignObject")
     for group in GROUPS:
         # Folded, a group is one box; unfolded, its header offers to fold it again.
-        folded = nodes.filter(has_text=group).filter(has=page.get_by_role("img", name="unfold_more"))
+        folded = nodes.filter(has_text=group).filter(
+            has=page.get_by_role("img", name="unfold_more")
+        )
         folded.click()
         expect(folded).to_have_count(0)
     # Opened anew, the graph is fitted to the window; until then it draws only what is in sight.
@@ -176,16 +188,16 @@ def sees_only_chosen_plates_built(page: Page, plates: Plates) -> None:
 
 def lineage_of(ui: DagsterUI, asset: str) -> dict[str, list[tuple[str, str]]]:
     """Column lineage of an asset's newest materialization; only Dagster+ draws it."""
-    found = ui.graphql(
-        """{ assetNodeOrError(assetKey: {path: ["%s"]}) { ... on AssetNode {
-             assetMaterializations(limit: 1) { metadataEntries {
-               ... on TableColumnLineageMetadataEntry { lineage {
-                 columnName columnDeps { assetKey { path } columnName } } } } } } } }"""
-        % asset
-    )
-    entries = found["assetNodeOrError"]["assetMaterializations"][0]["metadataEntries"]
-    return {
-        column["columnName"]: [(d["assetKey"]["path"][-1], d["columnName"]) for d in column["columnDeps"]]
-        for entry in entries
+    node = ui.graphql(_LINEAGE, asset=asset)["assetNodeOrError"]
+    columns = [
+        column
+        for entry in node["assetMaterializations"][0]["metadataEntries"]
         for column in entry.get("lineage", ())
+    ]
+    return {
+        column["columnName"]: [
+            (source["assetKey"]["path"][-1], source["columnName"])
+            for source in column["columnDeps"]
+        ]
+        for column in columns
     }

@@ -1,0 +1,158 @@
+"""The code location as it is: a change here is a change that users see."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+import cp_assets
+from cp_assets.definitions import defs
+from cp_assets.warehouse.spec import TableSpec
+
+HOUSE = Path(cp_assets.__file__).parent
+UPPER = ("definitions", "partitions", "resources", "sensors", "cli", "demo", "materializing")
+
+SNAPSHOT = {
+    "raw_measurements": ((), "profiles", {"cellprofiler", "iceberg"}),
+    "joined_profiles": (("raw_measurements",), "profiles", {"iceberg", "parquet"}),
+    "image_crops": (("joined_profiles", "raw_measurements"), "images", {"iceberg", "omearrow"}),
+    "source_images": (("raw_measurements",), "images", {"iceberg", "omearrow"}),
+    "profile_with_images": (
+        ("image_crops", "joined_profiles"),
+        "profiles",
+        {"iceberg", "parquet"},
+    ),
+    "manifest": (
+        (
+            "image_crops",
+            "joined_profiles",
+            "profile_with_images",
+            "raw_measurements",
+            "source_images",
+        ),
+        "provenance",
+        {"iceberg", "parquet"},
+    ),
+}
+"""Asset -> upstream assets, group, kinds."""
+
+CONTRACT = {"join_contract": True, "recommended_columns": False, "types_as_declared": True}
+CHECKS = {
+    "raw_measurements": {**CONTRACT, "keys_unique": False},
+    "joined_profiles": {**CONTRACT, "keys_unique": True, "objects_balance": True},
+    "image_crops": {
+        **CONTRACT,
+        "keys_unique": True,
+        "boxes_inside_images": True,
+        "crops_have_profiles": True,
+        "crops_balance": True,
+    },
+    "source_images": {**CONTRACT, "keys_unique": True},
+    "profile_with_images": {**CONTRACT, "keys_unique": True, "crops_have_profiles": True},
+    "manifest": {"types_as_declared": True, "keys_unique": True, "etags_match": True},
+}
+"""Asset -> check -> whether it blocks."""
+
+
+def _specs() -> dict[str, dg.AssetSpec]:
+    return {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
+
+
+def test_assets_their_deps_groups_and_kinds() -> None:
+    found = {
+        name: (
+            tuple(sorted(dep.asset_key.to_user_string() for dep in spec.deps)),
+            spec.group_name,
+            set(spec.kinds),
+        )
+        for name, spec in _specs().items()
+    }
+    assert found == SNAPSHOT
+
+
+@pytest.mark.parametrize("name", SNAPSHOT)
+def test_every_asset_is_described_owned_partitioned_and_linked_to_its_code(name: str) -> None:
+    spec = _specs()[name]
+    assert spec.description
+    assert list(spec.owners) == ["team:data-stewards"]
+    assert isinstance(spec.partitions_def, dg.DynamicPartitionsDefinition)
+    assert spec.partitions_def.name == "plates"
+    assert spec.code_version
+    assert spec.metadata["partitioned by"].startswith("dataset_id, batch_id, plate_id")
+    (link,) = spec.metadata["dagster/code_references"].code_references
+    assert Path(link.file_path) == HOUSE / "assets" / f"{name}.py"
+
+
+def test_checks_of_each_asset_and_which_of_them_block() -> None:
+    graph = defs.resolve_asset_graph()
+    found: dict[str, dict[str, bool]] = {}
+    for key in graph.asset_check_keys:
+        spec = graph.get_check_spec(key)
+        found.setdefault(key.asset_key.to_user_string(), {})[key.name] = spec.blocking
+        assert spec.partitions_def is not None
+        assert spec.description
+    assert found == CHECKS
+
+
+def test_job_builds_all_assets_with_their_checks() -> None:
+    job = defs.resolve_job_def("build_plates")
+    assert {key.to_user_string() for key in job.asset_layer.selected_asset_keys} == set(SNAPSHOT)
+    checks = len(job.asset_layer.selected_asset_check_keys if hasattr(job.asset_layer, "selected_asset_check_keys") else [])
+    assert checks == sum(map(len, CHECKS.values()))
+    assert job.partitions_def is not None
+
+
+def test_sensor_adds_partitions_of_new_plates_in_order(
+    small_sample: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "cp_assets.yaml"
+    config.write_text(f"datasets:\n- dataset_id: s\n  root: {small_sample.root}\n")  # type: ignore[attr-defined]
+    monkeypatch.setenv("CP_ASSETS_CONFIG", str(config))
+    sensor = defs.resolve_sensor_def("new_plates") if hasattr(defs, "resolve_sensor_def") else defs.get_sensor_def("new_plates")
+    with dg.DagsterInstance.ephemeral() as instance:
+        context = dg.build_sensor_context(instance=instance, definitions=defs)
+        result = sensor.evaluate_tick(context)
+        (request,) = result.dynamic_partitions_requests
+        keys = list(request.partition_keys)
+        assert keys == ["s/2026_11_21_Batch1/BR00900001", "s/2026_11_21_Batch1/BR00900002"]
+        instance.add_dynamic_partitions("plates", keys)
+        again = sensor.evaluate_tick(dg.build_sensor_context(instance=instance, definitions=defs))
+        assert not again.dynamic_partitions_requests
+        assert not again.run_requests
+
+
+def test_no_dagster_module_has_future_annotations() -> None:
+    files = [HOUSE / f"{name}.py" for name in UPPER]
+    files += [*(HOUSE / "assets").glob("*.py"), *(HOUSE / "checks").glob("*.py")]
+    assert len(files) > 15
+    assert not [file for file in files if "from __future__ import annotations" in file.read_text()]
+
+
+def test_lower_floor_does_not_load_dagster() -> None:
+    lower = sorted(
+        ".".join(file.relative_to(HOUSE.parent).with_suffix("").parts)
+        for room in HOUSE.iterdir()
+        if room.stem not in {*UPPER, "assets", "checks"}
+        for file in ([room] if room.suffix == ".py" else room.rglob("*.py"))
+    )
+    assert "cp_assets.conversion" in lower
+    program = (
+        "import importlib, sys\n"
+        f"for name in {lower!r}: importlib.import_module(name.removesuffix('.__init__'))\n"
+        "print([m for m in sys.modules if m.split('.')[0].startswith('dagster')])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_table_is_an_asset() -> None:
+    from cp_assets.checks.asset_checks import CHECKS as OF_TABLES
+
+    tables: list[TableSpec] = list(OF_TABLES)
+    assert {spec.metadata["table"] for spec in _specs().values()} == {t.name for t in tables}

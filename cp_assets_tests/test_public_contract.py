@@ -1,0 +1,122 @@
+"""What users may rely on: names, options and answers of the library."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import cp_assets
+from cp_assets import errors
+from cp_assets.warehouse.warehouse import Warehouse
+
+
+def test_front_door_has_these_names() -> None:
+    assert set(cp_assets.__all__) == {
+        "CpAssetsError",
+        "Warehouse",
+        "convert",
+        "describe_warehouse",
+        "list_tables",
+        "open_warehouse",
+        "read_table",
+    }
+
+
+def test_convert_takes_these_options() -> None:
+    names = list(inspect.signature(cp_assets.convert).parameters)
+    assert names[:2] == ["source", "warehouse"]
+    assert {
+        *("image_dir", "mask_dir", "outline_dir", "include_source_images", "bbox_column_map"),
+        *("segmentation_file_regex", "preset", "dataset_id", "batch_id", "plate_id"),
+    } <= set(names)
+
+
+def test_every_error_is_ours_and_a_builtin_one() -> None:
+    ours = [e for e in vars(errors).values() if inspect.isclass(e) and issubclass(e, Exception)]
+    assert all(issubclass(error, cp_assets.CpAssetsError) for error in ours)
+    bases = {cp_assets.CpAssetsError, errors.WarehouseError}
+    builtins = (ValueError, LookupError, OSError, TypeError, RuntimeError)
+    assert all(issubclass(error, builtins) for error in ours if error not in bases)
+
+
+def test_describe_has_one_row_a_table(built: Warehouse) -> None:
+    described = cp_assets.describe_warehouse(built.name)
+    assert described.column_names == [
+        *("table", "kind", "rows", "data_files", "bytes", "plates", "snapshot_id")
+    ]
+    assert described["table"].to_pylist() == cp_assets.list_tables(built.name)
+    rows = {row["table"]: row for row in described.to_pylist()}
+    assert rows["profiles.profile_with_images"]["kind"] == "view"
+    for name, row in rows.items():
+        assert row["plates"] == 2
+        assert row["rows"] == built.table(name).scan().to_arrow().num_rows > 0
+        assert row["bytes"] > 0
+
+
+@pytest.mark.parametrize("well", ["E13", "e13", " E-13"])
+def test_rows_are_selected_by_plate_well_site(built: Warehouse, well: str) -> None:
+    plate = built.plates("images.image_crops")[0].plate_id
+    wells = built.read_table("joined_profiles", columns=["well_id"])["well_id"].to_pylist()
+    assert well.strip().replace("-", "").upper() in set(wells)
+    found = built.read_table("image_crops", plate=plate, well=well, site="01")
+    assert set(found["plate_id"].to_pylist()) == {plate}
+    assert set(found["well_id"].to_pylist()) == {"E13"}
+    assert set(found["site_id"].to_pylist()) == {"1"}
+
+
+def test_columns_predicate_and_limit(built: Warehouse) -> None:
+    columns = ["Metadata_ObjectNumber", "Cells_AreaShape_Area"]
+    found = built.read_table(
+        "joined_profiles", columns=columns, where="Cells_AreaShape_Area > 1", limit=3
+    )
+    assert found.column_names == columns
+    assert found.num_rows == 3
+
+
+def test_scan_streams_what_read_table_reads(built: Warehouse) -> None:
+    reader = built.scan("image_crops", site="2")
+    assert isinstance(reader, pa.RecordBatchReader)
+    assert reader.read_all().equals(built.read_table("image_crops", site="2"))
+
+
+def test_view_is_joined_only_as_far_as_asked(built: Warehouse) -> None:
+    found = built.read_table("profile_with_images", columns=["Metadata_ImageCropID"])
+    assert found.column_names == ["Metadata_ImageCropID"]
+    everything = built.read_table("profile_with_images", limit=1)
+    assert {"Nuclei_AreaShape_Area", "ome_arrow_image", "image_id"} <= set(everything.column_names)
+    assert len(set(everything.column_names)) == everything.num_columns
+
+
+def test_single_parquet_file_answers_the_same_questions(tmp_path: Path) -> None:
+    file = tmp_path / "cells.parquet"
+    pq.write_table(pa.table({"well_id": ["A01", "B02"], "x": [1, 2]}), file)
+    assert cp_assets.list_tables(file) == ["cells"]
+    assert cp_assets.describe_warehouse(file).to_pylist()[0]["rows"] == 2
+    assert cp_assets.read_table(file, well="b2")["x"].to_pylist() == [2]
+
+
+@pytest.mark.parametrize(
+    ("selection", "error", "message"),
+    [
+        ({"name": "nothing"}, errors.NoSuchTableError, "has no table nothing; it has"),
+        ({"columns": ["nope"]}, errors.QueryError, "nope"),
+        ({"where": "1 ="}, errors.QueryError, "where='1 ='"),
+        ({"where": "nope > 1"}, errors.QueryError, "nope"),
+        ({"limit": -1}, errors.QueryError, "limit is -1"),
+    ],
+)
+def test_wrong_question_is_a_clear_error(
+    built: Warehouse, selection: dict[str, object], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        built.read_table(**{"name": "joined_profiles", **selection})  # type: ignore[arg-type]
+
+
+def test_no_warehouse_is_a_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(errors.NoSuchTableError, match="no warehouse at .*nowhere"):
+        cp_assets.open_warehouse(tmp_path / "nowhere")
+    assert not (tmp_path / "nowhere").exists()
