@@ -190,8 +190,8 @@ def _check(dataset: Dataset, preset: str | None, *, join: bool) -> None:
         raise ConfigurationError(msg)
     if not join and dataset.image_dir is not None:
         msg = (
-            "images need the join: crops are cut by the joined profiles' boxes; leave join=True, or "
-            "leave image_dir out"
+            "images need the join: crops are cut by the joined profiles' boxes; leave join=True, "
+            "or leave image_dir out"
         )
         raise ConfigurationError(msg)
     ancillary = {

@@ -13,7 +13,6 @@ from cp_assets.assets.raw_measurements import raw_measurements
 from cp_assets.assets.source_images import source_images
 from cp_assets.assets.specification import IO_MANAGER
 from cp_assets.checks.asset_checks import asset_checks
-from cp_assets.partitions import PLATES
 from cp_assets.resources import DatasetsResource, IcebergIOManager, WarehouseResource
 from cp_assets.sensors import plates_sensor
 
@@ -34,7 +33,6 @@ with warnings.catch_warnings():
 build_plates = dg.define_asset_job(
     "build_plates",
     selection=dg.AssetSelection.assets(*ASSETS),
-    partitions_def=PLATES,
     description="All tables of a plate, with their checks, in one process.",
 )
 

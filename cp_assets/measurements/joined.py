@@ -107,7 +107,8 @@ _RENAMED = {
 def raw_columns_of(names: Collection[str]) -> dict[str, str]:
     """The raw measurements' column behind each column of the joined profiles.
 
-    Computed columns are left out. The joined compartments are told by their key columns, so a compartment's name may hold ``_``.
+    Computed columns are left out. The joined compartments are told by their key columns, so a
+    compartment's name may hold ``_``.
     """
     keys = [
         name for name in names if name.startswith("Metadata_") and name.endswith("_ObjectNumber")

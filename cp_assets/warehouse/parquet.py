@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cp_assets.errors import NoSuchTableError, QueryError
-from cp_assets.warehouse.query import QUERY_ERRORS, Selection, select_sql
+from cp_assets.warehouse.query import QUERY_ERRORS, Selection, open_connection, select_sql
 from cp_assets.warehouse.warehouse import DESCRIPTION, open_warehouse
 
 
@@ -57,7 +56,7 @@ def read_table(path: str | Path, name: str | None = None, **selection: Any) -> p
     if name not in (None, file.stem):
         msg = f"{file} is one Parquet file: it has the table {file.stem}, not {name}"
         raise NoSuchTableError(msg)
-    connection = duckdb.connect()
+    connection = open_connection()
     connection.register("file", pq.ParquetFile(file).read())
     try:
         return connection.sql(

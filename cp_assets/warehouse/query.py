@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import gettempdir
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -100,6 +102,11 @@ def table_dataset(
     return pads.dataset(plain, schema=schema, filesystem=filesystem, format="parquet")
 
 
+def open_connection() -> duckdb.DuckDBPyConnection:
+    """An in-memory DuckDB that spills to the system's temporary folder, not to the current one."""
+    return duckdb.connect(config={"temp_directory": str(Path(gettempdir()) / "cp_assets-duckdb")})
+
+
 def scan_selection(warehouse: Warehouse, selection: Selection) -> pa.RecordBatchReader:
     """Stream the rows of a selection.
 
@@ -108,7 +115,7 @@ def scan_selection(warehouse: Warehouse, selection: Selection) -> pa.RecordBatch
     QueryError
         If a column or the predicate does not fit the table.
     """
-    connection = duckdb.connect()
+    connection = open_connection()
     is_view = selection.table == LINKS
     parts = (LINKS, PROFILES, CROPS) if is_view else (selection.table,)
     for name in parts:
@@ -170,7 +177,7 @@ def _joined_rows(connection: duckdb.DuckDBPyConnection) -> str:
 
 def connect(warehouse: Warehouse) -> duckdb.DuckDBPyConnection:
     """A DuckDB connection with all tables of a warehouse; see `Warehouse.duckdb`."""
-    connection = duckdb.connect()
+    connection = open_connection()
     names = warehouse.list_tables()
     for name in names:
         connection.register(_alias(name), table_dataset(warehouse.table(name)))

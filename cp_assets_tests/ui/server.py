@@ -12,7 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,10 +26,8 @@ _COMMAND = (sys.executable, "-c", "from cp_assets.cli import main; main()")
 _HIDDEN = ("AWS_", "CP_ASSETS_", "DAGSTER_", "PYICEBERG_")
 _START_SECONDS = 120
 _END_SECONDS = 20
-_LOCATION = """{ locationStatusesOrError { __typename ... on WorkspaceLocationStatusEntries {
-    entries { loadStatus } } }
-  workspaceOrError { ... on Workspace { locationEntries { locationOrLoadError {
-    __typename ... on PythonError { message } } } } } }"""
+_LOCATIONS = """{ workspaceOrError { ... on Workspace { locationEntries { locationOrLoadError {
+  __typename ... on PythonError { message } } } } } }"""
 
 
 @dataclass(frozen=True)
@@ -40,17 +38,18 @@ class DagsterUI:
     home: DemoHome
     log: Path
 
-    def graphql(self, query: str) -> dict[str, Any]:
+    def graphql(self, query: str, **variables: str) -> dict[str, Any]:
         """What the web server tells the page."""
         request = urllib.request.Request(  # noqa: S310 - our own server
             f"{self.url}/graphql",
-            data=json.dumps({"query": query}).encode(),
+            data=json.dumps({"query": query, "variables": variables}).encode(),
             headers={"Content-Type": "application/json"},
         )
         with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
             found: dict[str, Any] = json.load(answer)
         assert "errors" not in found, found
-        return found["data"]
+        data: dict[str, Any] = found["data"]
+        return data
 
 
 @contextmanager
@@ -109,9 +108,9 @@ def _wait_until_loaded(served: DagsterUI, process: subprocess.Popen[bytes]) -> N
 
 
 def _loaded(served: DagsterUI) -> bool:
-    """Whether the web server answers and has loaded our definitions; a failure to load them fails."""
+    """Whether the web server answers and has our definitions; fails if they cannot be loaded."""
     try:
-        found = served.graphql(_LOCATION)
+        found = served.graphql(_LOCATIONS)
     except (urllib.error.URLError, ConnectionError, TimeoutError):
         return False
     entries = found["workspaceOrError"].get("locationEntries", [])
@@ -129,14 +128,9 @@ def _tail(log: Path) -> str:
 def _end(process: subprocess.Popen[bytes]) -> None:
     """End the process and all that it started: web server, daemon, code server, runs."""
     process.send_signal(signal.SIGINT)
-    try:
+    with suppress(subprocess.TimeoutExpired):
         process.wait(timeout=_END_SECONDS)
-    except subprocess.TimeoutExpired:
-        pass
-    finally:
-        # What is left of its group; none is the usual case.
-        try:
-            os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-        process.wait()
+    # Whatever is left of its group; usually nothing is.
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

@@ -1,0 +1,155 @@
+"""What Dagster's UI is told of a plate, and what stops a run."""
+
+from __future__ import annotations
+
+import dagster as dg
+import pytest
+
+from cp_assets.building import STEPS, build_table
+from cp_assets.measurements.joined import JOINED_PROFILES
+from cp_assets.warehouse.partitions import partition_state
+from cp_assets.warehouse.rows import PartitionRows
+from cp_assets.warehouse.writer import write_partition
+from cp_assets_tests.assets.conftest import Project
+
+ASSETS = {
+    "raw_measurements": "profiles.raw_measurements",
+    "joined_profiles": "profiles.joined_profiles",
+    "image_crops": "images.image_crops",
+    "profile_with_images": "profiles.profile_with_images",
+    "manifest": "provenance.manifest",
+}
+
+
+def test_plate_is_built_told_and_left_alone_the_second_time(project: Project) -> None:
+    cells = project.table("Cells")
+    lines = cells.read_text().splitlines(keepends=True)
+    cells.write_text("".join([*lines, lines[1]]))
+
+    first = project.build()
+    assert first.error is None
+    assert first.failed_checks == ()
+    # A warning holds nothing back.
+    assert [warning.split(": ")[:2] for warning in first.warnings] == [
+        ["raw_measurements", "keys_unique"]
+    ]
+    assert first.states == {**dict.fromkeys(ASSETS, "written"), "source_images": "skipped"}
+    described = {row["table"]: row for row in project.open().describe().to_pylist()}
+    for asset, table in ASSETS.items():
+        told = project.metadata(asset)
+        assert told["dagster/partition_row_count"].value == described[table]["rows"] > 0
+        assert told["bytes"].value == described[table]["bytes"] > 0
+        assert told["data files"].value == described[table]["data_files"] > 0
+        assert told["snapshot id"].value == str(described[table]["snapshot_id"])
+        assert told["seconds"].value > 0
+        assert told["preview"].value
+        assert told["dagster/column_schema"].schema.columns
+    _check_details(project)
+    assert "source_images to true" in project.metadata("source_images")["reason"].value
+
+    second = project.build()
+    assert second.states == {**dict.fromkeys(ASSETS, "unchanged"), "source_images": "skipped"}
+    assert second.succeeded
+    for asset, table in ASSETS.items():
+        told = project.metadata(asset)
+        assert told["snapshot id"].value == str(described[table]["snapshot_id"])
+        assert told["reason"].value == "inputs and code are those of the rows that are there"
+        # The UI shows the newest materialization's columns.
+        assert told["dagster/column_schema"].schema.columns
+    _check_details(project)
+
+
+def _check_details(project: Project) -> None:
+    joined, crops = project.metadata("joined_profiles"), project.metadata("image_crops")
+    schema = {c.name: c for c in joined["dagster/column_schema"].schema.columns}
+    assert schema["Cells_AreaShape_Area"].type == "double"
+    assert schema["image_id"].constraints.nullable is False
+    assert "UUIDv5" in schema["image_id"].description
+    lineage = joined["dagster/column_lineage"].lineage.deps_by_column
+    (source,) = lineage["Cells_AreaShape_Area"]
+    assert (source.asset_key.to_user_string(), source.column_name) == (
+        "raw_measurements",
+        "AreaShape_Area",
+    )
+    assert set(lineage) <= set(schema)
+    assert len(lineage) > 0.9 * len(schema)
+    for told in (joined, crops):
+        assert told["preview"].value.startswith("![")
+        assert "data:image/png;base64," in told["preview"].value
+    assert "| Nuclei |" in project.metadata("raw_measurements")["preview"].value
+
+
+def test_plate_that_cannot_be_read_fails_with_our_message(project: Project) -> None:
+    cells = project.table("Cells")
+    cells.write_text(cells.read_text().replace("ObjectNumber", "Number", 1))
+    run = project.build()
+    assert not run.succeeded
+    assert run.states == {}
+    assert run.error is not None
+    assert "Cells.csv has no column ObjectNumber, which identifies its rows" in run.error
+    assert "\n" not in run.error
+
+
+def test_unknown_partition_fails_with_our_message(project: Project) -> None:
+    root = project.root / "workspace" / "analysis"
+    plate = project.plate
+    root.rename(project.root / "workspace" / "moved")
+    project.instance.add_dynamic_partitions("plates", [plate.partition_key])
+    from cp_assets.materializing import materialize_plates
+
+    (run,) = materialize_plates(project.instance, [plate])
+    assert run.error is not None
+    assert "workspace/analysis" in run.error
+    assert "\n" not in run.error
+
+
+def test_force_tag_writes_what_is_unchanged(project: Project) -> None:
+    states = []
+    for force in (False, False, True):
+        result = project.build_one("raw_measurements", force=force)
+        assert result.success
+        told = project.metadata("raw_measurements")
+        states.append((told["state"].value, told["snapshot id"].value))
+    assert [state for state, _ in states] == ["written", "unchanged", "written"]
+    assert states[0][1] == states[1][1] != states[2][1]
+
+
+@pytest.fixture
+def with_doubled_profiles(project: Project) -> Project:
+    """Profiles whose keys are not unique, under the fingerprint of good ones."""
+    warehouse, sources = project.open(), project.sources
+    for name in ("raw_measurements", "joined_profiles"):
+        build_table(warehouse, STEPS[name](sources, warehouse))
+    scope = sources.key.columns()
+    batches = list(PartitionRows(warehouse, JOINED_PROFILES.name, scope).batches())
+    fingerprint = partition_state(warehouse.table(JOINED_PROFILES.name), scope).fingerprint
+    assert fingerprint is not None
+    write_partition(warehouse, JOINED_PROFILES, scope, batches * 2, fingerprint)
+    return project
+
+
+def test_blocking_check_holds_back_what_is_downstream(with_doubled_profiles: Project) -> None:
+    run = with_doubled_profiles.build()
+    assert not run.succeeded
+    failed = {line.split(": ")[1] for line in run.failed_checks}
+    assert failed == {"keys_unique", "objects_balance"}
+    assert run.states.pop("joined_profiles") == "unchanged"
+    # Neither crops nor links nor manifest; whole images do not hang on the profiles.
+    assert set(run.states) == {"raw_measurements", "source_images"}
+    tables = with_doubled_profiles.open().list_tables()
+    assert not {"images.image_crops", "provenance.manifest"} & set(tables)
+
+
+def test_upstream_asset_loads_as_a_stream_of_its_rows(project: Project) -> None:
+    warehouse, sources = project.open(), project.sources
+    build_table(warehouse, STEPS["raw_measurements"](sources, warehouse))
+    from cp_assets.definitions import defs
+
+    project.instance.add_dynamic_partitions("plates", [project.plate.partition_key])
+    rows = defs.load_asset_value(
+        dg.AssetKey("raw_measurements"),
+        partition_key=project.plate.partition_key,
+        instance=project.instance,
+    )
+    assert isinstance(rows, PartitionRows)
+    assert rows.values("compartment") == ["Cells", "Cytoplasm", "Image", "Nuclei"]

@@ -1,0 +1,221 @@
+"""The command line: examples in the help, results on standard output, one line for a mistake."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from cp_assets.cli import main
+from cp_assets.warehouse.warehouse import Warehouse
+from cp_assets_tests.test_conversion import write_plate
+
+COMMANDS = [
+    *("convert", "demo", "describe", "materialize", "plates", "read", "sample", "show"),
+    *("tables", "ui"),
+]
+
+
+def run(*words: object, code: int = 0) -> Result:
+    """Run a command; a traceback fails the test."""
+    result = CliRunner().invoke(main, [str(word) for word in words])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == code, result.output
+    assert "Traceback" not in result.output
+    return result
+
+
+def last_line(result: Result) -> str:
+    """The line that says what is wrong; nothing else is on standard output."""
+    assert result.stdout == ""
+    return result.stderr.strip().splitlines()[-1]
+
+
+def test_commands_are_these() -> None:
+    assert sorted(main.commands) == COMMANDS
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_shows_an_example(command: str) -> None:
+    text = run(command, "--help").stdout
+    assert f"Example: cp-assets {command}" in text
+    if command not in {"sample", "ui"}:
+        assert "--warehouse" in text
+        assert "--config" in text
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_example_names_only_options_that_exist(command: str) -> None:
+    example = str(main.commands[command].epilog).removeprefix("Example: ")
+    known = {option for parameter in main.commands[command].params for option in parameter.opts}
+    assert {word for word in example.split() if word.startswith("--")} <= known
+
+
+def test_program_answers_by_its_module_path_and_starts_without_dagster() -> None:
+    program = (
+        "import sys; from cp_assets.cli import main\n"
+        "try: main(['--help'])\n"
+        "finally: print([m for m in sys.modules if m.startswith('dagster')], file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert "convert" in done.stdout
+    assert done.stderr.strip() == "[]"
+
+
+def test_sample_then_plates(tmp_path: Path) -> None:
+    result = run(
+        *("sample", tmp_path / "out", "--plates", 1, "--wells", 1, "--sites", 1, "--seed", 1)
+    )
+    root = Path(result.stdout.strip())
+    assert root.is_dir()
+    listed = run("plates", root).stdout
+    assert listed == "source_1/2026_11_21_Batch1/BR00900001\t1 measurement folder(s)\n"
+    again = run("sample", tmp_path / "out", "--plates", 1, code=2)
+    assert "it is not an empty folder; name a new one" in last_line(again)
+
+
+def test_convert_prints_tables_on_stdout_and_progress_on_stderr(tmp_path: Path) -> None:
+    plate = write_plate(tmp_path / "plate")
+    words = ("convert", plate, "--warehouse", tmp_path / "wh", "--image-dir", plate / "images")
+    result = run(*words)
+    assert "images.image_crops" in result.stdout
+    assert "written" not in result.stdout
+    assert "plate/unbatched/P1" in result.stderr
+    assert "written" in result.stderr
+    again = run(*words)
+    assert "unchanged" in again.stderr
+    assert "written" not in again.stderr
+
+
+def test_tables_and_describe(built: Warehouse) -> None:
+    assert run("tables", "--warehouse", built.name).stdout.split() == built.list_tables()
+    described = run("describe", "--warehouse", built.name).stdout
+    assert all(name in described for name in built.list_tables())
+
+
+def test_read_prints_csv(built: Warehouse) -> None:
+    words = ("--plate", "BR00900001", "--well", "e13", "--limit", 2)
+    columns = ("--columns", "Metadata_Well, Cells_AreaShape_Area")
+    text = run("read", "joined_profiles", "--warehouse", built.name, *words, *columns).stdout
+    frame = pd.read_csv(io.StringIO(text))
+    assert list(frame.columns) == ["Metadata_Well", "Cells_AreaShape_Area"]
+    assert set(frame["Metadata_Well"]) == {"E13"}
+    assert len(frame) == 2
+
+
+def test_read_writes_parquet_with_pixels_and_csv_without(built: Warehouse, tmp_path: Path) -> None:
+    words = ("read", "image_crops", "--warehouse", built.name, "--limit", 4, "--out")
+    run(*words, tmp_path / "crops.parquet")
+    assert pq.read_table(tmp_path / "crops.parquet").equals(built.read_table("image_crops", limit=4))
+    result = run(*words, tmp_path / "crops.csv")
+    assert "pixels are left out of CSV" in result.stderr
+    frame = pd.read_csv(tmp_path / "crops.csv")
+    assert len(frame) == 4
+    assert "ome_arrow_image" not in frame.columns
+
+
+def test_show_writes_a_picture_and_its_name(built: Warehouse, tmp_path: Path) -> None:
+    out = tmp_path / "cells.png"
+    result = run("show", "--warehouse", built.name, "--well", "e13", "--cells", 4, "--out", out)
+    assert result.stdout == f"{out}\n"
+    assert Image.open(out).format == "PNG"
+
+
+def test_materialize_builds_the_other_plates_where_one_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_plate(tmp_path / "set" / "bad", plate="P1")
+    write_plate(tmp_path / "set" / "good", plate="P2")
+    cells = tmp_path / "set" / "bad" / "Cells.csv"
+    cells.write_text(cells.read_text().replace("ObjectNumber", "Number", 1))
+    text = "warehouse: ./wh\ndatasets:\n- {dataset_id: set, root: set, layout: cellprofiler}\n"
+    (tmp_path / "cp_assets.yaml").write_text(text)
+    result = run("materialize", "set/*", "--config", "cp_assets.yaml", code=1)
+    assert result.stdout == ""
+    assert "FAILED" in result.stderr
+    assert "bad/Cells.csv has no column ObjectNumber" in result.stderr
+    assert "ok: 3 written, 3 skipped" in result.stderr
+    listed = run("read", "joined_profiles", "--warehouse", "wh", "--columns", "plate_id").stdout
+    assert set(listed.split()[1:]) == {'"P2"'}
+    nobody = run("materialize", "other/*", "--config", "cp_assets.yaml", code=2)
+    assert "no plate matches 'other/*'; `cp-assets plates` lists the keys" in last_line(nobody)
+
+
+@pytest.mark.slow
+def test_demo_makes_tables_and_a_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DAGSTER_HOME", "CP_ASSETS_CONFIG"):
+        monkeypatch.setenv(name, "")
+    home = tmp_path / "demo"
+    result = run("demo", home, "--plates", 1, "--wells", 1, "--sites", 1)
+    assert "profiles.profile_with_images" in result.stdout
+    assert f"cells with their outlines: {home / 'cells.png'}" in result.stdout
+    assert "checks passed" in result.stderr
+    assert Image.open(home / "cells.png").format == "PNG"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("convert", "nowhere", "--warehouse", "wh"), "nowhere"),
+        (("convert", ".", "--warehouse", "wh", "--mask-dir", "."), "mask_dir was given without"),
+        (("convert", ".", "--bbox-column", "x_min"), "--bbox-column 'x_min': expected LEFT=RIGHT"),
+        (("convert", ".", "--workers", "many"), "'many' is not a valid integer"),
+        (("convert",), "Missing argument 'SOURCE'"),
+        (("plates",), "no dataset is configured; write cp_assets.yaml"),
+        (("plates", "nowhere"), "nowhere"),
+        (("tables", "--warehouse", "nowhere"), "no warehouse at"),
+        (("tables", "--nonsense"), "No such option: --nonsense"),
+        (("describe", "--config", "nowhere.yaml"), "configuration nowhere.yaml does not exist"),
+        (("show", "--warehouse", "nowhere"), "no warehouse at"),
+        (("ui", "--home", "nowhere"), "run `cp-assets demo nowhere` first"),
+        (("sample", "out", "--plates", "0"), "plates must be 1 to 9,999, got 0"),
+        (("nonsense",), "No such command 'nonsense'"),
+        (("demo", "--warehouse", "x"), "leave --warehouse and --config out"),
+    ],
+)
+def test_mistake_ends_with_one_line_and_code_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], told: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert told in last_line(run(*words, code=2))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("read", "nothing"), "has no table nothing; it has"),
+        (("read", "joined_profiles", "--columns", "nope"), "nope"),
+        (("read", "joined_profiles", "--where", "1 ="), "cannot be read with where='1 ='"),
+        (("read", "joined_profiles", "--where", "CAST(well_id AS INT) = 1"), "cannot be read with"),
+        (("read", "joined_profiles", "--plate", "P0"), "has no plate P0; it has: BR00900001"),
+        (("read", "joined_profiles", "--limit", "-1"), "limit is -1"),
+        (("read", "joined_profiles", "--out", "rows.xlsx"), "ends in .parquet or .csv"),
+        (("read", "joined_profiles", "--out", "no/such/rows.csv"), "no/such/rows.csv: No such file"),
+        (("show", "--plate", "P0"), "no plate P0 with crops"),
+        (("show", "--well", "P24"), "has no crops in well P24"),
+        (("show", "--out", "no/such/cells.png"), "no/such/cells.png: No such file"),
+    ],
+)
+def test_wrong_question_ends_with_one_line_and_code_2(
+    built: Warehouse,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...],
+    told: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run(*words, "--warehouse", built.name, code=2)
+    assert told in last_line(result)
+    assert len(result.stderr.strip().splitlines()) == 1
