@@ -22,8 +22,8 @@ logger = logging.getLogger(__name__)
 
 # What happened is in the event log and in the summary; a stack trace on the console would bury both.
 _QUIET = {"console": {"config": {"log_level": "CRITICAL"}}}
-# No telemetry, no newsletter dialog over a newcomer's first look at the graph, and no more plates at
-# once than a small machine has room for, however many a backfill asks for.
+# No telemetry, no newsletter dialog over a newcomer's first look at the graph, and no more plates
+# at once than a small machine has room for, however many a backfill asks for.
 _INSTANCE_SETTINGS = """\
 telemetry:
   enabled: false

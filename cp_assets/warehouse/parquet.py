@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 
 from cp_assets.errors import NoSuchTableError, QueryError
@@ -57,7 +58,7 @@ def read_table(path: str | Path, name: str | None = None, **selection: Any) -> p
         msg = f"{file} is one Parquet file: it has the table {file.stem}, not {name}"
         raise NoSuchTableError(msg)
     connection = open_connection()
-    connection.register("file", pq.ParquetFile(file).read())
+    connection.register("file", pads.dataset(file, format="parquet"))
     try:
         return connection.sql(
             select_sql("file", Selection(table=file.stem, **selection))

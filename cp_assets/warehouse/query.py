@@ -7,11 +7,10 @@ reader is an extension fetched at run time; nothing here depends on one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import gettempdir
-from typing import TYPE_CHECKING
 
 import duckdb
 import pyarrow as pa
@@ -26,7 +25,6 @@ from cp_assets.warehouse.schemas import arrow_schema
 if TYPE_CHECKING:
     from pyiceberg.table import Table
 
-    from cp_assets.warehouse.warehouse import Warehouse
 
 BATCH_ROWS = 1024
 """Rows of a batch that a scan yields: small, since a row may hold pixels."""
@@ -107,8 +105,13 @@ def open_connection() -> duckdb.DuckDBPyConnection:
     return duckdb.connect(config={"temp_directory": str(Path(gettempdir()) / "cp_assets-duckdb")})
 
 
-def scan_selection(warehouse: Warehouse, selection: Selection) -> pa.RecordBatchReader:
+def scan_selection(load: Callable[[str], Table], selection: Selection) -> pa.RecordBatchReader:
     """Stream the rows of a selection.
+
+    Parameters
+    ----------
+    load
+        Gives the table of a name.
 
     Raises
     ------
@@ -119,7 +122,7 @@ def scan_selection(warehouse: Warehouse, selection: Selection) -> pa.RecordBatch
     is_view = selection.table == LINKS
     parts = (LINKS, PROFILES, CROPS) if is_view else (selection.table,)
     for name in parts:
-        table = warehouse.table(name)
+        table = load(name)
         connection.register(_alias(name), table_dataset(table, selection.plate_terms()))
     source = _joined_rows(connection) if is_view else _quote(_alias(selection.table))
     try:
@@ -175,16 +178,15 @@ def _joined_rows(connection: duckdb.DuckDBPyConnection) -> str:
     )
 
 
-def connect(warehouse: Warehouse) -> duckdb.DuckDBPyConnection:
-    """A DuckDB connection with all tables of a warehouse; see `Warehouse.duckdb`."""
+def connect(tables: Mapping[str, Table]) -> duckdb.DuckDBPyConnection:
+    """A DuckDB connection with these tables; see `Warehouse.duckdb`."""
     connection = open_connection()
-    names = warehouse.list_tables()
-    for name in names:
-        connection.register(_alias(name), table_dataset(warehouse.table(name)))
-    short = [name.split(".", 1)[1] for name in names]
-    for name in names:
+    for name, loaded in tables.items():
+        connection.register(_alias(name), table_dataset(loaded))
+    short = [name.split(".", 1)[1] for name in tables]
+    for name in tables:
         namespace, table = name.split(".", 1)
-        is_view = name == LINKS and {PROFILES, CROPS} <= set(names)
+        is_view = name == LINKS and {PROFILES, CROPS} <= set(tables)
         source = _joined_rows(connection) if is_view else _quote(_alias(name))
         connection.execute(f"CREATE SCHEMA IF NOT EXISTS {_quote(namespace)}")
         qualified = f"{_quote(namespace)}.{_quote(table)}"

@@ -119,7 +119,7 @@ class Warehouse:
         Memory is bounded by the batches in flight, not by the table. The reader keeps the snapshot
         that was current when the scan began.
         """
-        return scan_selection(self, Selection(table=self.qualify(name), **selection))
+        return scan_selection(self.table, Selection(table=self.qualify(name), **selection))
 
     def read_table(self, name: str, **selection: Any) -> pa.Table:
         """Read rows of a table.
@@ -157,7 +157,7 @@ class Warehouse:
         Tables are found under ``namespace.table`` and, where unambiguous, under the table alone;
         each is read at the snapshot that is current now.
         """
-        return connect(self)
+        return connect({name: self.table(name) for name in self.list_tables()})
 
     def plates(self, name: str) -> list[PlateKey]:
         """The plates that a table has rows of, sorted; none if the table does not exist."""
