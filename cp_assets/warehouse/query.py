@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import gettempdir
+from typing import TYPE_CHECKING
 
 import duckdb
 import pyarrow as pa
