@@ -38,7 +38,7 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except CpAssetsError as error:
-            click.echo(f"cp-assets: {error}", err=True)
+            click.echo(f"cp-assets: {_one_line(error)}", err=True)
         except OSError as error:
             if error.errno == errno.EPIPE:
                 raise
@@ -46,6 +46,11 @@ class _Commands(click.Group):
                 f"cp-assets: {error.filename or 'a file'}: {error.strerror or error}", err=True
             )
         return ctx.exit(_USER_ERROR)
+
+
+def _one_line(error: CpAssetsError) -> str:
+    """The error's text without line breaks, and without the query that DuckDB repeats."""
+    return " ".join(str(error).partition("\n\nLINE ")[0].split())
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -117,7 +117,7 @@ def materialize_plates(
         A folder or the name of a configured PyIceberg catalog, instead of what is configured.
     """
     # The code location is imported when it is used: it takes seconds.
-    from cp_assets.definitions import defs  # noqa: PLC0415
+    from cp_assets.definitions import defs
 
     job = defs.resolve_job_def("build_plates")
     wanted = list(plates)

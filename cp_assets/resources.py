@@ -1,5 +1,8 @@
 """Dagster resources: the warehouse, the configured datasets, and the Iceberg I/O manager."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import dagster as dg
 
 from cp_assets.assets.metadata import materialization_metadata
@@ -12,6 +15,15 @@ from cp_assets.warehouse.warehouse import Warehouse, open_warehouse
 
 FORCE_TAG = "cp_assets/force"
 """Run tag: ``true`` writes partitions even if their inputs are unchanged."""
+
+
+@contextmanager
+def plain_failures() -> Iterator[None]:
+    """Turn an error of ours into a failure that says what it says, for Dagster's UI."""
+    try:
+        yield
+    except CpAssetsError as error:
+        raise dg.Failure(description=str(error)) from error
 
 
 class DatasetsResource(dg.ConfigurableResource):
@@ -66,12 +78,10 @@ class IcebergIOManager(dg.ConfigurableIOManager):
 
     def handle_output(self, context: dg.OutputContext, obj: PlateTable | NotApplicable) -> None:
         """Write the partition and record what was done as the materialization's metadata."""
-        warehouse = self.warehouse.open()
         force = context.step_context.run_tags.get(FORCE_TAG) == "true"
-        try:
+        with plain_failures():
+            warehouse = self.warehouse.open()
             build = build_table(warehouse, obj, force=force)
-        except CpAssetsError as error:
-            raise dg.Failure(description=str(error)) from error
         context.log.info("%s %s: %s, %d rows", obj.plate, build.table, build.state, build.rows)
         context.add_output_metadata(materialization_metadata(warehouse, obj, build))
 

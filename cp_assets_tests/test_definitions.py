@@ -11,10 +11,14 @@ import pytest
 
 import cp_assets
 from cp_assets.definitions import defs
+from cp_assets.resources import DatasetsResource
+from cp_assets.sample import SampleTruth
+from cp_assets.sensors import plates_sensor
 from cp_assets.warehouse.spec import TableSpec
 
 HOUSE = Path(cp_assets.__file__).parent
-UPPER = ("definitions", "partitions", "resources", "sensors", "cli", "demo", "materializing")
+DAGSTER_ROOMS = ("definitions", "partitions", "resources", "sensors", "cli", "demo")
+UPPER = (*DAGSTER_ROOMS, "materializing", "assets", "checks")
 
 SNAPSHOT = {
     "raw_measurements": ((), "profiles", {"cellprofiler", "iceberg"}),
@@ -101,32 +105,31 @@ def test_checks_of_each_asset_and_which_of_them_block() -> None:
 def test_job_builds_all_assets_with_their_checks() -> None:
     job = defs.resolve_job_def("build_plates")
     assert {key.to_user_string() for key in job.asset_layer.selected_asset_keys} == set(SNAPSHOT)
-    checks = len(job.asset_layer.selected_asset_check_keys if hasattr(job.asset_layer, "selected_asset_check_keys") else [])
-    assert checks == sum(map(len, CHECKS.values()))
+    checks = job.asset_layer.asset_graph.asset_check_keys
+    assert len(checks) == sum(map(len, CHECKS.values()))
     assert job.partitions_def is not None
 
 
 def test_sensor_adds_partitions_of_new_plates_in_order(
-    small_sample: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small_sample: SampleTruth, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = tmp_path / "cp_assets.yaml"
-    config.write_text(f"datasets:\n- dataset_id: s\n  root: {small_sample.root}\n")  # type: ignore[attr-defined]
+    config.write_text(f"datasets:\n- dataset_id: s\n  root: {small_sample.root}\n")
     monkeypatch.setenv("CP_ASSETS_CONFIG", str(config))
-    sensor = defs.resolve_sensor_def("new_plates") if hasattr(defs, "resolve_sensor_def") else defs.get_sensor_def("new_plates")
+    resources = {"datasets": DatasetsResource()}
     with dg.DagsterInstance.ephemeral() as instance:
-        context = dg.build_sensor_context(instance=instance, definitions=defs)
-        result = sensor.evaluate_tick(context)
+        result = plates_sensor(dg.build_sensor_context(instance, resources=resources))
         (request,) = result.dynamic_partitions_requests
         keys = list(request.partition_keys)
         assert keys == ["s/2026_11_21_Batch1/BR00900001", "s/2026_11_21_Batch1/BR00900002"]
         instance.add_dynamic_partitions("plates", keys)
-        again = sensor.evaluate_tick(dg.build_sensor_context(instance=instance, definitions=defs))
+        again = plates_sensor(dg.build_sensor_context(instance, resources=resources))
         assert not again.dynamic_partitions_requests
         assert not again.run_requests
 
 
 def test_no_dagster_module_has_future_annotations() -> None:
-    files = [HOUSE / f"{name}.py" for name in UPPER]
+    files = [HOUSE / f"{name}.py" for name in DAGSTER_ROOMS]
     files += [*(HOUSE / "assets").glob("*.py"), *(HOUSE / "checks").glob("*.py")]
     assert len(files) > 15
     assert not [file for file in files if "from __future__ import annotations" in file.read_text()]
@@ -136,7 +139,7 @@ def test_lower_floor_does_not_load_dagster() -> None:
     lower = sorted(
         ".".join(file.relative_to(HOUSE.parent).with_suffix("").parts)
         for room in HOUSE.iterdir()
-        if room.stem not in {*UPPER, "assets", "checks"}
+        if room.stem not in UPPER
         for file in ([room] if room.suffix == ".py" else room.rglob("*.py"))
     )
     assert "cp_assets.conversion" in lower

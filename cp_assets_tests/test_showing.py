@@ -18,7 +18,9 @@ def plate(built: Warehouse) -> PlateKey:
 
 def test_first_cells_come_with_all_their_channels(built: Warehouse, plate: PlateKey) -> None:
     crops = crops_of_some_cells(built, plate, cells=3)
-    first = built.read_table("image_crops", plate=plate.plate_id, limit=15, columns=["Metadata_ObjectID"])
+    first = built.read_table(
+        "image_crops", plate=plate.plate_id, limit=15, columns=["Metadata_ObjectID"]
+    )
     ids = crops["Metadata_ObjectID"].to_pylist()
     assert ids[:15] == first["Metadata_ObjectID"].to_pylist()
     assert len(set(ids)) >= 3
@@ -40,7 +42,8 @@ def test_nothing_to_show_is_an_empty_table(built: Warehouse, plate: PlateKey) ->
 
 def test_sheet_is_a_picture_with_something_on_it(built: Warehouse, plate: PlateKey) -> None:
     png = sheet_png(crops_of_some_cells(built, plate, cells=6), cells=6, columns=3)
-    picture = np.asarray(Image.open(io.BytesIO(png)))
+    with Image.open(io.BytesIO(png)) as opened:
+        picture = np.asarray(opened)
     assert picture.shape[0] > 50
     assert picture.shape[1] > 100
     assert len(np.unique(picture)) > 20

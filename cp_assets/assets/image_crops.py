@@ -7,7 +7,7 @@ import dagster as dg
 from cp_assets.assets.specification import table_asset
 from cp_assets.building.steps import build_image_crops
 from cp_assets.images import IMAGE_CROPS
-from cp_assets.resources import DatasetsResource, WarehouseResource
+from cp_assets.resources import DatasetsResource, WarehouseResource, plain_failures
 
 
 @dg.asset(
@@ -24,4 +24,5 @@ def image_crops(
     context: dg.AssetExecutionContext, datasets: DatasetsResource, warehouse: WarehouseResource
 ) -> Any:
     """One crop a cell and channel, with mask and outline, cut from images that are decoded once."""
-    return build_image_crops(datasets.plate(context.partition_key), warehouse.open())
+    with plain_failures():
+        return build_image_crops(datasets.plate(context.partition_key), warehouse.open())

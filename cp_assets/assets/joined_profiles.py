@@ -7,7 +7,7 @@ import dagster as dg
 from cp_assets.assets.specification import table_asset
 from cp_assets.building.steps import build_joined_profiles
 from cp_assets.measurements.joined import JOINED_PROFILES
-from cp_assets.resources import DatasetsResource, WarehouseResource
+from cp_assets.resources import DatasetsResource, WarehouseResource, plain_failures
 
 
 @dg.asset(**table_asset(JOINED_PROFILES, kinds={"iceberg", "parquet"}, deps=("raw_measurements",)))
@@ -15,4 +15,5 @@ def joined_profiles(
     context: dg.AssetExecutionContext, datasets: DatasetsResource, warehouse: WarehouseResource
 ) -> Any:
     """One cell a row: its compartments side by side, joined through their parent columns."""
-    return build_joined_profiles(datasets.plate(context.partition_key), warehouse.open())
+    with plain_failures():
+        return build_joined_profiles(datasets.plate(context.partition_key), warehouse.open())

@@ -26,7 +26,7 @@ from cp_assets.measurements.joined import JOINED_PROFILES
 from cp_assets.measurements.raw import RAW_MEASUREMENTS
 from cp_assets.partitions import PLATES
 from cp_assets.provenance.manifest import MANIFEST
-from cp_assets.resources import DatasetsResource, WarehouseResource
+from cp_assets.resources import DatasetsResource, WarehouseResource, plain_failures
 from cp_assets.warehouse.spec import TableSpec
 
 _CONTRACT = (JOIN_CONTRACT, RECOMMENDED_COLUMNS, TYPES_AS_DECLARED)
@@ -67,7 +67,7 @@ def _checks_of(spec: TableSpec, checks: Sequence[TableCheck]) -> dg.AssetChecksD
         warehouse: WarehouseResource,
         duckdb: DuckDBResource,
     ) -> Iterator[dg.AssetCheckResult]:
-        with duckdb.get_connection() as connection:
+        with duckdb.get_connection() as connection, plain_failures():
             plate = datasets.plate(context.partition_key)
             tables = PlateTables(warehouse.open(), plate, connection)
             for check in checks:

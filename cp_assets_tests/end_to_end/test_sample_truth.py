@@ -71,7 +71,8 @@ def test_outline_is_cut_from_the_outline_file_and_serves_as_label(
     for row in rows:
         name = row["source_outline_path"]
         if name not in files:
-            files[name] = np.asarray(Image.open(small_sample.root / name))
+            with Image.open(small_sample.root / name) as opened:
+                files[name] = np.asarray(opened)
         x_min, y_min, x_max, y_max = (
             int(row[f"Metadata_SourceBBox{end}"]) for end in ("XMin", "YMin", "XMax", "YMax")
         )
