@@ -302,7 +302,8 @@ def read(
 )
 @_warehouse
 @_config
-def show(
+def show(  # noqa: PLR0913 - one option each
+    *,
     plate: str | None,
     well: str | None,
     site: str | None,
@@ -358,7 +359,10 @@ def _datasets(source: Path | None, config: str | None) -> tuple[Dataset, ...]:
         return (dataset_from_folder(source),)
     configuration = _configuration(config)
     if not configuration.datasets:
-        msg = "no dataset is configured; write cp_assets.yaml, or name it with --config or CP_ASSETS_CONFIG"
+        msg = (
+            "no dataset is configured; write cp_assets.yaml, "
+            "or name it with --config or CP_ASSETS_CONFIG"
+        )
         raise ConfigurationError(msg)
     return configuration.datasets
 
@@ -405,5 +409,6 @@ def _print_tables(warehouse: Warehouse) -> None:
     for row in rows:
         size = f"{row['bytes'] / 1e6:,.1f} MB"
         click.echo(
-            f"{row['table']:<32} {row['rows']:>12,} {row['plates']:>7,} {row['data_files']:>6,} {size:>10}"
+            f"{row['table']:<32} {row['rows']:>12,} {row['plates']:>7,} "
+            f"{row['data_files']:>6,} {size:>10}"
         )

@@ -32,7 +32,7 @@ with warnings.catch_warnings():
 
 build_plates = dg.define_asset_job(
     "build_plates",
-    selection=dg.AssetSelection.assets(*ASSETS),
+    selection=dg.AssetSelection.all(),
     description="All tables of a plate, with their checks, in one process.",
 )
 

@@ -84,7 +84,7 @@ def run_demo(
 def write_configuration(home: DemoHome, root: Path, options: SampleOptions) -> None:
     """Write the demo's ``cp_assets.yaml``; paths are relative to it."""
     dataset = {
-        "dataset_id": options.prefix,
+        "dataset_id": options.prefix.replace("/", "-"),
         "root": str(root.relative_to(home.folder)),
         "layout": "cell-painting-gallery",
     }

@@ -20,7 +20,7 @@ from cp_assets.resources import FORCE_TAG
 
 logger = logging.getLogger(__name__)
 
-# What happened is in the event log and in the summary; a stack trace on the console would bury both.
+# What happened is in the event log and the summary; a stack trace on the console would bury both.
 _QUIET = {"console": {"config": {"log_level": "CRITICAL"}}}
 # No telemetry, no newsletter dialog over a newcomer's first look at the graph, and no more plates
 # at once than a small machine has room for, however many a backfill asks for.

@@ -1,7 +1,7 @@
 """Plate partitions: one dynamic partition a plate, ``dataset_id/batch_id/plate_id``.
 
-Batch and plate travel as one key: a two-dimensional partition would be the full product of all batches
-and all plates. The grammar of a key is that of `cp_assets.datasets.PlateKey`.
+Batch and plate travel as one key: a two-dimensional partition would be the full product of all
+batches and all plates. The grammar of a key is that of `cp_assets.datasets.PlateKey`.
 """
 
 from collections.abc import Iterable

@@ -53,8 +53,8 @@ class WarehouseResource(dg.ConfigurableResource):
     Attributes
     ----------
     location
-        A folder or the name of a configured PyIceberg catalog; by default what ``cp_assets.yaml`` says,
-        else the catalog ``cp_assets``, else ``CP_ASSETS_WAREHOUSE``, else ``./warehouse``.
+        A folder or the name of a configured PyIceberg catalog; by default what ``cp_assets.yaml``
+        says, else the catalog ``cp_assets``, else ``CP_ASSETS_WAREHOUSE``, else ``./warehouse``.
     """
 
     location: str | None = None

@@ -12,7 +12,7 @@ from cp_assets.resources import DatasetsResource
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.STOPPED,
     asset_selection=dg.AssetSelection.assets("raw_measurements"),
-    description="Adds a partition for each plate below the datasets of cp_assets.yaml; starts no run.",
+    description="Adds a partition for each plate of the configured datasets; starts no run.",
 )
 def plates_sensor(
     context: dg.SensorEvaluationContext, datasets: DatasetsResource

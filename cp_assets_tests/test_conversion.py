@@ -22,7 +22,7 @@ BOX = {
 
 
 def write_plate(folder: Path, *, plate: str = "P1", value: int = 0, cells: int = 2) -> Path:
-    """A folder of CellProfiler's output: one image set, DNA, and cells with boxes; image values known."""
+    """A folder of CellProfiler's output: one image set of DNA, cells with boxes, known pixels."""
     (folder / "images").mkdir(parents=True)
     image = np.arange(20 * 24, dtype=np.uint16).reshape(20, 24) + value
     tifffile.imwrite(folder / "images" / "A01_s1_DNA.tif", image)
@@ -167,7 +167,7 @@ def test_options_that_contradict_each_other_are_refused(
 
 
 def test_channel_that_does_not_exist_lists_those_that_do(plate: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="channels: Mito not among .* DNA"):
+    with pytest.raises(ConfigurationError, match=r"channels: Mito not among .* DNA"):
         cp_assets.convert(plate, tmp_path / "wh", image_dir=plate / "images", channels=("Mito",))
 
 

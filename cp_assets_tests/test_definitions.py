@@ -27,7 +27,7 @@ SNAPSHOT = {
     "source_images": (("raw_measurements",), "images", {"iceberg", "omearrow"}),
     "profile_with_images": (
         ("image_crops", "joined_profiles"),
-        "profiles",
+        "images",
         {"iceberg", "parquet"},
     ),
     "manifest": (

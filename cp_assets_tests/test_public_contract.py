@@ -117,6 +117,6 @@ def test_wrong_question_is_a_clear_error(
 
 
 def test_no_warehouse_is_a_clear_error(tmp_path: Path) -> None:
-    with pytest.raises(errors.NoSuchTableError, match="no warehouse at .*nowhere"):
+    with pytest.raises(errors.NoSuchTableError, match=r"no warehouse at .*nowhere"):
         cp_assets.open_warehouse(tmp_path / "nowhere")
     assert not (tmp_path / "nowhere").exists()

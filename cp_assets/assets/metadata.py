@@ -1,4 +1,4 @@
-"""What a materialization records: figures, column schema, lineage, and a picture for the data steward."""
+"""What a materialization records: figures, columns, lineage, a picture for the data steward."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,6 +11,8 @@ from cp_assets.measurements.joined import JOINED_PROFILES, raw_columns_of
 from cp_assets.warehouse.rows import PartitionRows
 from cp_assets.warehouse.warehouse import Warehouse
 
+_PAYLOAD = "ome_arrow_"
+
 
 def materialization_metadata(
     warehouse: Warehouse, table: PlateTable | NotApplicable, build: PlateBuild
@@ -18,7 +20,13 @@ def materialization_metadata(
     """Metadata of a plate's materialization, for Dagster's UI."""
     metadata: dict[str, Any] = {
         "state": build.state,
+        "rows": build.rows,
         "dagster/partition_row_count": build.rows,
+    }
+    shown = preview(warehouse, build.table, table.plate) if build.state != "skipped" else None
+    if shown:
+        metadata[shown.title] = dg.MetadataValue.md(shown.markdown)
+    metadata |= {
         "bytes": build.bytes,
         "data files": build.files,
         "seconds": round(build.seconds, 3),
@@ -35,9 +43,6 @@ def materialization_metadata(
         metadata["dagster/column_schema"] = _column_schema(table, columns)
     if columns and build.table == JOINED_PROFILES.name:
         metadata["dagster/column_lineage"] = _column_lineage(columns)
-    picture = preview(warehouse, build.table, table.plate) if build.state != "skipped" else None
-    if picture:
-        metadata["preview"] = dg.MetadataValue.md(picture)
     return metadata
 
 
@@ -52,13 +57,16 @@ def _columns_there(
 
 
 def _column_schema(table: PlateTable | NotApplicable, columns: Mapping[str, str]) -> dg.TableSchema:
-    docs = {f.name: (f.metadata or {}).get(b"doc", b"").decode() for f in table.spec.schema}
+    # The open-source UI draws no column lineage: the description says where a column comes from.
+    sources = raw_columns_of(columns) if table.spec.name == JOINED_PROFILES.name else {}
+    docs = {name: f"raw_measurements: {source}" for name, source in sources.items()}
+    docs |= {f.name: (f.metadata or {}).get(b"doc", b"").decode() for f in table.spec.schema}
     required = {field.name for field in table.spec.schema if not field.nullable}
     return dg.TableSchema(
         columns=[
             dg.TableColumn(
                 name,
-                type=kind if len(kind) < 80 else f"{kind[:77]}...",
+                type="OME-Arrow image" if name.startswith(_PAYLOAD) else kind,
                 description=docs.get(name) or None,
                 constraints=dg.TableColumnConstraints(nullable=name not in required),
             )

@@ -1,8 +1,12 @@
 """Small pictures and tables of a plate, as Markdown that Dagster's UI shows."""
 
 import base64
+import io
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
+
+from PIL import Image
 
 from cp_assets.building.links import PROFILE_WITH_IMAGES
 from cp_assets.datasets import PlateKey
@@ -16,10 +20,24 @@ from cp_assets.warehouse.rows import PartitionRows
 from cp_assets.warehouse.warehouse import Warehouse
 
 
-def preview(warehouse: Warehouse, table: str, plate: PlateKey) -> str | None:
-    """Markdown for a plate's rows of a table, or None if there is nothing to show."""
-    make = _PREVIEWS.get(table)
-    return make(warehouse, plate) if make and warehouse.has_table(table) else None
+_COLOURS = 64
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a data steward sees of a plate's rows: a title, and Markdown."""
+
+    title: str
+    markdown: str
+
+
+def preview(warehouse: Warehouse, table: str, plate: PlateKey) -> Preview | None:
+    """The preview of a plate's rows of a table, or None if there is nothing to show."""
+    if table not in _PREVIEWS or not warehouse.has_table(table):
+        return None
+    title, make = _PREVIEWS[table]
+    markdown = make(warehouse, plate)
+    return Preview(title, markdown) if markdown else None
 
 
 def _plate(plate: PlateKey) -> dict[str, str]:
@@ -27,11 +45,14 @@ def _plate(plate: PlateKey) -> dict[str, str]:
 
 
 def _picture(png: bytes, title: str) -> str:
-    return f"![{title}](data:image/png;base64,{base64.b64encode(png).decode()})"
+    """A picture in Markdown, in few colours: the event log keeps it for each materialization."""
+    reduced = io.BytesIO()
+    Image.open(io.BytesIO(png)).quantize(_COLOURS).save(reduced, "PNG", optimize=True)
+    return f"![{title}](data:image/png;base64,{base64.b64encode(reduced.getvalue()).decode()})"
 
 
 def _markdown_table(header: list[str], rows: list[list[object]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
+    lines: list[list[object]] = [[*header], ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 
@@ -81,11 +102,11 @@ def _manifest_rows(warehouse: Warehouse, plate: PlateKey) -> str | None:
     return _markdown_table(columns, [list(row.values()) for row in found]) if found else None
 
 
-_PREVIEWS: dict[str, Callable[[Warehouse, PlateKey], str | None]] = {
-    RAW_MEASUREMENTS.name: _rows_by_compartment,
-    JOINED_PROFILES.name: _cells_per_well,
-    IMAGE_CROPS.name: _contact_sheet,
-    SOURCE_IMAGES.name: _images_by_channel,
-    PROFILE_WITH_IMAGES.name: _links_by_channel,
-    MANIFEST.name: _manifest_rows,
+_PREVIEWS: dict[str, tuple[str, Callable[[Warehouse, PlateKey], str | None]]] = {
+    RAW_MEASUREMENTS.name: ("rows by compartment", _rows_by_compartment),
+    JOINED_PROFILES.name: ("cells per well (picture)", _cells_per_well),
+    IMAGE_CROPS.name: ("cells with outlines (picture)", _contact_sheet),
+    SOURCE_IMAGES.name: ("images by channel", _images_by_channel),
+    PROFILE_WITH_IMAGES.name: ("linked crops by channel", _links_by_channel),
+    MANIFEST.name: ("what was committed", _manifest_rows),
 }

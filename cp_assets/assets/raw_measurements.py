@@ -14,6 +14,6 @@ from cp_assets.resources import DatasetsResource, WarehouseResource, plain_failu
 def raw_measurements(
     context: dg.AssetExecutionContext, datasets: DatasetsResource, warehouse: WarehouseResource
 ) -> Any:
-    """Every row that CellProfiler measured of the plate, as measured: all compartments, all columns."""
+    """Every row that CellProfiler measured of the plate: all compartments, all columns."""
     with plain_failures():
         return build_raw_measurements(datasets.plate(context.partition_key), warehouse.open())

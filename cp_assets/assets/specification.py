@@ -11,13 +11,18 @@ IO_MANAGER = "iceberg"
 OWNERS = ("team:data-stewards",)
 
 
-def table_asset(spec: TableSpec, *, kinds: set[str], deps: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Arguments of ``dg.asset`` for the asset that fills a table."""
+def table_asset(
+    spec: TableSpec, *, kinds: set[str], deps: tuple[str, ...] = (), group: str | None = None
+) -> dict[str, Any]:
+    """Arguments of ``dg.asset`` for the asset that fills a table.
+
+    ``group`` is where the graph draws it, by default the table's namespace.
+    """
     return {
         "name": spec.identifier[1],
         "deps": [dg.AssetKey(name) for name in deps],
         "partitions_def": PLATES,
-        "group_name": spec.identifier[0],
+        "group_name": group or spec.identifier[0],
         "kinds": kinds,
         "owners": list(OWNERS),
         "io_manager_key": IO_MANAGER,

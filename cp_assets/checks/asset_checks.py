@@ -78,8 +78,8 @@ def _checks_of(spec: TableSpec, checks: Sequence[TableCheck]) -> dg.AssetChecksD
 
 def _specs(asset: dg.AssetKey, checks: Sequence[TableCheck]) -> list[dg.AssetCheckSpec]:
     with warnings.catch_warnings():
-        # Partitioned checks are a preview feature of Dagster 1.13; without them a check would look at
-        # the table's newest plate, whichever that is.
+        # Partitioned checks are a preview feature of Dagster 1.13; without them a check would look
+        # at the table's newest plate, whichever that is.
         warnings.simplefilter("ignore", dg.PreviewWarning)
         return [
             dg.AssetCheckSpec(

@@ -20,7 +20,7 @@ _BOX = [f"Metadata_SourceBBox{edge}" for edge in ("XMin", "XMax", "YMin", "YMax"
 
 
 def _boxes_inside(tables: PlateTables, spec: TableSpec) -> Outcome:
-    """Hold boxes against the image sizes that CellProfiler recorded, and against the crops' pixels."""
+    """Hold boxes against the recorded image sizes and against the crops' pixels."""
     sizes = _recorded_sizes(tables)
     faults: Counter[str] = Counter()
     count = 0
@@ -59,7 +59,8 @@ def _crops_have_profiles(tables: PlateTables, spec: TableSpec) -> Outcome:
         return Outcome(passed=False, summary="there are crops and no profiles; run joined_profiles")
     found = tables.duckdb.execute(
         "SELECT count(*), count(*) FILTER (p.id IS NULL) FROM crops c "
-        "LEFT JOIN (SELECT DISTINCT Metadata_ObjectID AS id FROM profiles) p ON c.Metadata_ObjectID = p.id"
+        "LEFT JOIN (SELECT DISTINCT Metadata_ObjectID AS id FROM profiles) p "
+        "ON c.Metadata_ObjectID = p.id"
     ).fetchall()
     [(crops, lost)] = found
     faults = (

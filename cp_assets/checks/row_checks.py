@@ -46,7 +46,7 @@ def _validate(
 
 
 def _declared(tables: PlateTables, spec: TableSpec) -> Outcome:
-    """Hold types of all columns, by declaration or by the rule by name, and nulls of required ones."""
+    """Hold the columns' types, declared or by the rule by name, and nulls of required ones."""
     wrong: list[str] = []
     overrides = tables.sources.dataset.column_types
     schemas = tables.rows(spec.name).schemas()
@@ -73,7 +73,8 @@ def _unique(keys: tuple[str, ...], tables: PlateTables, spec: TableSpec) -> Outc
     complete = " AND ".join(f'"{key}" IS NOT NULL' for key in keys)
     found = tables.duckdb.execute(
         f"SELECT sum(n), count(*) FILTER (n > 1), (list(key) FILTER (n > 1))[1:{_SHOWN}] FROM ("
-        f"SELECT concat_ws('/', {named}) AS key, count(*) AS n FROM keyed WHERE {complete} GROUP BY {named})"
+        f"SELECT concat_ws('/', {named}) AS key, count(*) AS n FROM keyed "
+        f"WHERE {complete} GROUP BY {named})"
     ).fetchall()
     [(rows, repeated, examples)] = found
     faults = [f"{repeated} keys occur more than once: {', '.join(examples)}"] if repeated else []

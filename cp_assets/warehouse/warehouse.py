@@ -66,7 +66,9 @@ class Warehouse:
         )
 
     def has_table(self, name: str) -> bool:
-        """Whether the table exists."""
+        """Whether the table exists, by its full name or, where only one namespace has it, its own."""
+        if "." not in name:
+            return [table.split(".", 1)[1] for table in self.list_tables()].count(name) == 1
         identifier = tuple(name.split("."))
         try:
             # PyIceberg's table_exists loads the table, which is slow where it has thousands of

@@ -24,6 +24,21 @@ ASSETS = {
     "manifest": "provenance.manifest",
 }
 
+PREVIEWS = {
+    "raw_measurements": "rows by compartment",
+    "joined_profiles": "cells per well (picture)",
+    "image_crops": "cells with outlines (picture)",
+    "profile_with_images": "linked crops by channel",
+    "manifest": "what was committed",
+}
+PREVIEWS = {
+    "raw_measurements": "rows by compartment",
+    "joined_profiles": "cells per well (picture)",
+    "image_crops": "cells with outlines (picture)",
+    "profile_with_images": "linked crops by channel",
+    "manifest": "what was committed",
+}
+
 
 def test_plate_is_built_told_and_left_alone_the_second_time(project: Project) -> None:
     cells = project.table("Cells")
@@ -46,7 +61,7 @@ def test_plate_is_built_told_and_left_alone_the_second_time(project: Project) ->
         assert told["data files"].value == described[table]["data_files"] > 0
         assert told["snapshot id"].value == str(described[table]["snapshot_id"])
         assert told["seconds"].value > 0
-        assert told["preview"].value
+        assert told[PREVIEWS[asset]].value
         assert told["dagster/column_schema"].schema.columns
     _check_details(project)
     assert "source_images to true" in project.metadata("source_images")["reason"].value
@@ -77,10 +92,10 @@ def _check_details(project: Project) -> None:
     )
     assert set(lineage) <= set(schema)
     assert len(lineage) > 0.9 * len(schema)
-    for told in (joined, crops):
-        assert told["preview"].value.startswith("![")
-        assert "data:image/png;base64," in told["preview"].value
-    assert "| Nuclei |" in project.metadata("raw_measurements")["preview"].value
+    for told, asset in ((joined, "joined_profiles"), (crops, "image_crops")):
+        assert told[PREVIEWS[asset]].value.startswith("![")
+        assert "data:image/png;base64," in told[PREVIEWS[asset]].value
+    assert "| Nuclei |" in project.metadata("raw_measurements")["rows by compartment"].value
 
 
 def test_plate_that_cannot_be_read_fails_with_our_message(project: Project) -> None:
@@ -148,7 +163,7 @@ def compartments(raw_measurements: PartitionRows) -> dg.Output[None]:
     return dg.Output(None, metadata={"found": raw_measurements.values("compartment")})
 
 
-# Dagster calls a property of its own that it has deprecated, when resources are nested outside a job.
+# Dagster calls a property that it has deprecated where resources are nested outside a job.
 @pytest.mark.filterwarnings("ignore:InitResourceContext.dagster_run is deprecated")
 def test_upstream_asset_loads_as_a_stream_of_its_rows(project: Project) -> None:
     datasets = DatasetsResource()

@@ -10,6 +10,7 @@ import pytest
 
 from cp_assets.building import STEPS, build_table
 from cp_assets.checks.asset_checks import CHECKS
+from cp_assets.checks.outcome import PlateTables
 from cp_assets.warehouse.spec import TableSpec
 from cp_assets_tests.checks.conftest import (
     Bench,
@@ -144,7 +145,7 @@ def test_lost_crop_unbalances_the_crops(bench: Bench) -> None:
     assert outcome.figures["expected"] == int(outcome.figures["written"]) + 1
 
 
-def _with_manifest(bench: Bench) -> tuple[Path, object]:
+def _with_manifest(bench: Bench) -> tuple[Path, PlateTables]:
     tables = bench.tampered(joined_profiles=None)
     warehouse = tables.warehouse
     build_table(warehouse, STEPS["manifest"](bench.sources, warehouse))
@@ -164,7 +165,7 @@ def test_changed_bytes_do_not_match_the_manifest(bench: Bench) -> None:
 
 
 def test_table_written_after_the_manifest_is_found(bench: Bench) -> None:
-    _, tables = _with_manifest(bench)
+    _with_manifest(bench)
     outcome = run("manifest", "etags_match", bench.tampered(joined_profiles=twice))
     assert not outcome.passed
     assert "profiles.joined_profiles was written again since; run manifest" in outcome.summary

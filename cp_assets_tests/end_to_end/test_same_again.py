@@ -1,4 +1,4 @@
-"""Same inputs, same rows: in another order, from another folder, with other workers, a second time."""
+"""Same inputs, same rows: in another order, another folder, with other workers, a second time."""
 
 from __future__ import annotations
 

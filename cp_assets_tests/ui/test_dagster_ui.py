@@ -168,7 +168,7 @@ def sees_picture(page: Page, asset: str) -> None:
     from playwright.sync_api import expect
 
     open_from_catalog(page, asset)
-    page.locator("tr").filter(has_text="preview").get_by_text("[Show Markdown]").click()
+    page.locator("tr").filter(has_text="(picture)").get_by_text("[Show Markdown]").click()
     picture = page.get_by_role("dialog").locator("img")
     expect(picture).to_be_visible()
     assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") > 300
