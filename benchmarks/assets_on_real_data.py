@@ -2,8 +2,8 @@
 
     python benchmarks/assets_on_real_data.py SOURCE [IMAGE_DIR]
 
-Prints one line a table: seconds of the build, seconds of the process, peak resident memory. A process that
-only imports the library is measured too: it is the floor of both.
+Prints one line a table: seconds of the build, seconds of the process, peak resident memory. A
+process that only imports the library is measured too: it is the floor of both.
 """
 
 from __future__ import annotations

@@ -19,7 +19,6 @@ from cp_assets.showing import SHEET_CELLS, crops_of_some_cells, sheet_png
 from cp_assets.warehouse.rows import PartitionRows
 from cp_assets.warehouse.warehouse import Warehouse
 
-
 _COLOURS = 64
 
 

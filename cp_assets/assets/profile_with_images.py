@@ -14,7 +14,7 @@ from cp_assets.resources import DatasetsResource, WarehouseResource, plain_failu
     **table_asset(
         PROFILE_WITH_IMAGES,
         kinds={"iceberg", "parquet"},
-        # With its namespace as its group, the folded graph would run from profiles to images and back.
+        # By its namespace, the folded graph would run from profiles to images and back.
         group="images",
         deps=(
             "joined_profiles",

@@ -66,7 +66,7 @@ class Warehouse:
         )
 
     def has_table(self, name: str) -> bool:
-        """Whether the table exists, by its full name or, where only one namespace has it, its own."""
+        """Whether the table exists, by its full name or by the table alone where that is clear."""
         if "." not in name:
             return [table.split(".", 1)[1] for table in self.list_tables()].count(name) == 1
         identifier = tuple(name.split("."))
