@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 from pathlib import Path
 
 import pyarrow as pa
@@ -22,14 +21,9 @@ def plate(tmp_path: Path) -> Plate:
 
 
 @pytest.fixture(scope="session")
-def example_human() -> Path:
+def example_human(test_data: Path) -> Path:
     """Folder of CellProfiler's ExampleHuman."""
-    given = os.environ.get("CP_ASSETS_TEST_DATA")
-    base = Path(given) if given else Path(__file__).parents[3] / "shared" / "data"
-    folder = base / "example_human"
-    if not folder.is_dir():
-        pytest.skip(f"no real data: {folder} is not there; set CP_ASSETS_TEST_DATA")
-    return folder
+    return test_data / "example_human"
 
 
 @pytest.fixture(scope="session")
