@@ -10,7 +10,7 @@ import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 
 from cp_assets.errors import NoSuchTableError, QueryError
-from cp_assets.warehouse.query import QUERY_ERRORS, Selection, open_connection, select_sql
+from cp_assets.warehouse.query import QUERY_ERRORS, Selection, open_connection, select_sql, told
 from cp_assets.warehouse.warehouse import DESCRIPTION, open_warehouse
 
 
@@ -64,7 +64,7 @@ def read_table(path: str | Path, name: str | None = None, **selection: Any) -> p
             select_sql("file", Selection(table=file.stem, **selection))
         ).to_arrow_table()
     except QUERY_ERRORS as error:
-        msg = f"{file} cannot be read so: {error}"
+        msg = f"{file} cannot be read so: {told(error)}"
         raise QueryError(msg) from error
 
 

@@ -129,7 +129,7 @@ def scan_selection(load: Callable[[str], Table], selection: Selection) -> pa.Rec
     try:
         reader = connection.sql(select_sql(source, selection)).to_arrow_reader(BATCH_ROWS)
     except QUERY_ERRORS as error:
-        msg = f"{selection.table} cannot be read with {_shown(selection)}: {error}"
+        msg = f"{selection.table} cannot be read with {_shown(selection)}: {told(error)}"
         raise QueryError(msg) from error
     names = list(selection.columns or (() if is_view else arrow_schema(table.schema()).names))
     return _renamed(reader, names) if names not in ([], reader.schema.names) else reader
@@ -210,6 +210,11 @@ def _is_in(column: str, values: tuple[str, ...]) -> str:
         return "FALSE"
     listed = ", ".join("'" + value.replace("'", "''") + "'" for value in values)
     return f"t.{_quote(column)} IN ({listed})"
+
+
+def told(error: Exception) -> str:
+    """What DuckDB says, in one line: without the statement, which the user did not write."""
+    return " ".join(str(error).partition("\n\n")[0].split())
 
 
 def _shown(selection: Selection) -> str:
