@@ -198,7 +198,7 @@ def plates(
     for key, folders in found.items():
         click.echo(f"{key}\t{folders} measurement folder(s)")
     if register:
-        from cp_assets.materializing import dagster_instance
+        from cp_assets.jobs import dagster_instance
         from cp_assets.partitions import register_plates
 
         with dagster_instance() as instance:
@@ -212,7 +212,7 @@ def plates(
 @_config
 def materialize(pattern: str, *, force: bool, warehouse: str | None, config: str | None) -> None:
     """Build all tables of the plates whose key matches a pattern, through Dagster."""
-    from cp_assets.materializing import dagster_instance, materialize_plates
+    from cp_assets.jobs import dagster_instance, materialize_plates
 
     wanted = [key for key in _plates(_datasets(None, config)) if fnmatchcase(str(key), pattern)]
     if not wanted:

@@ -13,6 +13,7 @@ from cp_assets.assets.raw_measurements import raw_measurements
 from cp_assets.assets.source_images import source_images
 from cp_assets.assets.specification import IO_MANAGER
 from cp_assets.checks.asset_checks import asset_checks
+from cp_assets.jobs import build_plates
 from cp_assets.resources import DatasetsResource, IcebergIOManager, WarehouseResource
 from cp_assets.sensors import plates_sensor
 
@@ -29,12 +30,6 @@ with warnings.catch_warnings():
             manifest,
         ]
     )
-
-build_plates = dg.define_asset_job(
-    "build_plates",
-    selection=dg.AssetSelection.all(),
-    description="All tables of a plate, with their checks, in one process.",
-)
 
 _datasets = DatasetsResource.configure_at_launch()
 _warehouse = WarehouseResource.configure_at_launch(datasets=_datasets)

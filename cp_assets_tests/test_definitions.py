@@ -18,7 +18,7 @@ from cp_assets.warehouse.spec import TableSpec
 
 HOUSE = Path(cp_assets.__file__).parent
 DAGSTER_ROOMS = ("definitions", "partitions", "resources", "sensors", "cli", "demo")
-UPPER = (*DAGSTER_ROOMS, "materializing", "assets", "checks")
+UPPER = (*DAGSTER_ROOMS, "jobs", "assets", "checks")
 
 SNAPSHOT = {
     "raw_measurements": ((), "profiles", {"cellprofiler", "iceberg"}),

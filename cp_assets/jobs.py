@@ -1,7 +1,5 @@
 """Building plates through Dagster without its UI: the same assets, checks and event log."""
 
-from __future__ import annotations
-
 import logging
 import os
 import time
@@ -19,6 +17,12 @@ from cp_assets.partitions import register_plates
 from cp_assets.resources import FORCE_TAG
 
 logger = logging.getLogger(__name__)
+
+build_plates = dg.define_asset_job(
+    "build_plates",
+    selection=dg.AssetSelection.all(),
+    description="All tables of a plate, with their checks, in one process.",
+)
 
 # What happened is in the event log and the summary; a stack trace on the console would bury both.
 _QUIET = {"console": {"config": {"log_level": "CRITICAL"}}}
@@ -119,7 +123,7 @@ def materialize_plates(
     # The code location is imported when it is used: it takes seconds.
     from cp_assets.definitions import defs
 
-    job = defs.resolve_job_def("build_plates")
+    job = defs.resolve_job_def(build_plates.name)
     wanted = list(plates)
     register_plates(instance, wanted)
     tags = {FORCE_TAG: "true"} if force else {}
