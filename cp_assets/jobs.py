@@ -51,6 +51,8 @@ class PlateRun:
         Checks that did not hold, as ``asset: check: what was found``.
     error
         What made the run fail, or None.
+    rejected
+        Rows, objects, crops and files that were rejected or are incomplete, of the tables written.
     """
 
     plate: PlateKey
@@ -61,6 +63,7 @@ class PlateRun:
     failed_checks: tuple[str, ...]
     warnings: tuple[str, ...]
     error: str | None
+    rejected: int = 0
 
     @property
     def succeeded(self) -> bool:
@@ -73,6 +76,8 @@ class PlateRun:
         states = ", ".join(f"{count} {state}" for state, count in sorted(counted.items()))
         verdict = "ok" if self.succeeded else "FAILED"
         checks = f"{self.passed_checks} checks passed"
+        if self.rejected:
+            checks += f", {self.rejected:,} rejected or incomplete (see rejected_rows)"
         return [
             f"  {verdict}: {states or 'nothing written'}; {checks}; {self.seconds:.1f} s",
             *(f"  failed: {line}" for line in self.failed_checks),
@@ -152,9 +157,12 @@ def _run_config(warehouse: str | None) -> dict[str, Any]:
 
 def _plate_run(plate: PlateKey, result: dg.ExecuteInProcessResult, seconds: float) -> PlateRun:
     states = {}
+    rejected = 0
     for event in result.get_asset_materialization_events():
         materialization = event.step_materialization_data.materialization
         state = materialization.metadata.get("state")
+        lost = materialization.metadata.get("rejected or incomplete")
+        rejected += int(str(lost.value)) if lost else 0
         states[materialization.asset_key.to_user_string()] = (
             str(state.value) if state else "written"
         )
@@ -170,6 +178,7 @@ def _plate_run(plate: PlateKey, result: dg.ExecuteInProcessResult, seconds: floa
         failed_checks=tuple(t for c, t in told if c.severity == dg.AssetCheckSeverity.ERROR),
         warnings=tuple(t for c, t in told if c.severity == dg.AssetCheckSeverity.WARN),
         error=None if result.success else _error(result),
+        rejected=rejected,
     )
 
 

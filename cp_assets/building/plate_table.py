@@ -9,6 +9,7 @@ from cp_assets.building.rejected import REJECTED_ROWS, rejected_batches
 from cp_assets.datasets.fingerprints import digest
 from cp_assets.rejections import RejectionLog
 from cp_assets.warehouse.partitions import PartitionState, partition_state
+from cp_assets.warehouse.rows import PartitionRows
 from cp_assets.warehouse.writer import PartitionWrite, write_partition
 
 if TYPE_CHECKING:
@@ -69,7 +70,8 @@ class PlateBuild:
     Attributes
     ----------
     state
-        ``written``, ``unchanged`` (the inputs are those of the rows that are there) or ``skipped``.
+        ``written``, ``unchanged`` (the inputs are those of the rows that are there), ``skipped``
+        (does not apply) or ``removed`` (no longer applies: the rows of before were taken out).
     rejected
         Reason -> how many rows, objects or crops were rejected or are incomplete; empty where
         nothing was written.
@@ -105,7 +107,7 @@ def build_table(
         Whatever the table's rows raise; the table is then as before.
     """
     if isinstance(table, NotApplicable):
-        return PlateBuild(table.spec.name, "skipped", reason=table.reason)
+        return _not_applicable(warehouse, table)
     state = _state(warehouse, table)
     if not force and state is not None and state.fingerprint == table.fingerprint:
         return _unchanged(table, state)
@@ -121,6 +123,21 @@ def build_table(
         columns_to_come=table.columns_to_come(),
     )
     return _written(write, log)
+
+
+def _not_applicable(warehouse: Warehouse, table: NotApplicable) -> PlateBuild:
+    """Take out rows that an earlier configuration or earlier inputs had: they no longer hold."""
+    rows = PartitionRows(warehouse, table.spec.name, table.plate.columns())
+    if not rows.exists:
+        return PlateBuild(table.spec.name, "skipped", reason=table.reason)
+    write = write_partition(warehouse, table.spec, table.plate.columns(), (), fingerprint="")
+    return PlateBuild(
+        table=table.spec.name,
+        state="removed",
+        snapshot_id=write.snapshot_id,
+        seconds=write.seconds,
+        reason=f"{table.reason}; {rows.count()} rows of before were taken out",
+    )
 
 
 def _state(warehouse: Warehouse, table: PlateTable) -> PartitionState | None:

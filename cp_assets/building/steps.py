@@ -158,7 +158,10 @@ def _upstream(warehouse: Warehouse, spec: TableSpec, sources: PlateSources) -> s
     """
     fingerprint = _state_fingerprint(warehouse, spec, sources)
     if fingerprint is None:
-        msg = f"{spec.name} has no rows of plate {sources.key}; materialize it first"
+        msg = (
+            f"{spec.name} has no rows of plate {sources.key}: materialize it first, or, if it was, "
+            "see quality_control.rejected_rows for why all of it was rejected"
+        )
         raise WarehouseError(msg)
     return fingerprint
 

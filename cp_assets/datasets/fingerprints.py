@@ -89,8 +89,21 @@ def _load_data(sources: PlateSources) -> list[tuple[str, int, int]]:
     return [(path.name, *file_state(path)) for path in sources.load_data]
 
 
+def _walk(folder: Path, above: tuple[tuple[int, int], ...]) -> Iterator[Path]:
+    """Files below a folder, also behind links; a folder above itself is not entered again."""
+    status = folder.stat()
+    identity = (status.st_dev, status.st_ino)
+    if identity in above:
+        return
+    for path in folder.iterdir():
+        if path.is_dir():
+            yield from _walk(path, (*above, identity))
+        else:
+            yield path
+
+
 def _tree(folder: Path) -> list[tuple[str, int, int]]:
     if not folder.is_dir():
         return []
-    files = (path for path in folder.rglob("*") if path.is_file())
+    files = (path for path in _walk(folder, ()) if path.is_file())
     return sorted((path.relative_to(folder).as_posix(), *file_state(path)) for path in files)

@@ -92,13 +92,17 @@ def _gallery_plates(dataset: Dataset, only: PlateKey | None) -> Iterator[PlateSo
     if not analysis.is_dir():
         return
     for batch in _folders(analysis):
-        for plate in _folders(batch):
-            key = PlateKey(dataset.dataset_id, batch.name, plate.name)
+        names = [plate.name for plate in _folders(batch)]
+        for name in names:
+            key = PlateKey(dataset.dataset_id, batch.name, name)
             if only in (None, key):
-                yield from _gallery_plate(dataset, key, plate / "analysis")
+                siblings = tuple(other for other in names if other != name)
+                yield from _gallery_plate(dataset, key, batch / name / "analysis", siblings)
 
 
-def _gallery_plate(dataset: Dataset, key: PlateKey, base: Path) -> Iterator[PlateSources]:
+def _gallery_plate(
+    dataset: Dataset, key: PlateKey, base: Path, siblings: tuple[str, ...]
+) -> Iterator[PlateSources]:
     folders = find_measurement_folders(dataset.root, base, key.plate_id) if base.is_dir() else ()
     if folders:
         yield PlateSources(
@@ -106,30 +110,37 @@ def _gallery_plate(dataset: Dataset, key: PlateKey, base: Path) -> Iterator[Plat
             key=key,
             folders=folders,
             image_dir=dataset.image_dir
-            or _gallery_images(dataset.root, key.batch_id, key.plate_id),
+            or _gallery_images(dataset.root, key.batch_id, key.plate_id, siblings),
             mask_dir=dataset.mask_dir,
             outline_dir=dataset.outline_dir,
             load_data=_load_data(dataset.root, key.batch_id, key.plate_id),
+            siblings=siblings,
         )
 
 
-def _gallery_images(root: Path, batch: str, plate: str) -> Path | None:
+def _gallery_images(root: Path, batch: str, plate: str, siblings: tuple[str, ...]) -> Path | None:
     """The plate's image folder, by its full name; else the batch's images; None without images.
 
     A plate's name may be cut short: ``BR00117035`` for the folder
     ``BR00117035__2021-05-02T16_02_51-Measurement1``. Of several measurements none is preferred:
-    then the recorded paths tell, below the batch's folder.
+    then the recorded paths tell, below the batch's folder. A folder whose name begins with a
+    longer plate name (``BR-1-2__...`` beside a plate ``BR-1``) is that plate's.
     """
     images = root / "images" / batch / "images"
     if not images.is_dir():
         return None
+    longer = tuple(other for other in siblings if other.startswith(plate))
     full_names = [
         folder
         for folder in _folders(images)
-        if folder.name == plate
-        or (folder.name.startswith(plate) and not folder.name[len(plate)].isalnum())
+        if _is_full_name(folder.name, plate)
+        and not any(_is_full_name(folder.name, other) for other in longer)
     ]
     return full_names[0] if len(full_names) == 1 else images
+
+
+def _is_full_name(folder: str, plate: str) -> bool:
+    return folder.startswith(plate) and not folder[len(plate) : len(plate) + 1].isalnum()
 
 
 def _load_data(root: Path, batch: str, plate: str) -> tuple[Path, ...]:
@@ -144,7 +155,8 @@ def _cellprofiler_plates(dataset: Dataset) -> Iterator[PlateSources]:
     if not folders:
         return
     batch = dataset.batch_id or UNBATCHED
-    for plate, image_plate, own in _split_by_plate(dataset, folders):
+    plates = list(_split_by_plate(dataset, folders))
+    for plate, image_plate, own in plates:
         yield PlateSources(
             dataset=dataset,
             key=PlateKey(dataset.dataset_id, batch, plate),
@@ -153,6 +165,7 @@ def _cellprofiler_plates(dataset: Dataset) -> Iterator[PlateSources]:
             mask_dir=dataset.mask_dir,
             outline_dir=dataset.outline_dir,
             image_plate=image_plate,
+            siblings=tuple(other for other, _, _ in plates if other != plate),
         )
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _IMAGE_TABLE = "image.csv"
+_USUAL_NAMES = frozenset({"Image", "Cells", "Cytoplasm", "Nuclei"})
 _NOT_MEASUREMENTS = (
     "experiment",
     "object relationships",
@@ -31,7 +32,9 @@ def measurement_tables(folder: Path) -> dict[str, Path]:
     File names are read in any letter case. ExportToSpreadsheet may put a prefix in front of all of
     its files (``MyExpt_Image.csv``, ``MyExpt_Cells.csv``); the Image table shows which.
     """
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".csv")
+    csv_files = (path for path in folder.iterdir() if path.suffix.lower() == ".csv")
+    # Names that begin with a dot are the file system's own, such as macOS's ._Cells.csv.
+    files = sorted(path for path in csv_files if not path.name.startswith("."))
     image = [path for path in files if path.name.lower().endswith(_IMAGE_TABLE)]
     if not image:
         return {}
@@ -49,8 +52,8 @@ def measurement_tables(folder: Path) -> dict[str, Path]:
 
 
 def _compartment_name(stem: str) -> str:
-    """The compartment as pipelines write it: ``CELLS`` and ``cells`` are Cells, ``MyoD`` stays."""
-    return stem.capitalize() if stem.islower() or stem.isupper() else stem
+    """The compartment as pipelines write it: ``CELLS`` and ``cells`` are Cells, ``PH3`` stays."""
+    return stem.capitalize() if stem.capitalize() in _USUAL_NAMES else stem
 
 
 def find_measurement_folders(root: Path, base: Path, plate: str) -> tuple[MeasurementFolder, ...]:

@@ -124,6 +124,9 @@ class PlateSources:
         LoadData CSV files of the plate, the plain one first.
     image_plate
         Where one folder holds several plates: the ``Metadata_Plate`` whose rows are this plate's.
+    siblings
+        Names of the other plates beside it: an image in a folder named after one of them is not
+        this plate's, whatever its base name.
     """
 
     dataset: Dataset
@@ -134,3 +137,4 @@ class PlateSources:
     outline_dir: Path | None = None
     load_data: tuple[Path, ...] = ()
     image_plate: str | None = None
+    siblings: tuple[str, ...] = ()

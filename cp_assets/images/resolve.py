@@ -74,6 +74,7 @@ class ImageResolver:
         self._index = FolderIndex.scan(sources.image_dir) if sources.image_dir else None
         self._load_data = LoadData.read(sources.load_data)
         self._load_data_plate = sources.image_plate or sources.key.plate_id
+        self._siblings = sources.siblings
         self._plate_names = tuple(filter(None, (sources.image_plate, sources.key.plate_id)))
         prefixes = sources.dataset.images.path_prefix_map
         self._prefixes = [
@@ -153,7 +154,13 @@ class ImageResolver:
             )
             if chosen:
                 return chosen
-        return candidates
+        return tuple(one for one in candidates if not self._is_of_a_sibling(one))
+
+    def _is_of_a_sibling(self, candidate: str) -> bool:
+        """Whether a folder of the candidate is named after another plate rather than this one."""
+        parts = candidate.split("/")[:-1]
+        own = _longest_name(parts, self._plate_names)
+        return _longest_name(parts, self._siblings) > own
 
     def _ambiguous(self, file: ChannelFile, candidates: tuple[str, ...]) -> UnresolvedImage:
         more = ", ..." if len(candidates) > _SHOWN else ""
@@ -188,6 +195,13 @@ def _is_there(path: Path) -> bool:
         return path.is_file()
     except OSError:
         return False
+
+
+def _longest_name(parts: Iterable[str], names: tuple[str, ...]) -> int:
+    """Letters of the longest plate name that one of the folders has; 0 for none."""
+    return max(
+        (len(name) for part in parts for name in names if _starts_with_name(part, name)), default=0
+    )
 
 
 def _is_name(part: str, plate: str) -> bool:
