@@ -70,6 +70,9 @@ def plates(tmp_path_factory: pytest.TempPathFactory) -> Plates:
     write_sample(root, options)
     batch = root / "workspace" / "analysis" / options.batch
     shutil.copytree(batch / options.plate_names[0], batch / AWKWARD_NAME)
+    copied = options.plate_names[0]
+    (images,) = (root / "images" / options.batch / "images").glob(f"{copied}__*")
+    shutil.copytree(images, images.with_name(images.name.replace(copied, AWKWARD_NAME)))
     write_configuration(home, root, options)
     keys = find_plates(read_configuration(home.config).datasets[0])
     named = {key.plate_id: key for key in keys}
