@@ -43,6 +43,8 @@ class ChannelFile:
         As recorded, without surrounding white space.
     height, width
         Size in pixels when CellProfiler loaded it, or None.
+    series, frame
+        Which image of the file, and which plane of it, counted from 0, when the table says so.
     """
 
     channel: str
@@ -51,6 +53,8 @@ class ChannelFile:
     url: str | None = None
     height: int | None = None
     width: int | None = None
+    series: int | None = None
+    frame: int | None = None
 
     @property
     def recorded(self) -> str:
@@ -116,7 +120,7 @@ def image_sets(
 
 
 def _file_rows(batches: Iterable[pa.RecordBatch]) -> list[_Row]:
-    prefixes = ("FileName_", "PathName_", "URL_", "Width_", *_LOADED_MARKS)
+    prefixes = ("FileName_", "PathName_", "URL_", "Width_", "Series_", *_LOADED_MARKS)
     rows: list[_Row] = []
     for batch in batches:
         kept = [n for n in batch.schema.names if n in _KEYS or n.startswith(prefixes)]
@@ -193,8 +197,10 @@ def _channel_file(row: _Row, name: str) -> ChannelFile | None:
         file_name=file_name,
         path_name=_text(row.get(f"PathName_{name}")),
         url=_text(row.get(f"URL_{name}")),
-        height=_whole(row.get(f"Height_{name}")),
-        width=_whole(row.get(f"Width_{name}")),
+        height=_size(row.get(f"Height_{name}")),
+        width=_size(row.get(f"Width_{name}")),
+        series=_whole(row.get(f"Series_{name}")),
+        frame=_whole(row.get(f"Frame_{name}")),
     )
 
 
@@ -204,11 +210,16 @@ def _text(value: object) -> str | None:
     return None if text in {"", "nan", "None"} else text
 
 
+def _size(value: object) -> int | None:
+    """Read a size in pixels; None for 0, which is no size."""
+    return _whole(value) or None
+
+
 def _whole(value: object) -> int | None:
-    """Read a size in pixels; the table holds it as a number or, verbatim, as text."""
+    """Read a number from 0 on; the table holds it as a number or, verbatim, as text."""
     text = _text(value)
     try:
-        number = float(text) if text is not None else 0.0
-        return int(number) if number >= 1 and number.is_integer() else None
+        number = float(text) if text is not None else -1.0
+        return int(number) if number >= 0 and number.is_integer() else None
     except ValueError:
         return None

@@ -1,0 +1,147 @@
+"""What every image file is to the rest of the house: one array in T, C, Z, Y, X."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+Shape5 = tuple[int, int, int, int, int]
+"""Sizes in the order T, C, Z, Y, X."""
+
+Pixels = npt.NDArray[Any]
+"""Pixels in the order T, C, Z, Y, X, in the file's dtype and the machine's byte order."""
+
+ImageFormat = Literal["tiff", "ome-tiff", "png", "zarr", "ome-zarr"]
+
+AXES = "TCZYX"
+
+
+@dataclass(frozen=True, slots=True)
+class PhysicalSize:
+    """Size of a pixel in micrometres; None where the file does not say."""
+
+    z: float | None = None
+    y: float | None = None
+    x: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A window of an image: half-open ranges in T, C, Z, Y, X, inside the image."""
+
+    t: tuple[int, int]
+    c: tuple[int, int]
+    z: tuple[int, int]
+    y: tuple[int, int]
+    x: tuple[int, int]
+
+    @property
+    def shape(self) -> Shape5:
+        """Sizes of the window."""
+        ranges = (self.t, self.c, self.z, self.y, self.x)
+        t, c, z, y, x = (stop - start for start, stop in ranges)
+        return t, c, z, y, x
+
+    @property
+    def slices(self) -> tuple[slice, slice, slice, slice, slice]:
+        """The window as numpy takes it."""
+        return slice(*self.t), slice(*self.c), slice(*self.z), slice(*self.y), slice(*self.x)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageHeader:
+    """What an image file says of itself, read without its pixels.
+
+    Attributes
+    ----------
+    array_path
+        Zarr: path of the array below the store, such as ``0``; empty for other formats.
+    shape
+        Sizes in T, C, Z, Y, X; axes that the file lacks are 1. Colour samples (RGB) are channels.
+    dtype
+        Of the pixels, in the machine's byte order; bool for 1-bit files.
+    axes
+        The file's own axes in the file's order, as its library names them, such as ``ZCYX``; ``S``
+        is a colour sample.
+    plane_axes
+        Those of T, C and Z along which the file's planes are counted, slowest first: plane number
+        ``n`` of the file is the n-th in C order over these axes.
+    samples
+        Colour samples of a pixel: 1 for grey, 3 for RGB, 4 with alpha.
+    channel_names
+        One for each channel; None where the file does not name it.
+    chunk_shape
+        Sizes in T, C, Z, Y, X of what is decoded at once (tile, strip, chunk); None if only the
+        whole image is.
+    """
+
+    path: Path
+    format: ImageFormat
+    shape: Shape5
+    dtype: np.dtype[Any]
+    axes: str
+    plane_axes: str = ""
+    samples: int = 1
+    channel_names: tuple[str | None, ...] = (None,)
+    physical_size: PhysicalSize = PhysicalSize()
+    chunk_shape: Shape5 | None = None
+    array_path: str = ""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all pixels, decoded."""
+        return int(np.prod(self.shape, dtype=object)) * self.dtype.itemsize
+
+    @property
+    def whole(self) -> Region:
+        """The window that is the whole image."""
+        t, c, z, y, x = self.shape
+        return Region((0, t), (0, c), (0, z), (0, y), (0, x))
+
+
+class ImageReader(ABC):
+    """An open image file; closed by ``with`` or `close`. One thread uses a reader at a time."""
+
+    header: ImageHeader
+
+    @abstractmethod
+    def read(self, region: Region | None = None) -> Pixels:
+        """Decode a window, or the whole image.
+
+        Only the chunks, tiles or strips that the window touches are decoded where the format allows
+        it.
+
+        Returns
+        -------
+        array of shape ``region.shape`` (T, C, Z, Y, X), C-contiguous, machine byte order
+
+        Raises
+        ------
+        ImageReadError
+            If the pixels cannot be decoded, or were never written.
+        InputChangedError
+            If the file changed since it was opened.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release the file; harmless when called twice."""
+
+    def __enter__(self) -> ImageReader:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
