@@ -10,6 +10,7 @@ from cp_assets.datasets.fingerprints import digest
 from cp_assets.rejections import RejectionLog
 from cp_assets.warehouse.partitions import PartitionState, partition_state
 from cp_assets.warehouse.rows import PartitionRows
+from cp_assets.warehouse.tables import find_table
 from cp_assets.warehouse.writer import PartitionWrite, write_partition
 
 if TYPE_CHECKING:
@@ -108,11 +109,12 @@ def build_table(
     """
     if isinstance(table, NotApplicable):
         return _not_applicable(warehouse, table)
-    state = _state(warehouse, table)
-    if not force and state is not None and state.fingerprint == table.fingerprint:
+    scope = table.plate.columns()
+    there = find_table(warehouse, table.spec.name)
+    state = partition_state(there, scope)
+    if not force and state.fingerprint == table.fingerprint:
         return _unchanged(table, state)
     log = RejectionLog()
-    scope = table.plate.columns()
     rows = _rows_then_books(warehouse, table, log)
     write = write_partition(
         warehouse,
@@ -121,6 +123,7 @@ def build_table(
         rows,
         table.fingerprint,
         columns_to_come=table.columns_to_come(),
+        table=there,
     )
     return _written(write, log)
 
@@ -138,12 +141,6 @@ def _not_applicable(warehouse: Warehouse, table: NotApplicable) -> PlateBuild:
         seconds=write.seconds,
         reason=f"{table.reason}; {rows.count()} rows of before were taken out",
     )
-
-
-def _state(warehouse: Warehouse, table: PlateTable) -> PartitionState | None:
-    if not warehouse.has_table(table.spec.name):
-        return None
-    return partition_state(warehouse.table(table.spec.name), table.plate.columns())
 
 
 def _unchanged(table: PlateTable, state: PartitionState) -> PlateBuild:

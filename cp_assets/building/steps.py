@@ -16,7 +16,6 @@ from cp_assets.measurements.joined import JOINED_PROFILES, joined_profiles
 from cp_assets.measurements.plan import IMAGE, plan_join
 from cp_assets.measurements.raw import RAW_MEASUREMENTS, RawReader, first_columns
 from cp_assets.provenance.manifest import MANIFEST, manifest_rows
-from cp_assets.warehouse.partitions import partition_state
 from cp_assets.warehouse.rows import PartitionRows
 from cp_assets.warehouse.warehouse import Warehouse
 
@@ -45,11 +44,10 @@ def build_joined_profiles(sources: PlateSources, warehouse: Warehouse) -> PlateT
     """One cell a row, from the raw measurements."""
     dataset = sources.dataset
     options = (dataset.anchor, dataset.compartments, dict(dataset.images.bbox_column_map or {}))
-    inputs = digest([_upstream(warehouse, RAW_MEASUREMENTS, sources), options])
+    raw = _partition(warehouse, RAW_MEASUREMENTS, sources)
+    inputs = digest([_upstream(raw, sources), options])
 
     def rows(log: RejectionLog) -> Iterator[pa.RecordBatch]:
-        raw = _partition(warehouse, RAW_MEASUREMENTS, sources)
-
         def scan(compartment: str) -> Iterator[pa.RecordBatch]:
             return raw.batches(narrow={"compartment": compartment})
 
@@ -62,11 +60,12 @@ def build_image_crops(sources: PlateSources, warehouse: Warehouse) -> PlateTable
     """One crop a cell and channel, from the joined profiles' boxes and the image files."""
     if sources.image_dir is None:
         return _no_images(IMAGE_CROPS, sources)
-    inputs = digest([_upstream(warehouse, JOINED_PROFILES, sources), image_fingerprint(sources)])
+    joined = _partition(warehouse, JOINED_PROFILES, sources)
+    inputs = digest([_upstream(joined, sources), image_fingerprint(sources)])
 
     def rows(log: RejectionLog) -> Iterator[pa.RecordBatch]:
         raw = _partition(warehouse, RAW_MEASUREMENTS, sources)
-        profiles = _partition(warehouse, JOINED_PROFILES, sources).batches(OBJECT_COLUMNS)
+        profiles = joined.batches(OBJECT_COLUMNS)
         anchor = plan_join(_compartment_columns(raw), sources.dataset, str(sources.key)).anchor
         return image_crops(profiles, _image_sets(sources, raw), sources, log, anchor)
 
@@ -80,10 +79,10 @@ def build_source_images(sources: PlateSources, warehouse: Warehouse) -> PlateTab
     if not sources.dataset.images.include_source_images:
         reason = "whole images were not asked for; set images.include_source_images to true"
         return NotApplicable(SOURCE_IMAGES, sources.key, reason)
-    inputs = digest([_upstream(warehouse, RAW_MEASUREMENTS, sources), image_fingerprint(sources)])
+    raw = _partition(warehouse, RAW_MEASUREMENTS, sources)
+    inputs = digest([_upstream(raw, sources), image_fingerprint(sources)])
 
     def rows(log: RejectionLog) -> Iterator[pa.RecordBatch]:
-        raw = _partition(warehouse, RAW_MEASUREMENTS, sources)
         return source_images(_image_sets(sources, raw), sources, log)
 
     return PlateTable(SOURCE_IMAGES, sources.key, inputs, rows)
@@ -93,21 +92,22 @@ def build_profile_with_images(
     sources: PlateSources, warehouse: Warehouse
 ) -> PlateTable | NotApplicable:
     """Links between profiles and crops, where there are crops."""
-    crops = _state_fingerprint(warehouse, IMAGE_CROPS, sources)
-    if crops is None:
+    crops = _partition(warehouse, IMAGE_CROPS, sources)
+    if crops.state.fingerprint is None:
         reason = "the plate has no crops to link its profiles to"
         return NotApplicable(PROFILE_WITH_IMAGES, sources.key, reason)
 
     def rows(_log: RejectionLog) -> Iterator[pa.RecordBatch]:
-        return links(_partition(warehouse, IMAGE_CROPS, sources).batches(LINK_COLUMNS))
+        return links(crops.batches(LINK_COLUMNS))
 
-    return PlateTable(PROFILE_WITH_IMAGES, sources.key, digest([crops]), rows)
+    inputs = digest([crops.state.fingerprint])
+    return PlateTable(PROFILE_WITH_IMAGES, sources.key, inputs, rows)
 
 
 def build_manifest(sources: PlateSources, warehouse: Warehouse) -> PlateTable:
     """What each table holds of the plate, and what it came from."""
     specs = (RAW_MEASUREMENTS, JOINED_PROFILES, IMAGE_CROPS, SOURCE_IMAGES, PROFILE_WITH_IMAGES)
-    made = [(spec.name, _state_fingerprint(warehouse, spec, sources)) for spec in specs]
+    made = [(spec.name, _partition(warehouse, spec, sources).state.fingerprint) for spec in specs]
     dataset = sources.dataset
     inputs = digest([made, dataset.recipe_permalink, dataset.config_permalink])
     names = [name for name, fingerprint in made if fingerprint is not None]
@@ -142,13 +142,7 @@ def _image_sets(sources: PlateSources, raw: PartitionRows) -> Iterator[ImageSet]
     return image_sets(rows, sources.dataset.images.channels)
 
 
-def _state_fingerprint(warehouse: Warehouse, spec: TableSpec, sources: PlateSources) -> str | None:
-    if not warehouse.has_table(spec.name):
-        return None
-    return partition_state(warehouse.table(spec.name), sources.key.columns()).fingerprint
-
-
-def _upstream(warehouse: Warehouse, spec: TableSpec, sources: PlateSources) -> str:
+def _upstream(rows: PartitionRows, sources: PlateSources) -> str:
     """Fingerprint of what this step reads.
 
     Raises
@@ -156,14 +150,13 @@ def _upstream(warehouse: Warehouse, spec: TableSpec, sources: PlateSources) -> s
     WarehouseError
         If the table has no rows of the plate.
     """
-    fingerprint = _state_fingerprint(warehouse, spec, sources)
-    if fingerprint is None:
+    if rows.state.fingerprint is None:
         msg = (
-            f"{spec.name} has no rows of plate {sources.key}: materialize it first, or, if it was, "
+            f"{rows.name} has no rows of plate {sources.key}: materialize it first, or, if it was, "
             "see quality_control.rejected_rows for why all of it was rejected"
         )
         raise WarehouseError(msg)
-    return fingerprint
+    return rows.state.fingerprint
 
 
 def _no_images(spec: TableSpec, sources: PlateSources) -> NotApplicable:

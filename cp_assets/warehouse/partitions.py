@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
-from pyiceberg.expressions import And, BooleanExpression, EqualTo
+from pyiceberg.manifest import ManifestContent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pyiceberg.io import FileIO
-    from pyiceberg.manifest import DataFile
+    from pyiceberg.manifest import DataFile, ManifestEntry, ManifestFile
     from pyiceberg.table import Table
 
 FINGERPRINT_KEY = b"cp_assets.fingerprint"
@@ -49,23 +49,73 @@ class PartitionState:
         return sum(file.file_size_in_bytes for file in self.files)
 
 
-def scope_filter(scope: Mapping[str, str]) -> BooleanExpression:
-    """The Iceberg predicate column = value for each entry."""
-    terms = [EqualTo(term=name, value=value) for name, value in scope.items()]
-    return terms[0] if len(terms) == 1 else And(*terms)
+@dataclass(frozen=True)
+class ScopedManifest:
+    """A manifest of the current snapshot, and which of its files a partition owns.
+
+    Attributes
+    ----------
+    inside
+        Entries of the partition's live data files.
+    outside
+        Entries of all other live files; empty, like ``inside``, where the manifest's bounds say
+        that it holds nothing of the partition and so was not read.
+    """
+
+    manifest: ManifestFile
+    inside: tuple[ManifestEntry, ...] = ()
+    outside: tuple[ManifestEntry, ...] = ()
+
+
+def scoped_manifests(table: Table, scope: Mapping[str, str]) -> list[ScopedManifest]:
+    """All manifests of the table's current snapshot, with the partition's entries told apart.
+
+    Only manifests whose bounds admit the partition are read.
+    """
+    snapshot = table.current_snapshot()
+    if snapshot is None:
+        return []
+    specs = table.specs()
+    found = []
+    for manifest in snapshot.manifests(table.io):
+        names = [one.name for one in specs[manifest.partition_spec_id].fields]
+        wanted = {names.index(name): value for name, value in scope.items()}
+        if manifest.content != ManifestContent.DATA or not _may_hold(manifest, wanted):
+            found.append(ScopedManifest(manifest))
+            continue
+        inside: list[ManifestEntry] = []
+        outside: list[ManifestEntry] = []
+        for entry in manifest.fetch_manifest_entry(table.io):
+            partition = entry.data_file.partition
+            owned = all(partition[position] == value for position, value in wanted.items())
+            (inside if owned else outside).append(entry)
+        found.append(ScopedManifest(manifest, tuple(inside), tuple(outside)))
+    return found
+
+
+def _may_hold(manifest: ManifestFile, wanted: Mapping[int, str]) -> bool:
+    """Whether the bounds of the manifest's partition values, which are UTF-8, admit the values."""
+    summaries = manifest.partitions
+    if not summaries:
+        return True
+    bounds = ((summaries[position], value.encode()) for position, value in wanted.items())
+    return all(
+        (one.lower_bound is None or one.lower_bound <= value)
+        and (one.upper_bound is None or one.upper_bound >= value)
+        for one, value in bounds
+    )
 
 
 def data_files(table: Table, scope: Mapping[str, str]) -> tuple[DataFile, ...]:
     """The current data files of a partition, in the order in which they were written."""
-    if table.current_snapshot() is None:
-        return ()
-    some_column = next(iter(scope))
-    scan = table.scan(row_filter=scope_filter(scope), selected_fields=(some_column,))
-    return tuple(sorted((task.file for task in scan.plan_files()), key=lambda file: file.file_path))
+    entries = [entry for one in scoped_manifests(table, scope) for entry in one.inside]
+    return tuple(sorted((entry.data_file for entry in entries), key=lambda file: file.file_path))
 
 
-def partition_state(table: Table, scope: Mapping[str, str]) -> PartitionState:
-    """What the table holds of a partition now."""
+def partition_state(table: Table | None, scope: Mapping[str, str]) -> PartitionState:
+    """What the table holds of a partition; nothing where there is no table."""
+    if table is None:
+        return PartitionState((), None, None)
     files = data_files(table, scope)
     snapshot = table.current_snapshot()
     return PartitionState(

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cp_assets.warehouse.partitions import data_files
+from cp_assets.warehouse.partitions import partition_state
+from cp_assets.warehouse.tables import find_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -32,11 +33,20 @@ class PartitionRows:
         ``namespace.table``.
     scope
         Partition column -> value.
+
+    Attributes
+    ----------
+    name
+        ``namespace.table``.
+    state
+        The partition's files and fingerprint.
     """
 
     def __init__(self, warehouse: Warehouse, table: str, scope: Mapping[str, str]) -> None:
-        self._table = warehouse.table(table) if warehouse.has_table(table) else None
-        self._files = data_files(self._table, scope) if self._table is not None else ()
+        self.name = table
+        self._table = find_table(warehouse, table)
+        self.state = partition_state(self._table, scope)
+        self._files = self.state.files
         spec = self._table.spec().fields if self._table is not None else ()
         self._position = {field.name: position for position, field in enumerate(spec)}
 

@@ -69,12 +69,20 @@ _ICEBERG: dict[pa.DataType, PrimitiveType] = {
 }
 
 
+def find_table(warehouse: Warehouse, name: str) -> Table | None:
+    """The table ``namespace.table`` as the catalog has it now, or None if it does not exist."""
+    try:
+        return warehouse.catalog.load_table(name)
+    except NoSuchTableError:
+        return None
+
+
 def open_table(warehouse: Warehouse, spec: TableSpec) -> Table:
     """The table, made if it does not exist; another process may make it at the same time."""
-    try:
-        return warehouse.catalog.load_table(spec.identifier)
-    except NoSuchTableError:
-        _make_namespace(warehouse, spec.identifier[0])
+    table = find_table(warehouse, spec.name)
+    if table is not None:
+        return table
+    _make_namespace(warehouse, spec.identifier[0])
     # Iceberg's check for conflicting commits reads these columns' bounds.
     metrics = {f"write.metadata.metrics.column.{name}": "full" for name in spec.partition_columns}
     properties = {**_PROPERTIES, **metrics, "comment": spec.doc}

@@ -12,25 +12,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pyiceberg.exceptions import (
-    CommitFailedException,
-    CommitStateUnknownException,
-    ValidationException,
-)
+from pyiceberg.exceptions import CommitStateUnknownException
 from sqlalchemy.exc import SQLAlchemyError
 
 from cp_assets.errors import WarehouseWriteError
 from cp_assets.warehouse.catalog import first_line
+from cp_assets.warehouse.commits import replace_files
 from cp_assets.warehouse.conforming import BatchForm
 from cp_assets.warehouse.files import PartitionFiles
-from cp_assets.warehouse.partitions import data_files, scope_filter
-from cp_assets.warehouse.tables import add_columns, open_table
+from cp_assets.warehouse.tables import add_columns, find_table, open_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     import pyarrow as pa
     from pyiceberg.manifest import DataFile
+    from pyiceberg.table import Table
 
     from cp_assets.warehouse.spec import TableSpec
     from cp_assets.warehouse.warehouse import Warehouse
@@ -59,7 +56,7 @@ class PartitionWrite:
     columns: Mapping[str, str]
 
 
-def write_partition(
+def write_partition(  # noqa: PLR0913 - one writer for all tables, every option by name
     warehouse: Warehouse,
     spec: TableSpec,
     scope: Mapping[str, str],
@@ -67,6 +64,7 @@ def write_partition(
     fingerprint: str,
     *,
     columns_to_come: pa.Schema | None = None,
+    table: Table | None = None,
 ) -> PartitionWrite:
     """Replace a partition by the rows of a stream, in one commit.
 
@@ -84,6 +82,8 @@ def write_partition(
     columns_to_come
         Columns that the stream is likely to bring, added to the table at once: each change of a
         wide schema costs seconds. The stream may bring others, or fewer.
+    table
+        The table, if it has been loaded already: loading a wide table costs as much as its write.
 
     Raises
     ------
@@ -93,14 +93,14 @@ def write_partition(
         If the files or the commit cannot be written; the table is as before.
     """
     start = time.perf_counter()
-    staged = _StagedPartition(warehouse, spec, scope, fingerprint)
+    staged = _StagedPartition(warehouse, spec, scope, fingerprint, table)
     try:
         for batch in batches:
             with _write_errors(spec, scope):
                 staged.add(batch, columns_to_come)
         with _write_errors(spec, scope):
             new = staged.finish()
-            snapshot_id = _commit(warehouse, spec, scope, new, fingerprint)
+            snapshot_id = staged.commit(new)
     except CommitStateUnknownException:
         # The catalog may have taken the commit: the files must stay.
         raise
@@ -126,15 +126,16 @@ class _StagedPartition:
     spec: TableSpec
     scope: Mapping[str, str]
     fingerprint: str
+    table: Table | None
     columns: dict[str, str] = field(default_factory=dict)
     _files: PartitionFiles | None = None
     _form: BatchForm | None = None
 
     def add(self, batch: pa.RecordBatch, columns_to_come: pa.Schema | None) -> None:
         if self._files is None:
-            table = open_table(self.warehouse, self.spec)
-            add_columns(table, self.spec, columns_to_come or batch.schema)
-            self._files = PartitionFiles(table, self.spec, self.fingerprint)
+            self.table = self.table or open_table(self.warehouse, self.spec)
+            add_columns(self.table, self.spec, columns_to_come or batch.schema)
+            self._files = PartitionFiles(self.table, self.spec, self.fingerprint)
         if self._form is None or not self._form.incoming.equals(batch.schema):
             table = self._files.table
             add_columns(table, self.spec, batch.schema)
@@ -144,6 +145,18 @@ class _StagedPartition:
 
     def finish(self) -> list[DataFile]:
         return self._files.finish() if self._files else []
+
+    def commit(self, new: list[DataFile]) -> int | None:
+        """Swap the partition's files in one snapshot; None if there were none and are none."""
+        table = self.table or find_table(self.warehouse, self.spec.name)
+        if table is None:
+            return None
+        properties = {
+            "cp_assets.partition": _describe(self.scope),
+            "cp_assets.fingerprint": self.fingerprint,
+            "cp_assets.code-version": self.spec.code_version,
+        }
+        return replace_files(table, self.scope, new, properties)
 
     def discard(self) -> None:
         if self._files is not None:
@@ -168,44 +181,3 @@ def _write_errors(spec: TableSpec, scope: Mapping[str, str]) -> Iterator[None]:
 
 def _describe(scope: Mapping[str, str]) -> str:
     return "/".join(scope.values())
-
-
-def _commit(
-    warehouse: Warehouse,
-    spec: TableSpec,
-    scope: Mapping[str, str],
-    new: list[DataFile],
-    fingerprint: str,
-) -> int | None:
-    """Swap the partition's files in one snapshot; None if there were none and are none."""
-    if not new and not warehouse.has_table(spec.name):
-        return None
-    table = warehouse.table(spec.name)
-    old = data_files(table, scope)
-    if not old and not new:
-        return None
-    properties = {
-        "cp_assets.partition": _describe(scope),
-        "cp_assets.fingerprint": fingerprint,
-        "cp_assets.code-version": spec.code_version,
-    }
-    try:
-        with (
-            table.transaction() as transaction,
-            transaction.update_snapshot(snapshot_properties=properties).overwrite() as swap,
-        ):
-            # The predicate narrows Iceberg's conflict check to this partition.
-            swap.delete_by_predicate(scope_filter(scope))
-            for file in old:
-                swap.delete_data_file(file)
-            for file in new:
-                swap.append_data_file(file)
-    except (CommitFailedException, ValidationException) as error:
-        msg = (
-            f"{spec.name} {_describe(scope)}: another run committed the same partition meanwhile "
-            f"({error}); "
-            "run it again"
-        )
-        raise WarehouseWriteError(msg) from error
-    snapshot = table.current_snapshot()
-    return snapshot.snapshot_id if snapshot else None

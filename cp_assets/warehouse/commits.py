@@ -1,0 +1,299 @@
+"""The commit of a partition: its old files out, its new files in, in one Iceberg snapshot.
+
+PyIceberg's own overwrite copies a table's metadata some twenty times (half a second where a row
+holds OME-Arrow values, four where it has 8,000 columns), reads every manifest of the table, and
+takes the writers of two plates for rivals unless the plates' names differ in the files' bounds.
+Here the snapshot's manifests are written with PyIceberg's writers and the catalog is asked once;
+what another writer did meanwhile matters only where it touched the same partition.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+import uuid
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pyiceberg.exceptions import CommitFailedException, CommitStateUnknownException
+from pyiceberg.manifest import (
+    ManifestContent,
+    ManifestEntry,
+    ManifestEntryStatus,
+    write_manifest,
+    write_manifest_list,
+)
+from pyiceberg.table.refs import MAIN_BRANCH, SnapshotRefType
+from pyiceberg.table.snapshots import (
+    Operation,
+    Snapshot,
+    SnapshotSummaryCollector,
+    Summary,
+    update_snapshot_summaries,
+)
+from pyiceberg.table.update import (
+    AddSnapshotUpdate,
+    AssertRefSnapshotId,
+    AssertTableUUID,
+    SetSnapshotRefUpdate,
+)
+
+from cp_assets.errors import WarehouseWriteError
+from cp_assets.warehouse.partitions import scoped_manifests
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from pyiceberg.avro.codecs import AvroCompressionCodec
+    from pyiceberg.manifest import DataFile, ManifestFile, ManifestWriter
+    from pyiceberg.table import Table
+
+_PATIENCE_SECONDS = 300.0
+_FIRST_WAIT, _LONGEST_WAIT = 0.02, 2.0
+
+_MERGE_AT = 10
+"""Manifests of about the same size (1-9 files, 10-99, ...) that are merged into one."""
+
+_COMPRESSION: AvroCompressionCodec = "deflate"
+
+
+def replace_files(
+    table: Table,
+    scope: Mapping[str, str],
+    new: list[DataFile],
+    properties: Mapping[str, str],
+) -> int | None:
+    """Replace the data files of a partition in one snapshot.
+
+    Commits of others to the same table are waited out and built upon.
+
+    Parameters
+    ----------
+    table
+        As it was loaded; refreshed where others have committed since.
+    scope
+        Partition column -> value: whose files go.
+    properties
+        Entered into the snapshot's summary.
+
+    Returns
+    -------
+    The snapshot, or None where there is nothing to take out and nothing to put in.
+
+    Raises
+    ------
+    WarehouseWriteError
+        If another writer changed the same partition meanwhile, or writers of other partitions left
+        no gap for minutes; the table is as they left it.
+    """
+    give_up = time.monotonic() + _PATIENCE_SECONDS
+    wait = _FIRST_WAIT
+    seen: frozenset[str] | None = None
+    while True:
+        commit = _Commit(table, scope, new, properties)
+        there = frozenset(file.file_path for file in commit.removed)
+        if not there and not new:
+            return None
+        if seen is not None and there != seen:
+            msg = f"{_what(scope)}: another run wrote the same partition meanwhile; run it again"
+            raise WarehouseWriteError(msg)
+        seen = there
+        try:
+            return commit.send()
+        except CommitFailedException as error:
+            if time.monotonic() > give_up:
+                msg = f"{_what(scope)}: other writers left no gap to commit ({error}); run it again"
+                raise WarehouseWriteError(msg) from error
+        time.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311 - keeps writers out of step
+        table.refresh()
+        wait = min(2 * wait, _LONGEST_WAIT)
+
+
+def _what(scope: Mapping[str, str]) -> str:
+    return "/".join(scope.values())
+
+
+@dataclass
+class _Commit:
+    """One attempt, on the table as it was when the attempt began."""
+
+    table: Table
+    scope: Mapping[str, str]
+    new: list[DataFile]
+    properties: Mapping[str, str]
+    removed: list[DataFile] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._parent = self.table.current_snapshot()
+        self._id = self.table.metadata.new_snapshot_id()
+        self._token = uuid.uuid4()
+        self._written: list[str] = []
+        self._manifests = scoped_manifests(self.table, self.scope)
+        self.removed = [entry.data_file for one in self._manifests for entry in one.inside]
+
+    def send(self) -> int:
+        """Write the snapshot and ask the catalog to take it.
+
+        Raises
+        ------
+        CommitFailedException
+            If the table has changed since; nothing is left behind.
+        """
+        try:
+            snapshot = self._snapshot()
+            self.table.catalog.commit_table(
+                self.table,
+                (
+                    AssertTableUUID(uuid=self.table.metadata.table_uuid),
+                    AssertRefSnapshotId(ref=MAIN_BRANCH, snapshot_id=self._parent_id),
+                ),
+                (
+                    AddSnapshotUpdate(snapshot=snapshot),
+                    SetSnapshotRefUpdate(
+                        ref_name=MAIN_BRANCH,
+                        type=SnapshotRefType.BRANCH,
+                        snapshot_id=self._id,
+                        max_ref_age_ms=None,
+                        max_snapshot_age_ms=None,
+                        min_snapshots_to_keep=None,
+                    ),
+                ),
+            )
+        except CommitStateUnknownException:
+            # The catalog may have taken the snapshot: its files must stay.
+            raise
+        except BaseException:
+            self._discard()
+            raise
+        return self._id
+
+    @property
+    def _parent_id(self) -> int | None:
+        return self._parent.snapshot_id if self._parent else None
+
+    def _snapshot(self) -> Snapshot:
+        metadata = self.table.metadata
+        sequence_number = metadata.next_sequence_number()
+        path = self._metadata_path(f"snap-{self._id}-0-{self._token}.avro")
+        with write_manifest_list(
+            format_version=metadata.format_version,
+            output_file=self.table.io.new_output(path),
+            snapshot_id=self._id,
+            parent_snapshot_id=self._parent_id,
+            sequence_number=sequence_number,
+            avro_compression=_COMPRESSION,
+        ) as listing:
+            listing.add_manifests(self._new_manifests())
+        return Snapshot(
+            snapshot_id=self._id,
+            parent_snapshot_id=self._parent_id,
+            sequence_number=sequence_number,
+            manifest_list=path,
+            summary=self._summary(),
+            schema_id=metadata.current_schema_id,
+        )
+
+    def _new_manifests(self) -> list[ManifestFile]:
+        """The change itself, then what stays, with small manifests merged."""
+        swapped = [self._entry(ManifestEntryStatus.ADDED, file) for file in self.new]
+        for one in self._manifests:
+            swapped += [_as(ManifestEntryStatus.DELETED, e, self._id) for e in one.inside]
+        return [self._write(swapped), *self._merged(self._kept())]
+
+    def _kept(self) -> list[ManifestFile]:
+        """Manifests without the partition's files; those that held nothing else are gone."""
+        kept: list[ManifestFile] = []
+        for one in self._manifests:
+            if not one.inside:
+                kept.append(one.manifest)
+            elif one.outside:
+                kept.append(self._write(_existing(one.outside), one.manifest))
+        return kept
+
+    def _merged(self, manifests: list[ManifestFile]) -> list[ManifestFile]:
+        """Merge manifests of equal size: there are never more than a few dozen."""
+        sizes: dict[tuple[int, int], list[ManifestFile]] = defaultdict(list)
+        result = []
+        for manifest in manifests:
+            live = (manifest.added_files_count or 0) + (manifest.existing_files_count or 0)
+            if manifest.content != ManifestContent.DATA:
+                result.append(manifest)
+            elif live:
+                sizes[manifest.partition_spec_id, len(str(live))].append(manifest)
+        for alike in sizes.values():
+            if len(alike) < _MERGE_AT:
+                result += alike
+                continue
+            entries = [e for m in alike for e in m.fetch_manifest_entry(self.table.io)]
+            result.append(self._write(_existing(entries), alike[0]))
+        return result
+
+    def _write(
+        self, entries: Iterable[ManifestEntry], like: ManifestFile | None = None
+    ) -> ManifestFile:
+        spec = self.table.specs()[like.partition_spec_id] if like else self.table.spec()
+        path = self._metadata_path(f"{self._token}-m{len(self._written)}.avro")
+        writer: ManifestWriter = write_manifest(
+            format_version=self.table.metadata.format_version,
+            spec=spec,
+            schema=self.table.schema(),
+            output_file=self.table.io.new_output(path),
+            snapshot_id=self._id,
+            avro_compression=_COMPRESSION,
+        )
+        with writer:
+            for entry in entries:
+                writer.add_entry(entry)
+        return writer.to_manifest_file()
+
+    def _entry(self, status: ManifestEntryStatus, file: DataFile) -> ManifestEntry:
+        return ManifestEntry.from_args(
+            status=status,
+            snapshot_id=self._id,
+            sequence_number=None,
+            file_sequence_number=None,
+            data_file=file,
+        )
+
+    def _summary(self) -> Summary:
+        collector = SnapshotSummaryCollector()
+        schema, specs = self.table.schema(), self.table.specs()
+        for file in self.new:
+            collector.add_file(file, partition_spec=self.table.spec(), schema=schema)
+        for file in self.removed:
+            collector.remove_file(file, partition_spec=specs[file.spec_id], schema=schema)
+        operation = Operation.OVERWRITE if self._parent else Operation.APPEND
+        return update_snapshot_summaries(
+            summary=Summary(operation, **collector.build(), **self.properties),
+            previous_summary=self._parent.summary if self._parent else None,
+        )
+
+    def _metadata_path(self, name: str) -> str:
+        path = self.table.location_provider().new_metadata_location(name)
+        self._written.append(path)
+        return path
+
+    def _discard(self) -> None:
+        for path in self._written:
+            try:
+                self.table.io.delete(path)
+            except OSError:
+                # No snapshot names it: maintenance removes what could not be removed here.
+                continue
+
+
+def _existing(entries: Iterable[ManifestEntry]) -> list[ManifestEntry]:
+    return [_as(ManifestEntryStatus.EXISTING, entry, entry.snapshot_id) for entry in entries]
+
+
+def _as(
+    status: ManifestEntryStatus, entry: ManifestEntry, snapshot_id: int | None
+) -> ManifestEntry:
+    return ManifestEntry.from_args(
+        status=status,
+        snapshot_id=snapshot_id,
+        sequence_number=entry.sequence_number,
+        file_sequence_number=entry.file_sequence_number,
+        data_file=entry.data_file,
+    )
