@@ -139,6 +139,20 @@ def sample(out: Path, plates: int, wells: int, sites: int, seed: int) -> None:
 @click.option("--segmentation-regex", "patterns", multiple=True, metavar="OVERLAY=SOURCE")
 @click.option("--path-prefix", "prefixes", multiple=True, metavar="RECORDED=HERE")
 @click.option("--channel", "channels", multiple=True)
+@click.option("--well", "wells", multiple=True, help="Crop this well only; several times.")
+@click.option("--site", "sites", multiple=True, help="Crop this site only; several times.")
+@click.option("--box-compartment", help="Whose box is cut, such as Nuclei.")
+@click.option("--padding", default=0, help="Pixels added on each side of the box.")
+@click.option("--crop-size", type=int, help="Cut squares of so many pixels around the centre.")
+@click.option(
+    "--border",
+    type=click.Choice(["clip", "zero", "edge", "reflect"]),
+    default="clip",
+    show_default=True,
+    help="What a crop holds over the image's edge.",
+)
+@click.option("--zstd-level", default=1, show_default=True, help="Of the pixels; 0 for none.")
+@click.option("--follow-links", is_flag=True, help="Use images behind links that lead out.")
 @click.option("--layout", type=click.Choice(["cell-painting-gallery", "cellprofiler"]))
 @click.option("--preset")
 @click.option("--dataset-id")
@@ -146,6 +160,7 @@ def sample(out: Path, plates: int, wells: int, sites: int, seed: int) -> None:
 @click.option("--plate-id")
 @click.option("--no-join", is_flag=True, help="Keep measurements as they are.")
 @click.option("--workers", default=2, show_default=True)
+@click.option("--max-memory", default="512MiB", show_default=True, help="For pixels in work.")
 @click.option("--force", is_flag=True, help="Write even what is unchanged.")
 @_warehouse
 @_config
@@ -156,6 +171,10 @@ def convert(  # noqa: PLR0913 - one option each
     patterns: tuple[str, ...],
     prefixes: tuple[str, ...],
     channels: tuple[str, ...],
+    wells: tuple[str, ...],
+    sites: tuple[str, ...],
+    zstd_level: int,
+    max_memory: str,
     no_join: bool,
     warehouse: str | None,
     config: str | None,
@@ -178,6 +197,10 @@ def convert(  # noqa: PLR0913 - one option each
         segmentation_file_regex=_pairs("--segmentation-regex", patterns),
         path_prefix_map=_pairs("--path-prefix", prefixes),
         channels=channels or None,
+        wells=wells or None,
+        sites=sites or None,
+        zstd_level=zstd_level or None,
+        max_memory=_bytes("--max-memory", max_memory),
         join=not no_join,
         report=report,
         **options,
@@ -329,6 +352,17 @@ def show(  # noqa: PLR0913 - one option each
         raise PlateNotFoundError(msg)
     out.write_bytes(sheet_png(crops, cells=cells))
     click.echo(out)
+
+
+def _bytes(option: str, text: str) -> int:
+    """Read a size such as ``512MiB`` or ``2 GB``."""
+    from pydantic import ByteSize, TypeAdapter, ValidationError
+
+    try:
+        return int(TypeAdapter(ByteSize).validate_python(text))
+    except ValidationError as error:
+        msg = f"{option} {text!r} is no size; write for example 512MiB"
+        raise ConfigurationError(msg) from error
 
 
 def _pairs(option: str, given: Iterable[str]) -> dict[str, str] | None:

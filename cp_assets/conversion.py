@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cp_assets.building import STEPS, PlateBuild, build_table
 from cp_assets.datasets import (
+    Border,
     Dataset,
     ImageOptions,
     Layout,
@@ -46,8 +47,17 @@ def convert(  # noqa: PLR0913 - the public contract: one call, every option by n
     dataset_id: str | None = None,
     batch_id: str | None = None,
     plate_id: str | None = None,
+    wells: tuple[str, ...] | None = None,
+    sites: tuple[str, ...] | None = None,
+    box_compartment: str | None = None,
+    padding: int = 0,
+    crop_size: int | None = None,
+    border: Border = "clip",
+    zstd_level: int | None = 1,
+    follow_links: bool = False,
     join: bool = True,
     workers: int = 2,
+    max_memory: int = ImageOptions.max_memory,
     force: bool = False,
     report: Report | None = None,
 ) -> Warehouse:
@@ -75,6 +85,15 @@ def convert(  # noqa: PLR0913 - the public contract: one call, every option by n
         Prefix of the paths in Image.csv or LoadData -> where the files lie now.
     channels
         Channels to crop, by CellProfiler's names; all by default.
+    wells, sites
+        Crop these only, in any spelling; all by default.
+    box_compartment, padding, crop_size, border
+        What is cut: the compartment's box, widened by pixels, or a square around its centre; and
+        what lies over the image's edge. See `cp_assets.datasets.ImageOptions`.
+    zstd_level
+        Compression of the pixels, 1 to 22; None to leave them uncompressed.
+    follow_links
+        Use images behind symbolic links that lead out of the folders given.
     preset
         None or ``cellprofiler_csv``.
     dataset_id, batch_id, plate_id
@@ -85,6 +104,8 @@ def convert(  # noqa: PLR0913 - the public contract: one call, every option by n
         False to keep measurements as they are, without joined profiles.
     workers
         Image sets decoded at the same time.
+    max_memory
+        Most bytes of pixels held at a time.
     force
         Write even what is unchanged.
     report
@@ -108,7 +129,16 @@ def convert(  # noqa: PLR0913 - the public contract: one call, every option by n
         path_prefix_map=path_prefix_map or {},
         bbox_column_map=bbox_column_map,
         segmentation_file_regex=segmentation_file_regex,
+        follow_links=follow_links,
+        wells=wells,
+        sites=sites,
+        box_compartment=box_compartment,
+        padding=padding,
+        crop_size=crop_size,
+        border=border,
+        zstd_level=zstd_level,
         workers=workers,
+        max_memory=max_memory,
     )
     root = Path(source)
     dataset = Dataset(
@@ -177,9 +207,6 @@ def _check(dataset: Dataset, preset: str | None, *, join: bool) -> None:
     """Refuse options that contradict each other, each with what to do."""
     if preset is not None and preset not in PRESETS:
         msg = f"preset {preset!r} is not known; there are: {', '.join(PRESETS)}"
-        raise ConfigurationError(msg)
-    if dataset.images.workers < 1:
-        msg = f"workers is {dataset.images.workers}: expected 1 or more"
         raise ConfigurationError(msg)
     in_gallery = dataset.layout == "cell-painting-gallery"
     if in_gallery and (dataset.batch_id or dataset.plate_id):

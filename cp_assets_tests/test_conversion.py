@@ -154,7 +154,7 @@ def test_two_plates_of_equal_file_names(tmp_path: Path) -> None:
         ({"image_dir": "nowhere"}, "image_dir: nowhere is not a folder"),
         ({"image_dir": ".", "join": False}, "images need the join"),
         ({"preset": "harmony"}, "preset 'harmony' is not known; there are: cellprofiler_csv"),
-        ({"workers": 0}, "workers is 0"),
+        ({"workers": 0}, "workers is 1 or more"),
         ({"plate_id": "a\nb"}, "without control characters"),
     ],
 )

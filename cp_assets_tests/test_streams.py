@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cp_assets.streams import ordered_map
+from cp_assets.streams import Admit, bounded_map, ordered_map
 
 
 @settings(max_examples=20, deadline=None)
@@ -35,4 +35,56 @@ def test_ordered_map_raises_in_its_place_and_ends_its_threads() -> None:
     with pytest.raises(ValueError, match="two"):
         found.extend(results)
     assert found == [0, 1]
+    assert not [t for t in threading.enumerate() if t.name.startswith("cp-assets-worker")]
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    sizes=st.lists(st.integers(0, 15), max_size=20),
+    workers=st.integers(1, 4),
+    memory=st.integers(1, 20),
+)
+def test_bounded_map_holds_no_more_than_its_memory(
+    sizes: list[int], workers: int, memory: int
+) -> None:
+    lock, held = threading.Lock(), {"now": 0}
+    seen: list[int] = []
+
+    def work(size: int, admit: Admit) -> int:
+        if size % 5:
+            admit(size)
+            with lock:
+                held["now"] += size
+                seen.append(held["now"])
+        return size
+
+    done = []
+    for size in bounded_map(work, sizes, workers, memory):
+        done.append(size)
+        with lock:
+            held["now"] -= size if size % 5 else 0
+    assert done == sizes
+    assert max(seen, default=0) <= max(memory, *sizes, 0)
+
+
+def test_bounded_map_lets_go_of_work_that_waits_when_another_fails() -> None:
+    def fails(item: int, admit: Admit) -> int:
+        admit(10)
+        if item == 1:
+            raise ValueError("one")
+        return item
+
+    with pytest.raises(ValueError, match="one"):
+        list(bounded_map(fails, range(50), 4, 10))
+    assert not [t for t in threading.enumerate() if t.name.startswith("cp-assets-worker")]
+
+
+def test_bounded_map_that_is_not_read_to_its_end_leaves_no_thread() -> None:
+    def work(item: int, admit: Admit) -> int:
+        admit(10)
+        return item
+
+    results = bounded_map(work, range(50), 4, 10)
+    assert next(results) == 0
+    results.close()
     assert not [t for t in threading.enumerate() if t.name.startswith("cp-assets-worker")]

@@ -11,6 +11,7 @@ from cp_assets.datasets.fingerprints import digest, image_fingerprint, measureme
 from cp_assets.datasets.model import PlateSources
 from cp_assets.errors import WarehouseError
 from cp_assets.images import OBJECT_COLUMNS, ImageSet, image_crops, image_sets, source_images
+from cp_assets.images.mapped_files import mapped_fingerprint
 from cp_assets.images.tables import IMAGE_CROPS, SOURCE_IMAGES
 from cp_assets.measurements.joined import JOINED_PROFILES, joined_profiles
 from cp_assets.measurements.plan import IMAGE, plan_join
@@ -43,7 +44,9 @@ def build_raw_measurements(sources: PlateSources, warehouse: Warehouse) -> Plate
 def build_joined_profiles(sources: PlateSources, warehouse: Warehouse) -> PlateTable:
     """One cell a row, from the raw measurements."""
     dataset = sources.dataset
-    options = (dataset.anchor, dataset.compartments, dict(dataset.images.bbox_column_map or {}))
+    images = dataset.images
+    boxes = (dict(images.bbox_column_map or {}), images.box_compartment)
+    options = (dataset.anchor, dataset.compartments, *boxes)
     raw = _partition(warehouse, RAW_MEASUREMENTS, sources)
     inputs = digest([_upstream(raw, sources), options])
 
@@ -60,11 +63,11 @@ def build_image_crops(sources: PlateSources, warehouse: Warehouse) -> PlateTable
     """One crop a cell and channel, from the joined profiles' boxes and the image files."""
     if sources.image_dir is None:
         return _no_images(IMAGE_CROPS, sources)
+    raw = _partition(warehouse, RAW_MEASUREMENTS, sources)
     joined = _partition(warehouse, JOINED_PROFILES, sources)
-    inputs = digest([_upstream(joined, sources), image_fingerprint(sources)])
+    inputs = digest([_upstream(joined, sources), *_image_inputs(sources, raw)])
 
     def rows(log: RejectionLog) -> Iterator[pa.RecordBatch]:
-        raw = _partition(warehouse, RAW_MEASUREMENTS, sources)
         profiles = joined.batches(OBJECT_COLUMNS)
         anchor = plan_join(_compartment_columns(raw), sources.dataset, str(sources.key)).anchor
         return image_crops(profiles, _image_sets(sources, raw), sources, log, anchor)
@@ -80,7 +83,7 @@ def build_source_images(sources: PlateSources, warehouse: Warehouse) -> PlateTab
         reason = "whole images were not asked for; set images.include_source_images to true"
         return NotApplicable(SOURCE_IMAGES, sources.key, reason)
     raw = _partition(warehouse, RAW_MEASUREMENTS, sources)
-    inputs = digest([_upstream(raw, sources), image_fingerprint(sources)])
+    inputs = digest([_upstream(raw, sources), *_image_inputs(sources, raw)])
 
     def rows(log: RejectionLog) -> Iterator[pa.RecordBatch]:
         return source_images(_image_sets(sources, raw), sources, log)
@@ -140,6 +143,11 @@ def _compartment_columns(raw: PartitionRows) -> dict[str, list[str]]:
 def _image_sets(sources: PlateSources, raw: PartitionRows) -> Iterator[ImageSet]:
     rows = raw.batches(narrow={"compartment": IMAGE})
     return image_sets(rows, sources.dataset.images.channels)
+
+
+def _image_inputs(sources: PlateSources, raw: PartitionRows) -> tuple[str, str]:
+    """Fingerprints of the files in the plate's image folders, and of those that it maps to."""
+    return image_fingerprint(sources), mapped_fingerprint(sources, _image_sets(sources, raw))
 
 
 def _upstream(rows: PartitionRows, sources: PlateSources) -> str:

@@ -1,13 +1,13 @@
 """Checks across the tables of a plate: crops and profiles, the books, the manifest."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 
 import pandas as pd
 import pyarrow.compute as pc
 
 from cp_assets.building.rejected import REJECTED_ROWS
 from cp_assets.checks.outcome import Outcome, PlateTables, TableCheck, outcome_of
-from cp_assets.checks.schemas import BOX_SCHEMA, faults_of
+from cp_assets.checks.schemas import BOX_SCHEMA, CROP_SIZE_SCHEMA, faults_of
 from cp_assets.images import image_sets
 from cp_assets.measurements.joined import JOINED_PROFILES
 from cp_assets.measurements.plan import IMAGE, plan_join
@@ -24,27 +24,33 @@ def _boxes_inside(tables: PlateTables, spec: TableSpec) -> Outcome:
     sizes = _recorded_sizes(tables)
     faults: Counter[str] = Counter()
     count = 0
-    columns = [*_BOX, "image_id", "Metadata_Channel", "ome_arrow_image"]
-    for batch in tables.rows(spec.name).batches(columns, batch_rows=4096):
-        frame = batch.select([*_BOX, "image_id", "Metadata_Channel"]).to_pandas()
+    keys = [*_BOX, "image_id", "source_image_column"]
+    # Of the payloads only the sizes: the pixels stay on disk.
+    sizes_only = [f"ome_arrow_image.pixels_meta.size_{axis}" for axis in "xy"]
+    # A crop with a filled border may reach over the edge.
+    clipped = tables.sources.dataset.images.border == "clip"
+    schemas = [CROP_SIZE_SCHEMA, *([BOX_SCHEMA] if clipped else [])]
+    for batch in tables.rows(spec.name).batches([*keys, *sizes_only], batch_rows=4096):
+        frame = batch.select(keys).to_pandas()
         meta = pc.struct_field(batch["ome_arrow_image"], "pixels_meta")
         frame["crop_width"] = pc.struct_field(meta, "size_x").to_pandas()
         frame["crop_height"] = pc.struct_field(meta, "size_y").to_pandas()
-        where = list(zip(frame["image_id"], frame["Metadata_Channel"], strict=True))
+        where = list(zip(frame["image_id"], frame["source_image_column"], strict=True))
         largest = (float("inf"), float("inf"))
         frame["image_height"] = [sizes.get(one, largest)[0] for one in where]
         frame["image_width"] = [sizes.get(one, largest)[1] for one in where]
         count += len(frame)
-        faults.update(faults_of(BOX_SCHEMA, frame))
+        for schema in schemas:
+            faults.update(faults_of(schema, frame))
     figures = {"crops": count, "images of recorded size": len(sizes)}
     return outcome_of(list(faults), f"{count} boxes lie inside their images", figures)
 
 
 def _recorded_sizes(tables: PlateTables) -> dict[tuple[str, str], tuple[float, float]]:
-    """Height and width in pixels by image set and channel, where the Image table has them."""
+    """Height and width in pixels by image set and file column, where the Image table has them."""
     raw = tables.rows(RAW_MEASUREMENTS.name).batches(narrow={"compartment": IMAGE})
     return {
-        (image_set.image_id, channel.channel): (channel.height, channel.width)
+        (image_set.image_id, f"Image_FileName_{channel.channel}"): (channel.height, channel.width)
         for image_set in image_sets(raw, tables.sources.dataset.images.channels)
         for channel in image_set.channels
         if channel.height and channel.width
@@ -119,17 +125,37 @@ def _crop_books(tables: PlateTables, spec: TableSpec) -> Outcome:
     sets = list(image_sets(raw, tables.sources.dataset.images.channels))
     channels = {one.image_id: len(one.channels) + len(one.absent) for one in sets}
     most = max(channels.values(), default=0)
+    options = tables.sources.dataset.images
     objects: Counter[str] = Counter()
-    for batch in tables.rows(JOINED_PROFILES.name).batches(["image_id"]):
-        objects.update(batch["image_id"].to_pylist())
+    for batch in tables.rows(JOINED_PROFILES.name).batches(["image_id", "well_id", "site_id"]):
+        rows = zip(*(column.to_pylist() for column in batch.columns), strict=True)
+        objects.update(image for image, well, site in rows if options.takes(well, site))
+    rejected = _rejected(tables, spec.name)
+    rejected = rejected[rejected["kind"] == "crop"]
+    for image, found in _channels_seen(tables, spec, rejected).items():
+        # A file of several channels gives more than the Image table names.
+        channels[image] = max(channels.get(image, most), len(found))
     expected = sum(count * channels.get(image, most) for image, count in objects.items())
     written = tables.rows(spec.name).count()
-    rejected = _rejected(tables, spec.name)
-    thrown = int(rejected.loc[rejected["kind"] == "crop", "count"].sum())
+    thrown = int(rejected["count"].sum())
     held = f"{expected} expected = {written} written + {thrown} rejected"
     faults = [] if expected == written + thrown else [held.replace(" = ", ", but ")]
     figures = {"expected": expected, "written": written, "rejected": thrown}
     return outcome_of(faults, held, figures)
+
+
+def _channels_seen(
+    tables: PlateTables, spec: TableSpec, rejected: pd.DataFrame
+) -> dict[str, set[str]]:
+    """Channels that crops were written or rejected for, by image set."""
+    seen: dict[str, set[str]] = defaultdict(set)
+    for batch in tables.rows(spec.name).batches(["image_id", "Metadata_Channel"]):
+        for image, channel in set(zip(*(c.to_pylist() for c in batch.columns), strict=True)):
+            seen[image].add(channel)
+    for image, channel in zip(rejected["image_id"], rejected["channel"], strict=True):
+        if channel is not None:
+            seen[image].add(channel)
+    return seen
 
 
 def _etags_match(tables: PlateTables, spec: TableSpec) -> Outcome:

@@ -54,6 +54,13 @@ BOX_SCHEMA = pa.DataFrameSchema(
             lambda crops: crops["Metadata_SourceBBoxYMax"] <= crops["image_height"],
             name="box ends inside the image's height",
         ),
+    ],
+    name="boxes inside their images",
+)
+"""Boxes in pixels, half-open, against the sizes of their images."""
+
+CROP_SIZE_SCHEMA = pa.DataFrameSchema(
+    checks=[
         pa.Check(
             lambda crops: (
                 crops["Metadata_SourceBBoxXMax"] - crops["Metadata_SourceBBoxXMin"]
@@ -69,9 +76,9 @@ BOX_SCHEMA = pa.DataFrameSchema(
             name="crop is as high as its box",
         ),
     ],
-    name="boxes inside their images",
+    name="crops as large as their boxes",
 )
-"""Boxes in pixels, half-open, against the sizes of their images and of the crops' pixels."""
+"""Boxes in pixels, half-open, against the sizes of the crops' pixels."""
 
 
 def faults_of(schema: pa.DataFrameSchema, rows: pd.DataFrame) -> list[str]:

@@ -10,9 +10,17 @@ from cp_assets.datasets.layouts import (
     find_plate,
     find_plates,
 )
-from cp_assets.datasets.model import Dataset, ImageOptions, Layout, MeasurementFolder, PlateSources
+from cp_assets.datasets.model import (
+    Border,
+    Dataset,
+    ImageOptions,
+    Layout,
+    MeasurementFolder,
+    PlateSources,
+)
 
 __all__ = [
+    "Border",
     "Dataset",
     "ImageOptions",
     "Layout",

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ByteSize, ConfigDict, ValidationError
 
 from cp_assets.datasets.layouts import check_unique, detect_layout
-from cp_assets.datasets.model import Dataset, ImageOptions, Layout
+from cp_assets.datasets.model import Border, Dataset, ImageOptions, Layout
 from cp_assets.errors import ConfigurationError, PlateNotFoundError
 
 if TYPE_CHECKING:
@@ -62,7 +62,16 @@ class _Images(_Strict):
     path_prefix_map: dict[str, str] = {}
     bbox_column_map: dict[Literal["x_min", "x_max", "y_min", "y_max"], str] | None = None
     segmentation_file_regex: dict[str, str] | None = None
+    follow_links: bool = False
+    wells: tuple[str, ...] | None = None
+    sites: tuple[str, ...] | None = None
+    box_compartment: str | None = None
+    padding: int = 0
+    crop_size: int | None = None
+    border: Border = "clip"
+    zstd_level: int | None = 1
     workers: int = 2
+    max_memory: ByteSize = ByteSize(512 * 2**20)
 
 
 class _Dataset(_Strict):
@@ -119,7 +128,11 @@ def read_configuration(path: Path | str | None = None) -> Configuration:
         msg = f"configuration {file}: {faults}"
         raise ConfigurationError(msg) from error
     base = file.resolve().parent
-    datasets = tuple(_dataset(entry, file.resolve()) for entry in parsed.datasets)
+    try:
+        datasets = tuple(_dataset(entry, file.resolve()) for entry in parsed.datasets)
+    except ConfigurationError as error:
+        msg = f"configuration {file}: {error}"
+        raise ConfigurationError(msg) from error
     check_unique(datasets)
     warehouse = parsed.warehouse
     if warehouse is not None and "/" in warehouse and not Path(warehouse).is_absolute():

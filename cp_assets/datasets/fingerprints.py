@@ -11,6 +11,7 @@ import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from cp_assets.datasets.walking import walk
 from cp_assets.errors import InputChangedError
 
 if TYPE_CHECKING:
@@ -68,42 +69,37 @@ def measurement_fingerprint(sources: PlateSources) -> str:
 
 
 def image_fingerprint(sources: PlateSources) -> str:
-    """Fingerprint of all files in a plate's image and overlay folders, and of the image options."""
+    """Fingerprint of all files in a plate's image and overlay folders, and of the image options.
+
+    Files that only ``path_prefix_map`` leads to are those of
+    `cp_assets.images.mapped_files.mapped_fingerprint`.
+    """
     given = (sources.image_dir, sources.mask_dir, sources.outline_dir)
     in_folders = [
         folder.path / name for folder in sources.folders for name in ("masks", "outlines")
     ]
-    listed = [_tree(folder) for folder in (*given, *in_folders) if folder is not None]
-    load_data = _load_data(sources)
     options = sources.dataset.images
-    shaping = (
-        options.channels,
-        dict(options.path_prefix_map),
-        dict(options.bbox_column_map or {}),
-        dict(options.segmentation_file_regex or {}),
-    )
-    return digest([listed, load_data, shaping])
+    follow = options.follow_links
+    listed = [
+        tree_state(folder, follow_links=follow)
+        for folder in (*given, *in_folders)
+        if folder is not None
+    ]
+    load_data = _load_data(sources)
+    return digest([listed, load_data, options.shaping])
 
 
 def _load_data(sources: PlateSources) -> list[tuple[str, int, int]]:
     return [(path.name, *file_state(path)) for path in sources.load_data]
 
 
-def _walk(folder: Path, above: tuple[tuple[int, int], ...]) -> Iterator[Path]:
-    """Files below a folder, also behind links; a folder above itself is not entered again."""
-    status = folder.stat()
-    identity = (status.st_dev, status.st_ino)
-    if identity in above:
-        return
-    for path in folder.iterdir():
-        if path.is_dir():
-            yield from _walk(path, (*above, identity))
-        else:
-            yield path
-
-
-def _tree(folder: Path) -> list[tuple[str, int, int]]:
+def tree_state(folder: Path, *, follow_links: bool) -> list[tuple[object, ...]]:
+    """Path, size and time of change of every file below a folder; of a refused link, its target."""
     if not folder.is_dir():
         return []
-    files = (path for path in _walk(folder, ()) if path.is_file())
-    return sorted((path.relative_to(folder).as_posix(), *file_state(path)) for path in files)
+    return sorted(
+        (entry.relative, entry.leads_out)
+        if entry.leads_out
+        else (entry.relative, *file_state(folder / entry.relative))
+        for entry in walk(folder, follow_links=follow_links)
+    )

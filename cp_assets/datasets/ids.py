@@ -25,6 +25,8 @@ _Part = str | int | float | None
 
 # json.dumps with options makes a new encoder each time.
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_quoted = json.encoder.encode_basestring
+_SHA1 = hashlib.sha1(NAMESPACE.bytes, usedforsecurity=False)
 
 
 def canonical_string(kind: str, parts: Sequence[_Part]) -> str:
@@ -38,15 +40,17 @@ def stable_id(kind: str, parts: Sequence[_Part]) -> str:
     Equal to ``str(uuid.uuid5(NAMESPACE, canonical_string(kind, parts)))``, several times faster: a
     plate has millions of ids.
     """
-    digest = bytearray(
-        hashlib.sha1(
-            NAMESPACE.bytes + canonical_string(kind, parts).encode(), usedforsecurity=False
-        ).digest()[:16]
-    )
+    return _uuid(canonical_string(kind, parts))
+
+
+def _uuid(text: str) -> str:
+    sha = _SHA1.copy()
+    sha.update(text.encode())
+    digest = bytearray(sha.digest()[:16])
     digest[6] = (digest[6] & 0x0F) | 0x50
     digest[8] = (digest[8] & 0x3F) | 0x80
-    text = digest.hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    digits = digest.hex()
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def image_set_id(plate: PlateKey, well: str | None, site: str | None, image_set: str | None) -> str:
@@ -64,7 +68,8 @@ def object_id(
 ) -> str:
     """Id of a segmented object (``Metadata_ObjectID``): its image set, number and box.
 
-    ``box`` is x_min, y_min, x_max, y_max in pixels; whole numbers are written without a point.
+    ``box`` is x_min, y_min, x_max, y_max in pixels, and z_min, z_max where it was measured in a
+    stack; whole numbers are written without a point.
     """
     whole = [int(edge) if edge is not None and float(edge).is_integer() else edge for edge in box]
     return stable_id("object", [image_id, compartment, object_number, *whole])
@@ -77,4 +82,4 @@ def source_image_id(image_id: str, channel: str, file_name: str) -> str:
 
 def crop_id(object_id_: str, source_image_id_: str) -> str:
     """Id of a crop (``Metadata_ImageCropID``): an object, with its box, in a source image."""
-    return stable_id("crop", [object_id_, source_image_id_])
+    return _uuid(f'["crop",{_quoted(object_id_)},{_quoted(source_image_id_)}]')

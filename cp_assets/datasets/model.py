@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal, get_args
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -11,7 +12,17 @@ if TYPE_CHECKING:
 
     from cp_assets.datasets.identity import PlateKey
 
+from cp_assets.datasets.identity import normalise_site, normalise_well
+from cp_assets.errors import ConfigurationError
+
 Layout = Literal["cell-painting-gallery", "cellprofiler"]
+
+Border = Literal["clip", "zero", "edge", "reflect"]
+"""What a crop that reaches over the image's edge holds there: nothing (``clip``, it is smaller),
+zeros, the nearest pixel, or the crop's own pixels mirrored without repeating the outermost."""
+
+MIN_MEMORY = 64 * 2**20
+_MAX_ZSTD = 22
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +41,30 @@ class ImageOptions:
         ``x_min``, ``y_min``, ``x_max``, ``y_max`` -> column of the joined profiles; None to search.
     segmentation_file_regex
         Pattern of a mask or outline file's name -> pattern of the source image's file name.
+    follow_links
+        Use images behind symbolic links that lead out of the folders given; else they are rejected.
+    wells, sites
+        Crop and keep images of these only, in any spelling (``a1``); None for all.
+    box_compartment
+        Whose box is cut, such as ``Nuclei``; None for the largest of Cells, Cytoplasm, Nuclei.
+    padding
+        Pixels added on each side of the box.
+    crop_size
+        Height and width, pixels, of a window around the box's centre, in place of the box: it
+        begins at ``(minimum + maximum - crop_size) // 2``.
+    border
+        What lies over the image's edge where padding or crop_size reach there.
+    zstd_level
+        Parquet compression of the pixels, 1 to 22; None to leave them uncompressed.
     workers
         Image sets decoded at the same time.
+    max_memory
+        Most bytes of pixels held at a time, decoded or cut and not yet written.
+
+    Raises
+    ------
+    ConfigurationError
+        If a value cannot be.
     """
 
     include_source_images: bool = False
@@ -39,7 +72,53 @@ class ImageOptions:
     path_prefix_map: Mapping[str, str] = field(default_factory=dict)
     bbox_column_map: Mapping[str, str] | None = None
     segmentation_file_regex: Mapping[str, str] | None = None
+    follow_links: bool = False
+    wells: tuple[str, ...] | None = None
+    sites: tuple[str, ...] | None = None
+    box_compartment: str | None = None
+    padding: int = 0
+    crop_size: int | None = None
+    border: Border = "clip"
+    zstd_level: int | None = 1
     workers: int = 2
+    max_memory: int = 512 * 2**20
+
+    @property
+    def shaping(self) -> dict[str, object]:
+        """The options that the rows depend on, or how they are stored."""
+        given = {one.name: getattr(self, one.name) for one in fields(self)}
+        for name in ("include_source_images", "workers", "max_memory"):
+            del given[name]
+        return given
+
+    def takes(self, well: str | None, site: str | None) -> bool:
+        """Whether images of a well and site, both normalised, are wanted."""
+        return (self.wells is None or well in self._wells) and (
+            self.sites is None or site in self._sites
+        )
+
+    @cached_property
+    def _wells(self) -> frozenset[str]:
+        return frozenset(normalise_well(one) or one for one in self.wells or ())
+
+    @cached_property
+    def _sites(self) -> frozenset[str]:
+        return frozenset(normalise_site(one) or one for one in self.sites or ())
+
+    def __post_init__(self) -> None:
+        held = {
+            "workers is 1 or more": self.workers >= 1,
+            "padding is 0 or more": self.padding >= 0,
+            "crop_size is 1 or more": self.crop_size is None or self.crop_size >= 1,
+            "padding and crop_size are not both given": not (self.padding and self.crop_size),
+            "border is clip, zero, edge or reflect": self.border in get_args(Border),
+            "zstd_level is 1 to 22": self.zstd_level is None or 1 <= self.zstd_level <= _MAX_ZSTD,
+            "max_memory is 64 MiB or more": self.max_memory >= MIN_MEMORY,
+        }
+        broken = [rule for rule, holds in held.items() if not holds]
+        if broken:
+            msg = f"image options: expected that {', and that '.join(broken)}"
+            raise ConfigurationError(msg)
 
 
 @dataclass(frozen=True, kw_only=True)

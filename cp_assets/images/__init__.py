@@ -14,7 +14,7 @@ from cp_assets.images.objects import OBJECT_COLUMNS
 from cp_assets.images.payload import payload_array
 from cp_assets.images.payload_reading import payload_planes, payload_to_numpy, to_ome_arrow
 from cp_assets.images.payload_type import OME_ARROW_TYPE
-from cp_assets.images.reading import read_plane
+from cp_assets.images.readers import ImageHeader, ImageReader, Region, open_image
 from cp_assets.images.schemas import CROPS_SCHEMA, SOURCE_IMAGES_SCHEMA
 from cp_assets.images.source_images import source_images
 from cp_assets.images.tables import IMAGE_CROPS, SOURCE_IMAGES
@@ -28,16 +28,19 @@ __all__ = [
     "SOURCE_IMAGES_SCHEMA",
     "ChannelFile",
     "CropBooks",
+    "ImageHeader",
+    "ImageReader",
     "ImageSet",
+    "Region",
     "SheetOptions",
     "contact_sheet",
     "contact_sheet_png",
     "image_crops",
     "image_sets",
+    "open_image",
     "payload_array",
     "payload_planes",
     "payload_to_numpy",
-    "read_plane",
     "source_images",
     "to_ome_arrow",
 ]

@@ -1,6 +1,6 @@
-"""Bounding boxes: which of them can be cut.
+"""Bounding boxes as measured: which of them can be cut.
 
-A box is half-open in pixels: ``image[y_min:y_max, x_min:x_max]``.
+A box is half-open in pixels: ``image[z_min:z_max, y_min:y_max, x_min:x_max]``.
 """
 
 from __future__ import annotations
@@ -8,42 +8,68 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from cp_assets.images.windows import Box
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from cp_assets.images.readers import Shape5
 
-def box_fault(box: Sequence[float]) -> tuple[str, str] | None:
+_PLANE_EDGES = 4
+
+
+def box_fault(edges: Sequence[float]) -> tuple[str, str] | None:
     """Why a box cannot be cut from any image, as (reason, detail), or None if it can.
 
     Parameters
     ----------
-    box
-        x_min, y_min, x_max, y_max in pixels as measured; NaN where there is no value.
+    edges
+        x_min, y_min, x_max, y_max in pixels as measured, then z_min and z_max, both NaN for a box
+        of a plane; NaN where there is no value.
     """
-    x_min, y_min, x_max, y_max = box
-    if not all(map(math.isfinite, box)):
-        return "no_box", f"box {box_text(box)} is not complete; four finite numbers are expected"
-    if x_max <= x_min or y_max <= y_min:
-        detail = f"box {box_text(box)} is empty or inverted; minimum < maximum is expected"
+    known = _known(edges)
+    if not all(map(math.isfinite, known)):
+        detail = f"box {box_text(edges)} is not complete; finite numbers are expected"
+        return "no_box", detail
+    if any(high <= low for low, high in _ranges(known)):
+        detail = f"box {box_text(edges)} is empty or inverted; minimum < maximum is expected"
         return "inverted_box", detail
-    if not all(map(float.is_integer, map(float, box))):
-        return "fractional_box", f"box {box_text(box)} is not in whole pixels"
+    if not all(map(float.is_integer, map(float, known))):
+        return "fractional_box", f"box {box_text(edges)} is not in whole pixels"
     return None
 
 
-def box_outside(box: Sequence[float], shape: tuple[int, ...]) -> str | None:
-    """Say why a box reaches out of an image of shape (Y, X); None if it does not."""
-    height, width = shape
-    x_min, y_min, x_max, y_max = box
-    if x_min >= 0 and y_min >= 0 and x_max <= width and y_max <= height:
+def box_of(edges: Sequence[float]) -> Box:
+    """The box of edges that have no fault."""
+    x, y, *z = ((int(low), int(high)) for low, high in _ranges(_known(edges)))
+    return Box(y, x, z[0] if z else None)
+
+
+def box_outside(edges: Sequence[float], shape: Shape5) -> str | None:
+    """Say why a box reaches out of an image of shape (T, C, Z, Y, X); None if it does not."""
+    _, _, depth, height, width = shape
+    ranges = zip(_ranges(_known(edges)), (width, height, depth), strict=False)
+    if all(low >= 0 and high <= size for (low, high), size in ranges):
         return None
     return (
-        f"box {box_text(box)} reaches out of the image of {width} x {height} pixels (x by y); were "
-        "image and measurements made at the same size?"
+        f"box {box_text(edges)} reaches out of the image of {width} x {height} x {depth} pixels "
+        "(x by y by z); were image and measurements made at the same size?"
     )
 
 
-def box_text(box: Sequence[float]) -> str:
+def box_text(edges: Sequence[float]) -> str:
     """Write the box for a message, for example ``x 10..60, y 5..40``."""
-    x_min, y_min, x_max, y_max = (f"{edge:g}" for edge in box)
-    return f"x {x_min}..{x_max}, y {y_min}..{y_max}"
+    ranges = zip("xyz", _ranges(_known(edges)), strict=False)
+    return ", ".join(f"{axis} {low:g}..{high:g}" for axis, (low, high) in ranges)
+
+
+def _known(edges: Sequence[float]) -> Sequence[float]:
+    """Leave out the edges in Z of a box that has none."""
+    flat = all(map(math.isnan, edges[_PLANE_EDGES:]))
+    return edges[:_PLANE_EDGES] if flat else edges
+
+
+def _ranges(edges: Sequence[float]) -> list[tuple[float, float]]:
+    """Pairs of minimum and maximum in x, y and, where there is one, z."""
+    x_min, y_min, x_max, y_max, *z = edges
+    return [(x_min, x_max), (y_min, y_max), *([(z[0], z[1])] if z else [])]

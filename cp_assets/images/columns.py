@@ -8,31 +8,82 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from cp_assets.datasets.ids import source_image_id
+from cp_assets.errors import ImageReadError
 from cp_assets.images.payload import payload_array
 from cp_assets.images.payload_type import OME_ARROW_TYPE
+from cp_assets.images.windows import cut
+from cp_assets.rejections import Rejection
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-    import numpy as np
-    import numpy.typing as npt
+    from cp_assets.datasets.model import Border
+    from cp_assets.images.image_sets import ImageSet
+    from cp_assets.images.loaded import LoadedChannel, LoadedImageSet, LoadedOverlay
+    from cp_assets.images.readers import Pixels
+    from cp_assets.images.windows import Placement, Window
 
-    from cp_assets.images.loading import LoadedChannel, LoadedImageSet, LoadedOverlay
-
-BATCH_BYTES = 32 * 2**20
-"""Pixels of one payload column in one record batch, in bytes: bounds memory and int32 offsets."""
-
-Box = tuple[int, int, int, int]
-"""x_min, y_min, x_max, y_max in pixels, half-open."""
+BATCH_BYTES = 4 * 2**20
+"""Pixels of one payload column in one record batch, in bytes: a row group of the crops."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Cut:
-    """One row to be: a box of one loaded channel; ``id`` becomes the payload's id."""
+class Piece:
+    """The pixels of one row: a window of one channel, and of its mask and outline.
+
+    Attributes
+    ----------
+    id
+        Becomes the payloads' id.
+    owner
+        Row of the object that it is cut for.
+    overlay_errors
+        What could not be read of the overlays, which are None then.
+    """
 
     id: str
+    owner: int
     channel: LoadedChannel
-    box: Box
+    window: Window
+    image: Pixels
+    mask: Pixels | None
+    outline: Pixels | None
+    overlay_errors: tuple[str, ...] = ()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the largest of its payloads."""
+        overlays = [one.nbytes for one in (self.mask, self.outline) if one is not None]
+        return max(self.image.nbytes, *overlays) if overlays else self.image.nbytes
+
+
+def cut_piece(
+    id_: str, owner: int, channel: LoadedChannel, placement: Placement, border: Border
+) -> Piece:
+    """Cut a window from a channel and its overlays.
+
+    Raises
+    ------
+    ImageReadError
+        If the channel's pixels cannot be read.
+    """
+    image = cut(channel.pixels.read, channel.pixels.shape, placement, border)
+    errors: list[str] = []
+    mask = _cut_overlay(channel.mask, placement, border, errors)
+    outline = _cut_overlay(channel.outline, placement, border, errors)
+    return Piece(id_, owner, channel, placement.window, image, mask, outline, tuple(errors))
+
+
+def _cut_overlay(
+    overlay: LoadedOverlay | None, placement: Placement, border: Border, errors: list[str]
+) -> Pixels | None:
+    if overlay is None:
+        return None
+    try:
+        return cut(overlay.pixels.read, overlay.pixels.shape, placement, border)
+    except ImageReadError as error:
+        errors.append(str(error))
+        return None
 
 
 def source_columns(loaded: LoadedImageSet) -> dict[str, list[str | None]]:
@@ -40,7 +91,7 @@ def source_columns(loaded: LoadedImageSet) -> dict[str, list[str | None]]:
     channels = loaded.channels
     return {
         "Metadata_ImageID": list(image_ids(loaded)),
-        "Metadata_Channel": [c.file.channel for c in channels],
+        "Metadata_Channel": [c.name for c in channels],
         "source_image_column": [f"Image_FileName_{c.file.channel}" for c in channels],
         "source_image_file": [c.file.file_name for c in channels],
         "source_image_original_path": [c.found.original for c in channels],
@@ -54,26 +105,37 @@ def source_columns(loaded: LoadedImageSet) -> dict[str, list[str | None]]:
 def image_ids(loaded: LoadedImageSet) -> list[str]:
     """``Metadata_ImageID`` of each loaded channel."""
     image_set = loaded.image_set.image_id
-    return [source_image_id(image_set, c.file.channel, c.file.file_name) for c in loaded.channels]
+    return [source_image_id(image_set, c.name, c.file.file_name) for c in loaded.channels]
 
 
-def payload_columns(cuts: Sequence[Cut]) -> dict[str, pa.Array]:
-    """Image, mask, outline and label payloads of the cuts."""
+def payload_columns(pieces: Sequence[Piece]) -> dict[str, pa.Array]:
+    """Image, mask, outline and label payloads of the pieces."""
     image = payload_array(
-        [_cut(cut.channel.plane, cut.box) for cut in cuts],
-        ids=[cut.id for cut in cuts],
-        names=[cut.channel.file.file_name for cut in cuts],
-        channels=[cut.channel.file.channel for cut in cuts],
+        [piece.image for piece in pieces],
+        ids=[piece.id for piece in pieces],
+        names=[piece.channel.file.file_name for piece in pieces],
+        channels=[piece.channel.name for piece in pieces],
+        physical_sizes=[piece.channel.physical_size for piece in pieces],
     )
-    mask = _overlay_payloads(cuts, [cut.channel.mask for cut in cuts])
-    outline = _overlay_payloads(cuts, [cut.channel.outline for cut in cuts])
+    masks = [piece.mask for piece in pieces]
+    outlines = [piece.outline for piece in pieces]
+    mask = _overlay_payloads(pieces, masks, [piece.channel.mask for piece in pieces])
+    outline = _overlay_payloads(pieces, outlines, [piece.channel.outline for piece in pieces])
     # The same arrays where one kind serves all rows: its buffers are shared, not copied.
-    if outline.null_count == 0 or mask.null_count == len(cuts):
+    if outline.null_count == 0 or mask.null_count == len(pieces):
         label = outline
-    elif outline.null_count == len(cuts):
+    elif outline.null_count == len(pieces):
         label = mask
     else:
-        label = _overlay_payloads(cuts, [cut.channel.label for cut in cuts])
+        drawn = [pixels is not None for pixels in outlines]
+        label = _overlay_payloads(
+            pieces,
+            [o if d else m for d, o, m in zip(drawn, outlines, masks, strict=True)],
+            [
+                p.channel.outline if d else p.channel.mask
+                for d, p in zip(drawn, pieces, strict=True)
+            ],
+        )
     return {
         "ome_arrow_image": image,
         "ome_arrow_mask": mask,
@@ -83,38 +145,51 @@ def payload_columns(cuts: Sequence[Cut]) -> dict[str, pa.Array]:
 
 
 def _overlay_payloads(
-    cuts: Sequence[Cut], overlays: Sequence[LoadedOverlay | None]
+    pieces: Sequence[Piece],
+    overlays: Sequence[Pixels | None],
+    origins: Sequence[LoadedOverlay | None],
 ) -> pa.StructArray:
-    if not any(overlays):
-        return pa.nulls(len(cuts), OME_ARROW_TYPE)
-    pairs = list(zip(cuts, overlays, strict=True))
+    if not any(origins):
+        return pa.nulls(len(pieces), OME_ARROW_TYPE)
     return payload_array(
-        [_cut(overlay.plane, cut.box) if overlay else None for cut, overlay in pairs],
-        ids=[cut.id for cut in cuts],
-        names=[overlay.relative.rsplit("/", 1)[-1] if overlay else None for overlay in overlays],
-        channels=[cut.channel.file.channel for cut in cuts],
+        overlays,
+        ids=[piece.id for piece in pieces],
+        names=[origin.relative.rsplit("/", 1)[-1] if origin else None for origin in origins],
+        channels=[piece.channel.name for piece in pieces],
         image_type="label",
     )
 
 
-def _cut(plane: npt.NDArray[np.generic], box: Box) -> npt.NDArray[np.generic]:
-    x_min, y_min, x_max, y_max = box
-    return plane[y_min:y_max, x_min:x_max]
+def in_batches(
+    groups: Iterable[Sequence[Piece]], limit: int = BATCH_BYTES
+) -> Iterator[list[Piece]]:
+    """Gather groups of pieces, whole and in order, into batches of about ``limit`` bytes."""
+    batch: list[Piece] = []
+    size = 0
+    for pieces in groups:
+        new = sum(piece.nbytes for piece in pieces)
+        if batch and size + new > limit:
+            yield batch
+            batch, size = [], 0
+        batch.extend(pieces)
+        size += new
+    if batch:
+        yield batch
 
 
-def bounded(cuts: Sequence[Cut], limit: int = BATCH_BYTES) -> Iterator[slice]:
-    """Slice the cuts, in order, into parts of at most ``limit`` bytes a payload column."""
-    start, size = 0, 0
-    for row, cut in enumerate(cuts):
-        x_min, y_min, x_max, y_max = cut.box
-        channel = cut.channel
-        overlays = [
-            overlay.plane.itemsize for overlay in (channel.mask, channel.outline) if overlay
-        ]
-        cut_size = (y_max - y_min) * (x_max - x_min) * max([channel.plane.itemsize, *overlays])
-        if row > start and size + cut_size > limit:
-            yield slice(start, row)
-            start, size = row, 0
-        size += cut_size
-    if start < len(cuts):
-        yield slice(start, len(cuts))
+def overlay_rejections(
+    piece: Piece, image_set: ImageSet, object_number: int | None = None
+) -> Iterator[Rejection]:
+    """What the books say of a piece whose overlays could not be read."""
+    for error in piece.overlay_errors:
+        yield Rejection(
+            kind="image",
+            reason="unreadable_overlay",
+            detail=f"{error}; it is left empty",
+            outcome="incomplete",
+            well_id=image_set.well_id,
+            site_id=image_set.site_id,
+            image_id=image_set.image_id,
+            object_number=object_number,
+            channel=piece.channel.name,
+        )

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-import pyarrow as pa
-
-from cp_assets.datasets.ids import crop_id
-from cp_assets.images.boxes import box_fault, box_outside
-from cp_assets.images.columns import Box, Cut, bounded, image_ids, payload_columns, source_columns
-from cp_assets.images.loading import ImageSetLoader, LoadedImageSet
-from cp_assets.images.objects import BOX_COLUMNS, ObjectGroup, object_groups
-from cp_assets.images.schemas import CROPS_SCHEMA
+from cp_assets.images.cutting import BoxedObjects, Cutting
+from cp_assets.images.loading import ImageSetLoader
+from cp_assets.images.objects import ObjectGroup, object_groups
 from cp_assets.rejections import Rejection, RejectionLog
-from cp_assets.streams import ordered_map
+from cp_assets.streams import bounded_map
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from cp_assets.datasets.model import PlateSources
     from cp_assets.images.image_sets import ImageSet
+    from cp_assets.streams import Admit
 
 
 @dataclass
@@ -45,15 +42,6 @@ class CropBooks:
         self.rejected += other.rejected
 
 
-@dataclass(frozen=True, eq=False)
-class _SetCrops:
-    """All that one image set gives."""
-
-    batches: tuple[pa.RecordBatch, ...]
-    rejections: tuple[Rejection, ...]
-    books: CropBooks
-
-
 def image_crops(
     profiles: Iterable[pa.RecordBatch],
     image_sets: Iterable[ImageSet] | Mapping[str, ImageSet],
@@ -64,9 +52,10 @@ def image_crops(
 ) -> Iterator[pa.RecordBatch]:
     """Cut the crops of one plate, in the order of the profiles and of the image set's channels.
 
-    Image sets are decoded side by side (``sources.dataset.images.workers``), each file once; at
-    most workers + 1 image sets are in memory. Batches and rejections are the same for any number of
-    workers.
+    Image sets are decoded side by side (``workers`` of the dataset's image options), each file
+    once; at most workers + 1 image sets and ``max_memory`` bytes of pixels are in memory. Batches
+    and rejections are the same for any number of workers. A file whose windows touch less than half
+    of its tiles, strips or chunks is read window by window.
 
     Parameters
     ----------
@@ -97,13 +86,15 @@ def image_crops(
         If a LoadData file cannot be used.
     """
     sets = _by_id(image_sets)
-    cropper = _Cropper(ImageSetLoader(sources, sets.values(), compartment), sets, compartment)
+    options = sources.dataset.images
+    cropper = _Cropper(sources, sets, compartment)
     totals = CropBooks() if books is None else books
-    for done in ordered_map(cropper.crop, object_groups(profiles), sources.dataset.images.workers):
-        for rejection in done.rejections:
+    wanted = (group for group in object_groups(profiles) if options.takes(*group.place))
+    for crops in bounded_map(cropper.crop, wanted, options.workers, options.max_memory):
+        yield from crops.batches
+        totals.add(crops.books())
+        for rejection in crops.rejections:
             log.add(rejection)
-        totals.add(done.books)
-        yield from done.batches
 
 
 def _by_id(image_sets: Iterable[ImageSet] | Mapping[str, ImageSet]) -> dict[str, ImageSet]:
@@ -112,152 +103,62 @@ def _by_id(image_sets: Iterable[ImageSet] | Mapping[str, ImageSet]) -> dict[str,
     return {image_set.image_id: image_set for image_set in image_sets}
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class _SetCrops:
+    """What one image set gives; rejections and books are complete when the batches have ended."""
+
+    batches: Iterable[pa.RecordBatch]
+    rejections: list[Rejection]
+    books: Callable[[], CropBooks]
+
+
 class _Cropper:
     """Crops one image set after the other; holds what they share and changes nothing of it."""
 
     def __init__(
-        self, loader: ImageSetLoader, sets: Mapping[str, ImageSet], compartment: str
+        self, sources: PlateSources, sets: Mapping[str, ImageSet], compartment: str
     ) -> None:
-        self._loader = loader
+        self._loader = ImageSetLoader(sources, sets.values(), compartment)
+        self._options = sources.dataset.images
         self._sets = sets
         self._compartment = compartment
         names = {f.channel for s in sets.values() for f in s.channels}
         self._plate_channels = len(names.union(*(s.absent for s in sets.values())))
 
-    def crop(self, group: ObjectGroup) -> _SetCrops:
+    def crop(self, group: ObjectGroup, admit: Admit) -> _SetCrops:
         """Everything of one group of objects."""
         image_set = self._sets.get(group.image_id)
         if image_set is None:
             return self._without_image_set(group)
-        loaded = self._loader.load(image_set)
-        where = _Where(image_set, self._compartment)
-        rejections = [
-            where.rejection(
-                fault.reason,
-                fault.detail,
-                channel=fault.channel,
-                source_file=fault.source_file,
-                count=len(group),
-            )
-            for fault in loaded.faults
-        ]
-        cuts, owners = [], []
-        for cut in _cuts(group, loaded, where):
-            if isinstance(cut, Rejection):
-                rejections.append(cut)
-            else:
-                owners.append(cut[0])
-                cuts.append(cut[1])
-        channels = len(image_set.channels) + len(image_set.absent)
-        return _SetCrops(
-            tuple(_batches(group, loaded, cuts, owners)),
-            (*loaded.incomplete, *rejections),
-            CropBooks(
-                objects=len(group),
-                expected=len(group) * channels,
-                written=len(cuts),
-                rejected=sum(rejection.count for rejection in rejections),
-            ),
-        )
+        objects = BoxedObjects(group, self._options)
+        loaded = self._loader.load(image_set, objects.place, admit)
+        cutting = Cutting(objects, loaded, self._compartment)
+        batches = cutting.batches()
+        # What is too large to wait here is cut while it is written.
+        cut = list(batches) if loaded.cut_at_once else batches
+        return _SetCrops(cut, cutting.rejections, lambda: _books(cutting))
 
     def _without_image_set(self, group: ObjectGroup) -> _SetCrops:
         channels = max(1, self._plate_channels)
-        first = group.rows.slice(0, 1).to_pylist()[0]
-        rejections = tuple(
+        well, site = group.place
+        rejections = [
             Rejection(
                 kind="crop",
                 reason="no_image_set",
                 detail=f"no row of the Image table has image_id {group.image_id!r}",
                 compartment=self._compartment,
-                well_id=first["well_id"],
-                site_id=first["site_id"],
+                well_id=well,
+                site_id=site,
                 image_id=group.image_id or None,
                 object_number=number,
                 count=channels,
             )
             for number in group.object_numbers
-        )
+        ]
         count = len(group) * channels
-        return _SetCrops((), rejections, CropBooks(len(group), count, 0, count))
+        return _SetCrops((), rejections, lambda: CropBooks(len(group), count, 0, count))
 
 
-@dataclass(frozen=True, slots=True)
-class _Where:
-    """The part of a rejection that all of one image set share."""
-
-    image_set: ImageSet
-    compartment: str
-
-    def rejection(
-        self,
-        reason: str,
-        detail: str,
-        *,
-        channel: str,
-        source_file: str | None,
-        object_number: int | None = None,
-        count: int = 1,
-    ) -> Rejection:
-        return Rejection(
-            kind="crop",
-            reason=reason,
-            detail=detail,
-            compartment=self.compartment,
-            well_id=self.image_set.well_id,
-            site_id=self.image_set.site_id,
-            image_id=self.image_set.image_id,
-            object_number=object_number,
-            channel=channel,
-            source_file=source_file,
-            count=count,
-        )
-
-
-def _cuts(
-    group: ObjectGroup, loaded: LoadedImageSet, where: _Where
-) -> Iterator[tuple[int, Cut] | Rejection]:
-    """Cut each object from each loaded channel: its row and the cut, or why there is none."""
-    ids = image_ids(loaded)
-    boxes = group.boxes.tolist()
-    for row, (object_id, number) in enumerate(
-        zip(group.object_ids, group.object_numbers, strict=True)
-    ):
-        fault = box_fault(boxes[row])
-        # NaN has no int: a box with a fault is not cut.
-        x_min, y_min, x_max, y_max = (0 if fault else int(edge) for edge in boxes[row])
-        box: Box = (x_min, y_min, x_max, y_max)
-        for image_id, channel in zip(ids, loaded.channels, strict=True):
-            outside = None if fault else box_outside(boxes[row], channel.plane.shape)
-            found = ("box_outside_image", outside) if outside else fault
-            if found is None:
-                yield row, Cut(crop_id(object_id, image_id), channel, box)
-            else:
-                yield where.rejection(
-                    *found,
-                    channel=channel.file.channel,
-                    source_file=channel.found.relative,
-                    object_number=number,
-                )
-
-
-def _batches(
-    group: ObjectGroup, loaded: LoadedImageSet, cuts: list[Cut], owners: list[int]
-) -> Iterator[pa.RecordBatch]:
-    per_channel = {name: pa.array(v, pa.string()) for name, v in source_columns(loaded).items()}
-    places = {id(channel): place for place, channel in enumerate(loaded.channels)}
-    for part in bounded(cuts):
-        chosen = cuts[part]
-        objects = group.rows.take(pa.array(owners[part], pa.int64())).combine_chunks()
-        which = pa.array([places[id(cut.channel)] for cut in chosen], pa.int64())
-        columns = {name: objects[name].combine_chunks() for name in objects.column_names}
-        columns |= {name: values.take(which) for name, values in per_channel.items()}
-        columns |= {f"Metadata_{name.capitalize()}": columns[f"{name}_id"] for name in _PLACES}
-        columns |= payload_columns(chosen)
-        edges = np.array([cut.box for cut in chosen], np.int32)
-        columns |= {name: pa.array(edges[:, edge]) for edge, name in enumerate(BOX_COLUMNS)}
-        columns["Metadata_ImageCropID"] = pa.array([cut.id for cut in chosen], pa.string())
-        arrays = [columns[field.name].cast(field.type) for field in CROPS_SCHEMA]
-        yield pa.RecordBatch.from_arrays(arrays, schema=CROPS_SCHEMA)
-
-
-_PLACES = ("plate", "well", "site")
+def _books(cutting: Cutting) -> CropBooks:
+    rejected = sum(one.count for one in cutting.rejections if one.kind == "crop")
+    return CropBooks(len(cutting.objects.group), cutting.expected, cutting.written, rejected)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
+from cp_assets.datasets.walking import Entry, walk
 from cp_assets.errors import ConfigurationError
 from cp_assets.images import recorded
 from cp_assets.images.image_sets import IMAGE_SUFFIXES
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _Names = Mapping[str, tuple[str, ...]]
 
@@ -18,21 +21,35 @@ _Names = Mapping[str, tuple[str, ...]]
 class FolderIndex:
     """Image files below a folder, by relative path, base name and stem.
 
+    Names are compared in Unicode's composed form (NFC): macOS writes ``é`` as two letters.
+
     Attributes
     ----------
     files
-        Relative paths with ``/``, sorted.
+        Relative paths with ``/``, sorted, spelt as on disk. Links that lead out are among them.
+    refused
+        Relative path of a link to a file that leads out of the folder -> where it leads.
+    refused_folders
+        The same of links to folders; what lies behind them is not in `files`.
     """
 
     root: Path
     files: tuple[str, ...]
-    known: frozenset[str]
+    refused: Mapping[str, str]
+    refused_folders: Mapping[str, str]
+    known: Mapping[str, str]
     by_name: _Names
     by_stem: _Names
+    by_bare_path: _Names
 
     @classmethod
-    def scan(cls, root: Path) -> FolderIndex:
-        """Walk a folder. Symbolic links are followed: they are the owner's own; loops end.
+    def scan(cls, root: Path, *, follow_links: bool = False) -> FolderIndex:
+        """Walk a folder.
+
+        Parameters
+        ----------
+        follow_links
+            Whether links that lead out of the folder are followed; else they are refused.
 
         Raises
         ------
@@ -40,54 +57,94 @@ class FolderIndex:
             If the folder is not there or cannot be listed.
         """
         try:
-            files = tuple(sorted(_walk(root, "", ())))
+            entries = list(walk(root, follow_links=follow_links, is_leaf=_is_image))
         except OSError as error:
             msg = (
                 f"image folder {root}: cannot be listed ({error.strerror or error}); expected a "
                 "readable folder, check image_dir, mask_dir and outline_dir"
             )
             raise ConfigurationError(msg) from error
-        by_name: dict[str, list[str]] = {}
-        by_stem: dict[str, list[str]] = {}
-        for file in files:
-            by_name.setdefault(recorded.base_name(file), []).append(file)
-            by_stem.setdefault(recorded.stem(file), []).append(file)
-        return cls(root, files, frozenset(files), _frozen(by_name), _frozen(by_stem))
+        files = tuple(sorted(entry.relative for entry in entries if _is_image(entry.relative)))
+        composed = {file: recorded.composed(file) for file in files}
+        return cls(
+            root=root,
+            files=files,
+            refused=dict(_refused(entries, folders=False)),
+            refused_folders=dict(_refused(entries, folders=True)),
+            # A name as it stands on disk goes before one that only means the same.
+            known={name: file for file, name in composed.items()} | {file: file for file in files},
+            by_name=_grouped((recorded.base_name(name), file) for file, name in composed.items()),
+            by_stem=_grouped((recorded.stem(name), file) for file, name in composed.items()),
+            by_bare_path=_grouped((recorded.bare(name), file) for file, name in composed.items()),
+        )
 
     def tail_of(self, form: str) -> str | None:
         """Find the longest end of a recorded path that is a relative path of this folder."""
-        return next((tail for tail in recorded.tails(form) if tail in self.known), None)
+        return next(filter(None, map(self._file, recorded.tails(form))), None)
+
+    def of_name(self, form: str) -> tuple[str, ...]:
+        """Files that have the base name of a recorded path."""
+        return self.by_name.get(recorded.base_name(recorded.composed(form)), ())
+
+    def of_stem(self, form: str) -> tuple[str, ...]:
+        """Files that fit but for the ending: by the longest tail, else by the name alone."""
+        path = recorded.bare(recorded.composed(form))
+        tails = (self.by_bare_path.get(tail, ()) for tail in recorded.tails(path))
+        return next(filter(None, tails), ()) or self.by_stem.get(recorded.base_name(path), ())
 
     def named_like(self, form: str) -> tuple[str, ...]:
-        """Files that fit a recorded path: by its longest tail, else base name, else stem."""
-        tail = self.tail_of(form)
-        if tail is not None:
-            return (tail,)
-        name = recorded.base_name(form)
-        return self.by_name.get(name) or self.by_stem.get(recorded.stem(form), ())
+        """Files that fit a path: by its longest tail, with or without its ending, else by name.
+
+        An overlay that mirrors the image's place (``A01/s1.png`` of ``A01/s1.tif``) goes before one
+        of the same name elsewhere.
+        """
+        for tail in recorded.tails(recorded.composed(form)):
+            found = self._file(tail)
+            mirrored = (found,) if found else self.by_bare_path.get(recorded.bare(tail), ())
+            if mirrored:
+                return mirrored
+        return self.of_name(form) or self.of_stem(form)
+
+    def refused_link(self, form: str) -> tuple[str, str] | None:
+        """Find the refused folder that a recorded path leads through: the link and its target.
+
+        None where a longer end of the path is a file of this folder.
+        """
+        if not self.refused_folders:
+            return None
+        for tail in recorded.tails(form):
+            if self._file(tail):
+                return None
+            parts = tail.split("/")
+            for end in range(1, len(parts)):
+                link = "/".join(parts[:end])
+                if link in self.refused_folders:
+                    return link, self.refused_folders[link]
+        return None
 
     def path(self, relative: str) -> Path:
         """Full path of one of `files`."""
         return self.root / relative
 
+    def _file(self, tail: str) -> str | None:
+        return self.known.get(tail) or self.known.get(recorded.composed(tail))
 
-def _frozen(names: dict[str, list[str]]) -> _Names:
-    return {name: tuple(files) for name, files in names.items()}
+
+def _is_image(name: str) -> bool:
+    """Whether a file, or a folder such as an OME-Zarr, has the ending of an image."""
+    return name.lower().endswith(IMAGE_SUFFIXES)
 
 
-def _walk(folder: Path, below: str, above: tuple[tuple[int, int], ...]) -> Iterator[str]:
-    """List image files; a folder that lies above itself by a link is not entered again."""
-    status = folder.stat()
-    identity = (status.st_dev, status.st_ino)
-    if identity in above:
-        return
-    with os.scandir(folder) as listing:
-        entries = sorted(listing, key=lambda entry: entry.name)
+def _refused(entries: Iterable[Entry], *, folders: bool) -> Iterator[tuple[str, str]]:
+    """Refused links; a link to an OME-Zarr counts as one to a file."""
     for entry in entries:
-        relative = f"{below}{entry.name}"
-        is_image = entry.name.lower().endswith(IMAGE_SUFFIXES)
-        if entry.is_dir() and not is_image:
-            yield from _walk(Path(entry.path), f"{relative}/", (*above, identity))
-        elif is_image and (entry.is_file() or entry.is_dir()):
-            # An image may be a folder: OME-Zarr. Its chunks are not images.
-            yield relative
+        is_image = _is_image(entry.relative)
+        if entry.leads_out and (is_image if not folders else entry.is_folder and not is_image):
+            yield entry.relative, entry.leads_out
+
+
+def _grouped(names: Iterable[tuple[str, str]]) -> _Names:
+    grouped: dict[str, list[str]] = {}
+    for name, file in names:
+        grouped.setdefault(name, []).append(file)
+    return {name: tuple(files) for name, files in grouped.items()}

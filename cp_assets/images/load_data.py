@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
+    from cp_assets.images.image_sets import ImageSet
+
 _Site = tuple[str | None, str | None, str | None]
 """Plate, well and site."""
 
@@ -62,6 +64,13 @@ class LoadData:
             name = plate
         files = self.files.get((name, well, site), {}).get(channel, ())
         return files[0] if len(files) == 1 else None
+
+    def records(
+        self, plate: str, image_set: ImageSet, file: ChannelFile
+    ) -> tuple[ChannelFile, ...]:
+        """List the records of a channel's file, most trusted first: of here, of the Image table."""
+        loaded = self.find(plate, image_set.well_id, image_set.site_id, file.channel)
+        return (loaded, file) if loaded else (file,)
 
 
 def _by_site(rows: list[LoadDataRow]) -> dict[_Site, dict[str, tuple[ChannelFile, ...]]]:

@@ -2,89 +2,45 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING
 
 from cp_assets.errors import ImageReadError
+from cp_assets.images.loaded import (
+    ChannelFault,
+    LoadedChannel,
+    LoadedImageSet,
+    LoadedOverlay,
+)
 from cp_assets.images.overlays import OVERLAY_KINDS, OverlayFinder, OverlayKind
-from cp_assets.images.reading import Plane, read_plane
-from cp_assets.images.resolve import ImageResolver, ResolvedImage, UnresolvedImage
+from cp_assets.images.pixels import (
+    Decoded,
+    InFile,
+    better_by_windows,
+    can_be_windowed,
+    without_equal_colours,
+)
+from cp_assets.images.planes import SharedFiles, channel_names, meant_region
+from cp_assets.images.readers import open_image
+from cp_assets.images.resolve import ImageResolver, UnresolvedImage
 from cp_assets.rejections import Rejection
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from cp_assets.datasets.model import PlateSources
     from cp_assets.images.image_sets import ChannelFile, ImageSet
+    from cp_assets.images.pixels import PixelSource
+    from cp_assets.images.readers import ImageReader, Region, Shape5
+    from cp_assets.images.resolve import ResolvedImage
+    from cp_assets.images.windows import Placements
+    from cp_assets.streams import Admit
 
-
-@dataclass(frozen=True, eq=False, slots=True)
-class LoadedOverlay:
-    """A mask or an outline, shape (Y, X) as its image, and its path as it goes into the tables."""
-
-    plane: Plane
-    relative: str
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class LoadedChannel:
-    """One channel of an image set with its pixels, shape (Y, X)."""
-
-    file: ChannelFile
-    found: ResolvedImage
-    plane: Plane
-    mask: LoadedOverlay | None
-    outline: LoadedOverlay | None
-
-    @property
-    def label(self) -> LoadedOverlay | None:
-        """The outline where there is one, else the mask."""
-        return self.outline or self.mask
-
-    @property
-    def label_kind(self) -> str | None:
-        """``outline``, ``mask`` or None: what `label` is."""
-        return "outline" if self.outline else "mask" if self.mask else None
-
-
-@dataclass(frozen=True, slots=True)
-class ChannelFault:
-    """A channel that cannot be used for this image set.
-
-    Attributes
-    ----------
-    reason
-        ``missing_image``, ``ambiguous_image``, ``unsafe_path``, ``unreadable_image``,
-        ``image_shape``.
-    source_file
-        The file as recorded, or where it was found.
-    """
-
-    channel: str
-    reason: str
-    detail: str
-    source_file: str | None
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class LoadedImageSet:
-    """An image set with its pixels.
-
-    Attributes
-    ----------
-    channels
-        The channels that could be read, in the image set's order.
-    faults
-        The others, one entry each.
-    incomplete
-        Overlays that could not be used: the crops are written without them.
-    """
-
-    image_set: ImageSet
-    channels: tuple[LoadedChannel, ...]
-    faults: tuple[ChannelFault, ...]
-    incomplete: tuple[Rejection, ...]
+    Place = Callable[[Shape5], Placements]
+    """Shape of an image (T, C, Z, Y, X) -> what will be cut from it."""
 
 
 class ImageSetLoader:
@@ -101,36 +57,244 @@ class ImageSetLoader:
     """
 
     def __init__(self, sources: PlateSources, sets: Iterable[ImageSet], compartment: str) -> None:
-        self._images = ImageResolver(sources)
-        self._overlays = OverlayFinder(sources, sets, compartment)
+        all_sets = tuple(sets)
+        self.max_memory = sources.dataset.images.max_memory
+        self.images = ImageResolver(sources, all_sets)
+        self.overlays = OverlayFinder(sources, all_sets, compartment, self.images)
+        self.shared = SharedFiles(all_sets)
 
-    def load(self, image_set: ImageSet) -> LoadedImageSet:
-        """Decode every file of the image set once.
+    def load(self, image_set: ImageSet, place: Place, admit: Admit) -> LoadedImageSet:
+        """Decode every file of the image set once, or leave it to be read window by window.
+
+        Parameters
+        ----------
+        place
+            Shape of an image -> what will be cut from it.
+        admit
+            Asked for the memory that the decoded files and what is cut from them take together.
 
         Raises
         ------
         InputChangedError
             If a file changed while it was read.
         """
-        channels: list[LoadedChannel] = []
-        faults = [_absent(name) for name in image_set.absent]
-        overlays = _SetOverlays(image_set, self._overlays)
-        for file in image_set.channels:
-            found = self._images.resolve(image_set, file)
-            if isinstance(found, UnresolvedImage):
-                faults.append(
-                    ChannelFault(file.channel, found.reason, found.detail, found.original)
-                )
-                continue
-            plane = _read_channel(file, found)
-            if isinstance(plane, ChannelFault):
-                faults.append(plane)
-                continue
-            mask, outline = (
-                overlays.load(kind, file, found, plane.shape) for kind in OVERLAY_KINDS
+        with ExitStack() as files:
+            return _SetLoading(self, image_set, place, files).load(admit)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _OpenFile:
+    """A file, the planes of it that are meant, and what will be cut from them."""
+
+    reader: ImageReader
+    region: Region
+    placements: Placements
+
+    @property
+    def key(self) -> tuple[ImageReader, Region]:
+        return self.reader, self.region
+
+    @property
+    def decoded_bytes(self) -> int:
+        return prod(self.region.shape) * self.reader.header.dtype.itemsize
+
+    @property
+    def cut_bytes(self) -> int:
+        t, c, _, _, _ = self.region.shape
+        return self.placements.area * t * c * self.reader.header.dtype.itemsize
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _OpenChannel:
+    file: ChannelFile
+    found: ResolvedImage
+    image: _OpenFile
+    overlays: Mapping[OverlayKind, tuple[_OpenFile, str]]
+
+    @property
+    def files(self) -> tuple[_OpenFile, ...]:
+        return (self.image, *(file for file, _ in self.overlays.values()))
+
+
+class _SetLoading:
+    """The loading of one image set: each file opened and decoded once, each fault told once."""
+
+    def __init__(
+        self, loader: ImageSetLoader, image_set: ImageSet, place: Place, files: ExitStack
+    ) -> None:
+        self._loader = loader
+        self._set = image_set
+        self._place = place
+        self._files = files
+        self._readers: dict[tuple[Path, int], ImageReader | ImageReadError] = {}
+        self._sources: dict[tuple[ImageReader, Region], PixelSource | ImageReadError] = {}
+        self._faults = [_absent(name) for name in image_set.absent]
+        self._incomplete: dict[tuple[str, str], Rejection] = {}
+
+    def load(self, admit: Admit) -> LoadedImageSet:
+        opened = [channel for file in self._set.channels if (channel := self._open(file))]
+        limit = self._loader.max_memory
+        files = {file.key: file for channel in opened for file in channel.files}
+        to_decode = _to_decode(list(files.values()), limit)
+        decoded = sum(files[key].decoded_bytes for key in to_decode)
+        cut = sum(file.cut_bytes for channel in opened for file in channel.files)
+        if decoded > limit:
+            self._faults += [_too_large(channel, decoded, limit) for channel in opened]
+            opened, decoded, cut = [], 0, 0
+        cut_at_once = decoded + cut <= limit
+        admit(decoded + (cut if cut_at_once else 0))
+        return LoadedImageSet(
+            image_set=self._set,
+            channels=tuple(part for one in opened for part in self._parts(one, to_decode)),
+            faults=tuple(self._faults),
+            incomplete=tuple(self._incomplete.values()),
+            cut_at_once=cut_at_once,
+            files=self._files.pop_all(),
+        )
+
+    def _open(self, file: ChannelFile) -> _OpenChannel | None:
+        found = self._loader.images.resolve(self._set, file)
+        if isinstance(found, UnresolvedImage):
+            self._fault(file, found.reason, found.detail, found.original)
+            return None
+        try:
+            reader = self._reader(found.path, file.series or 0)
+            region = meant_region(reader.header, self._loader.shared.frame(file))
+        except ImageReadError as error:
+            self._fault(file, "unreadable_image", str(error), found.relative)
+            return None
+        shape = reader.header.shape
+        recorded = (file.height or shape[3], file.width or shape[4])
+        if shape[3:] != recorded:
+            # Another file of the same name: its crops would be of other cells.
+            detail = (
+                f"image {found.path}: has {shape[3:]} pixels (Y, X), the Image table says "
+                f"{recorded}; is it the file that was measured?"
             )
-            channels.append(LoadedChannel(file, found, plane, mask, outline))
-        return LoadedImageSet(image_set, tuple(channels), tuple(faults), tuple(overlays.incomplete))
+            self._fault(file, "image_shape", detail, found.relative)
+            return None
+        image = _OpenFile(reader, region, self._place(region.shape))
+        overlays = {
+            kind: overlay
+            for kind in OVERLAY_KINDS
+            if (overlay := self._overlay(kind, file, found, image))
+        }
+        return _OpenChannel(file, found, image, overlays)
+
+    def _reader(self, path: Path, series: int) -> ImageReader:
+        """Open a file once.
+
+        Raises
+        ------
+        ImageReadError
+            If it cannot be read; again each time it is asked for.
+        """
+        key = (path, series)
+        if key not in self._readers:
+            try:
+                reader = open_image(path, series=series, limit=self._loader.max_memory)
+                self._readers[key] = self._files.enter_context(reader)
+            except ImageReadError as error:
+                self._readers[key] = error
+        known = self._readers[key]
+        if isinstance(known, ImageReadError):
+            raise known
+        return known
+
+    def _overlay(
+        self, kind: OverlayKind, file: ChannelFile, found: ResolvedImage, image: _OpenFile
+    ) -> tuple[_OpenFile, str] | None:
+        """Open the overlay of one channel's image; None where there is none that fits."""
+        match = self._loader.overlays.find(kind, self._set, file, found.relative)
+        if match.reason:
+            self._tell(kind, match.reason, ", ".join(match.candidates), f"{kind}: {match.detail}")
+        if match.path is None or match.relative is None:
+            return None
+        try:
+            reader = self._reader(match.path, (file.series or 0) if match.shared else 0)
+            # Planes of a stack that are several image sets have a plane of its mask each.
+            region = meant_region(reader.header, (file.frame or 0) if match.shared else None)
+        except ImageReadError as error:
+            self._tell(kind, "unreadable_overlay", match.relative, str(error))
+            return None
+        t, _, z, y, x = region.shape
+        want_t, _, want_z, *plane = image.region.shape
+        if [y, x] != plane or t not in {1, want_t} or z not in {1, want_z}:
+            detail = (
+                f"{kind} {match.path}: has {(t, z, y, x)} pixels (T, Z, Y, X), its image "
+                f"{file.file_name} has {(want_t, want_z, *plane)}; they must be equal, or 1 in T "
+                "and Z"
+            )
+            self._tell(kind, "overlay_shape", match.relative, detail)
+            return None
+        return _OpenFile(reader, region, self._place(region.shape)), match.relative
+
+    def _parts(
+        self, opened: _OpenChannel, to_decode: Collection[tuple[ImageReader, Region]]
+    ) -> Iterator[LoadedChannel]:
+        """Decode a record's file and its overlays, and take its channels apart."""
+        try:
+            source = self._source(opened.image, to_decode)
+        except ImageReadError as error:
+            self._fault(opened.file, "unreadable_image", str(error), opened.found.relative)
+            return
+        overlays: dict[OverlayKind, LoadedOverlay] = {}
+        for kind, (file, relative) in opened.overlays.items():
+            try:
+                overlays[kind] = LoadedOverlay(self._source(file, to_decode), relative)
+            except ImageReadError as error:
+                self._tell(kind, "unreadable_overlay", relative, str(error))
+        header = opened.image.reader.header
+        names = channel_names(opened.file.channel, header, opened.image.region, source.shape[1])
+        for number, name in enumerate(names):
+            yield LoadedChannel(
+                name=name,
+                file=opened.file,
+                found=opened.found,
+                pixels=source.channel(number),
+                physical_size=header.physical_size,
+                mask=overlays.get("mask"),
+                outline=overlays.get("outline"),
+            )
+
+    def _source(
+        self, file: _OpenFile, to_decode: Collection[tuple[ImageReader, Region]]
+    ) -> PixelSource:
+        """Decode a file once, or leave its pixels where they are.
+
+        Raises
+        ------
+        ImageReadError
+            If it cannot be decoded; again each time it is asked for.
+        """
+        if file.key not in self._sources:
+            try:
+                whole = file.key in to_decode
+                self._sources[file.key] = _decoded(file) if whole else _in_file(file)
+            except ImageReadError as error:
+                self._sources[file.key] = error
+        known = self._sources[file.key]
+        if isinstance(known, ImageReadError):
+            raise known
+        return known
+
+    def _fault(self, file: ChannelFile, reason: str, detail: str, source: str | None) -> None:
+        self._faults.append(ChannelFault(file.channel, reason, detail, source))
+
+    def _tell(self, kind: OverlayKind, reason: str, what: str, detail: str) -> None:
+        self._incomplete.setdefault(
+            (reason, what),
+            Rejection(
+                kind="image",
+                reason=reason,
+                detail=f"{detail}; the {kind} is left empty",
+                outcome="incomplete",
+                well_id=self._set.well_id,
+                site_id=self._set.site_id,
+                image_id=self._set.image_id,
+                source_file=what,
+            ),
+        )
 
 
 def _absent(channel: str) -> ChannelFault:
@@ -140,78 +304,29 @@ def _absent(channel: str) -> ChannelFault:
     return ChannelFault(channel, "missing_image", detail, None)
 
 
-def _read_channel(file: ChannelFile, found: ResolvedImage) -> Plane | ChannelFault:
-    try:
-        plane = read_plane(found.path)
-    except ImageReadError as error:
-        return ChannelFault(file.channel, "unreadable_image", str(error), found.relative)
-    recorded = (file.height or plane.shape[0], file.width or plane.shape[1])
-    if plane.shape != recorded:
-        # Another file of the same name: its crops would be of other cells.
-        detail = (
-            f"image {found.path}: has {plane.shape} pixels (Y, X), the Image table says "
-            f"{recorded}; is it the file that was measured?"
-        )
-        return ChannelFault(file.channel, "image_shape", detail, found.relative)
-    return plane
+def _too_large(channel: _OpenChannel, decoded: int, limit: int) -> ChannelFault:
+    detail = (
+        f"image {channel.found.path}: the files of its image set take {decoded / 2**20:.0f} MiB "
+        f"decoded, max_memory is {limit / 2**20:.0f} MiB; raise it, or store the images in tiles, "
+        "which are read one by one"
+    )
+    return ChannelFault(channel.file.channel, "image_too_large", detail, channel.found.relative)
 
 
-class _SetOverlays:
-    """The overlays of one image set: each file decoded once, each fault told once."""
+def _to_decode(files: Sequence[_OpenFile], limit: int) -> set[tuple[ImageReader, Region]]:
+    """Files to decode whole: those where windows save little, unless that is too much memory."""
+    chosen = [
+        one for one in files if not better_by_windows(one.reader.header, one.placements.inside)
+    ]
+    if sum(file.decoded_bytes for file in chosen) > limit:
+        chosen = [file for file in chosen if not can_be_windowed(file.reader.header)]
+    return {file.key for file in chosen}
 
-    def __init__(self, image_set: ImageSet, finder: OverlayFinder) -> None:
-        self.incomplete: list[Rejection] = []
-        self._image_set = image_set
-        self._finder = finder
-        self._planes: dict[Path, Plane | None] = {}
-        self._told: set[tuple[str, str]] = set()
 
-    def load(
-        self, kind: OverlayKind, file: ChannelFile, found: ResolvedImage, shape: tuple[int, ...]
-    ) -> LoadedOverlay | None:
-        """Load the overlay of one channel; None where there is none that fits."""
-        match = self._finder.find(kind, self._image_set, file, found.relative)
-        if match.candidates:
-            names = ", ".join(match.candidates)
-            self._tell(
-                "ambiguous_overlay", names, f"several files could be the {kind}: {names}", kind
-            )
-        if match.path is None or match.relative is None:
-            return None
-        plane = self._read(kind, match.path, match.relative)
-        if plane is None:
-            return None
-        if plane.shape != shape:
-            detail = (
-                f"{kind} {match.path}: has {plane.shape} pixels (Y, X), its image "
-                f"{file.file_name} has {shape}; they must be equal"
-            )
-            self._tell("overlay_shape", match.relative, detail, kind)
-            return None
-        return LoadedOverlay(plane, match.relative)
+def _in_file(file: _OpenFile) -> PixelSource:
+    return InFile(file.reader, file.region)
 
-    def _read(self, kind: OverlayKind, path: Path, relative: str) -> Plane | None:
-        if path not in self._planes:
-            try:
-                self._planes[path] = read_plane(path)
-            except ImageReadError as error:
-                self._planes[path] = None
-                self._tell("unreadable_overlay", relative, str(error), kind)
-        return self._planes[path]
 
-    def _tell(self, reason: str, what: str, detail: str, kind: OverlayKind) -> None:
-        if (reason, what) in self._told:
-            return
-        self._told.add((reason, what))
-        self.incomplete.append(
-            Rejection(
-                kind="image",
-                reason=reason,
-                detail=f"{detail}; the {kind} is left empty",
-                outcome="incomplete",
-                well_id=self._image_set.well_id,
-                site_id=self._image_set.site_id,
-                image_id=self._image_set.image_id,
-                source_file=what,
-            )
-        )
+def _decoded(file: _OpenFile) -> PixelSource:
+    pixels = file.reader.read(file.region)
+    return Decoded(without_equal_colours(pixels, file.reader.header.samples))

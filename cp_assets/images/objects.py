@@ -16,19 +16,22 @@ from cp_assets.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+DEPTH_COLUMNS = ("Metadata_SourceBBoxZMin", "Metadata_SourceBBoxZMax")
+
 BOX_COLUMNS = (
     "Metadata_SourceBBoxXMin",
     "Metadata_SourceBBoxYMin",
     "Metadata_SourceBBoxXMax",
     "Metadata_SourceBBoxYMax",
+    *DEPTH_COLUMNS,
 )
-"""Edges in pixels, in the order x_min, y_min, x_max, y_max."""
+"""Edges in pixels, in the order x_min, y_min, x_max, y_max, z_min, z_max."""
 
 OBJECT_COLUMNS = (
     *("dataset_id", "batch_id", "plate_id", "well_id", "site_id", "image_id"),
     *("Metadata_ImageNumber", "Metadata_ObjectNumber", "Metadata_ObjectID", *BOX_COLUMNS),
 )
-"""What cropping needs of the joined profiles."""
+"""What cropping needs of the joined profiles; boxes of planes may lack the columns of Z."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -48,6 +51,12 @@ class ObjectGroup:
         return int(self.rows.num_rows)
 
     @property
+    def place(self) -> tuple[str | None, str | None]:
+        """Well and site."""
+        first = self.rows.slice(0, 1).to_pylist()[0]
+        return first["well_id"], first["site_id"]
+
+    @property
     def object_ids(self) -> list[str]:
         """``Metadata_ObjectID`` of each object."""
         return [str(value) for value in self.rows["Metadata_ObjectID"].to_pylist()]
@@ -59,7 +68,7 @@ class ObjectGroup:
 
     @property
     def boxes(self) -> npt.NDArray[np.float64]:
-        """Boxes as measured, shape (objects, 4) in the order of `BOX_COLUMNS`; NaN for null."""
+        """Boxes as measured, shape (objects, 6) in the order of `BOX_COLUMNS`; NaN for null."""
         edges = [
             self.rows[name].cast(pa.float64()).combine_chunks().to_numpy(zero_copy_only=False)
             for name in BOX_COLUMNS
@@ -89,6 +98,9 @@ def object_groups(profiles: Iterable[pa.RecordBatch]) -> Iterator[ObjectGroup]:
 
 
 def _needed(batch: pa.RecordBatch) -> pa.RecordBatch:
+    for name in DEPTH_COLUMNS:
+        if name not in batch.schema.names:
+            batch = batch.append_column(name, pa.nulls(batch.num_rows, pa.float64()))
     missing = [name for name in OBJECT_COLUMNS if name not in batch.schema.names]
     if missing:
         msg = (

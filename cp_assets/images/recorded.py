@@ -7,6 +7,8 @@ never lead out of the folders that the user named.
 from __future__ import annotations
 
 import re
+import unicodedata
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
@@ -31,11 +33,14 @@ def normalise(path: str) -> str:
     if text.lower().startswith("file:"):
         text = re.sub("/{2,}", "/", text[5:])
         return text[1:] if _DRIVE.match(text, 1) else text
+    if "//" not in text:
+        return text
     scheme = _SCHEME.match(text)
     start = scheme.end() if scheme else 0
     return text[:start] + re.sub("/{2,}", "/", text[start:])
 
 
+@lru_cache(maxsize=4096)
 def forms(file: ChannelFile) -> tuple[str, ...]:
     """List the normalised paths that a record may mean, most trusted first.
 
@@ -74,6 +79,29 @@ def tails(form: str) -> Iterator[str]:
 def base_name(path: str) -> str:
     """Last component of a normalised path."""
     return path.rsplit("/", 1)[-1]
+
+
+def composed(path: str) -> str:
+    """Write a path in Unicode's composed form (NFC), in which names are compared."""
+    return path if path.isascii() else unicodedata.normalize("NFC", path)
+
+
+def spellings(path: str) -> tuple[str, ...]:
+    """List a path as it stands, composed (NFC) and decomposed (NFD, as macOS writes names)."""
+    if path.isascii():
+        return (path,)
+    return tuple(dict.fromkeys((path, composed(path), unicodedata.normalize("NFD", path))))
+
+
+def bare(path: str) -> str:
+    """Strip the ending of a path: ``A01/s1`` of ``A01/s1.ome.tif``."""
+    folder, slash, name = path.rpartition("/")
+    return f"{folder}{slash}{stem(name)}"
+
+
+def ending(path: str) -> str:
+    """The ending of a path, with its dot: ``.ome.tif`` is one."""
+    return path[len(bare(path)) :]
 
 
 def stem(path: str) -> str:

@@ -32,7 +32,9 @@ _JOIN_KEYS = (
 
 _SOURCE = (
     _text(
-        "Metadata_Channel", "Channel, CellProfiler's name verbatim, such as OrigDNA", required=True
+        "Metadata_Channel",
+        "Channel: the X of FileName_X, such as OrigDNA; and _ and the channel of a file of several",
+        required=True,
     ),
     _text(
         "source_image_column",
@@ -84,6 +86,8 @@ CROPS_SCHEMA = pa.schema(
         _field("Metadata_SourceBBoxXMax", pa.int32(), "Column after the crop's last, pixels"),
         _field("Metadata_SourceBBoxYMin", pa.int32(), "First row of the crop, pixels"),
         _field("Metadata_SourceBBoxYMax", pa.int32(), "Row after the crop's last, pixels"),
+        _field("Metadata_SourceBBoxZMin", pa.int32(), "First plane in Z; null for the whole stack"),
+        _field("Metadata_SourceBBoxZMax", pa.int32(), "Plane after the last; null for all"),
         *_payloads("the crop: the object's bounding box in one channel"),
     ]
 )

@@ -1,6 +1,7 @@
 """Bounding boxes: which columns of the joined profiles hold them.
 
-A box is half-open in pixels: ``image[y_min:y_max, x_min:x_max]``.
+A box is half-open in pixels: ``image[y_min:y_max, x_min:x_max]``. Objects of a stack have a range
+in Z too.
 """
 
 from __future__ import annotations
@@ -22,39 +23,68 @@ _ENDS = {
     "x_max": "Maximum_X",
     "y_max": "Maximum_Y",
 }
+_DEPTH_ENDS = {"z_min": "Minimum_Z", "z_max": "Maximum_Z"}
 
 
 @dataclass(frozen=True, slots=True)
 class BoxColumns:
-    """Columns of the joined profiles that hold the box's edges, in pixels."""
+    """Columns of the joined profiles that hold the box's edges, in pixels; None without Z."""
 
     x_min: str
     y_min: str
     x_max: str
     y_max: str
+    z_min: str | None = None
+    z_max: str | None = None
 
 
 def resolve_box_columns(
-    columns: Iterable[str], explicit: Mapping[str, str] | None = None
+    columns: Iterable[str],
+    explicit: Mapping[str, str] | None = None,
+    compartment: str | None = None,
 ) -> BoxColumns:
     """Find the columns of the bounding box.
 
-    In order: the user's map; CellProfiler's names for Cells, Cytoplasm, Nuclei; the same without a
-    compartment; and, for other tools, the one column that contains ``Minimum_X`` and so on.
+    In order: the user's map; CellProfiler's names for the compartment asked for, or for Cells,
+    Cytoplasm, Nuclei; the same without a compartment; and, for other tools, the one column that
+    contains ``Minimum_X`` and so on. CellProfiler's ``..Minimum_Z`` beside them is taken too.
 
     Raises
     ------
     BoxColumnsError
-        If the map names a column that is not there, or if no or more than one column would do.
+        If the map names a column that is not there, the compartment that was asked for has no box,
+        or no or more than one column would do.
     """
     names = list(columns)
     if explicit is not None:
         return _explicit(names, explicit)
+    if compartment is not None:
+        return _of_compartment(names, compartment)
     for prefix in (*(f"{compartment}_" for compartment in COMPARTMENTS), ""):
-        wanted = {edge: f"{prefix}AreaShape_BoundingBox{end}" for edge, end in _ENDS.items()}
-        if all(name in names for name in wanted.values()):
-            return BoxColumns(**wanted)
+        found = _cellprofilers(names, prefix)
+        if found is not None:
+            return found
     return _by_substring(names)
+
+
+def _cellprofilers(names: list[str], prefix: str) -> BoxColumns | None:
+    wanted = {edge: f"{prefix}AreaShape_BoundingBox{end}" for edge, end in _ENDS.items()}
+    depth = {edge: f"{prefix}AreaShape_BoundingBox{end}" for edge, end in _DEPTH_ENDS.items()}
+    if not all(name in names for name in wanted.values()):
+        return None
+    return BoxColumns(**wanted, **(depth if all(n in names for n in depth.values()) else {}))
+
+
+def _of_compartment(names: list[str], compartment: str) -> BoxColumns:
+    found = _cellprofilers(names, f"{compartment}_")
+    if found is None:
+        boxed = sorted({n.split("_AreaShape_")[0] for n in names if "_AreaShape_BoundingBox" in n})
+        msg = (
+            f"box_compartment: the joined profiles have no {compartment}_AreaShape_BoundingBox "
+            f"columns; compartments with a box: {', '.join(boxed) or 'none'}"
+        )
+        raise BoxColumnsError(msg)
+    return found
 
 
 def _explicit(names: list[str], explicit: Mapping[str, str]) -> BoxColumns:

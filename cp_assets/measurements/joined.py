@@ -31,6 +31,8 @@ BOX_COLUMNS = {
     "x_max": "Metadata_SourceBBoxXMax",
     "y_min": "Metadata_SourceBBoxYMin",
     "y_max": "Metadata_SourceBBoxYMax",
+    "z_min": "Metadata_SourceBBoxZMin",
+    "z_max": "Metadata_SourceBBoxZMax",
 }
 """Edge -> column of the resolved box, in pixels, half-open: minimum <= pixel < maximum."""
 
@@ -55,6 +57,8 @@ JOINED_PROFILES = TableSpec(
                 "Metadata_SourceBBoxYMin", pa.float64(), "upper edge of the box, px, as measured"
             ),
             column("Metadata_SourceBBoxYMax", pa.float64(), "lower edge of the box, px, exclusive"),
+            column("Metadata_SourceBBoxZMin", pa.float64(), "first plane; null without a depth"),
+            column("Metadata_SourceBBoxZMax", pa.float64(), "last plane, exclusive; or null"),
             column("Metadata_SourceFolder", pa.string(), "measurement folder, below the root"),
         ]
     ),
@@ -173,10 +177,11 @@ def _box_columns(
         for compartment in plan.compartments
         for name in raw_columns[compartment]
     ]
-    explicit = sources.dataset.images.bbox_column_map
-    if explicit is None and not any("Minimum_X" in name for name in names):
+    options = sources.dataset.images
+    asked = options.bbox_column_map is not None or options.box_compartment is not None
+    if not asked and not any("Minimum_X" in name for name in names):
         return None
-    return resolve_box_columns(names, explicit)
+    return resolve_box_columns(names, options.bbox_column_map, options.box_compartment)
 
 
 @dataclass(frozen=True)
@@ -234,9 +239,10 @@ class _Joiner:
         }
 
     def _object_ids(self, columns: Mapping[str, pa.ChunkedArray | pa.Array]) -> pa.Array:
-        edges = [
-            columns[BOX_COLUMNS[edge]].to_pylist() for edge in ("x_min", "y_min", "x_max", "y_max")
-        ]
+        names = ["x_min", "y_min", "x_max", "y_max"]
+        if self.box is not None and self.box.z_min is not None:
+            names += ["z_min", "z_max"]
+        edges = [columns[BOX_COLUMNS[edge]].to_pylist() for edge in names]
         keys = zip(
             columns["image_id"].to_pylist(),
             columns["Metadata_ObjectNumber"].to_pylist(),

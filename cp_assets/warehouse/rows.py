@@ -88,13 +88,14 @@ class PartitionRows:
         """Stream the rows in the order in which they were written.
 
         Columns that a file does not have are left out of its batches, not filled with nulls: a
-        compartment's rows come without the columns of the others.
+        compartment's rows come without the columns of the others. A part of a nested column is
+        named with points: ``ome_arrow_image.pixels_meta.size_x``.
         """
         for file in self._matching(narrow):
             with self._open(file) as stream:
                 parquet = pq.ParquetFile(stream)
                 names = parquet.schema_arrow.names
-                there = None if columns is None else [name for name in columns if name in names]
+                there = None if columns is None else [n for n in columns if _top(n, names) in names]
                 yield from parquet.iter_batches(batch_size=batch_rows, columns=there)
 
     def _matching(self, narrow: Mapping[str, str] | None) -> Iterator[DataFile]:
@@ -114,3 +115,8 @@ class PartitionRows:
             msg = "a table that does not exist has no file to open"
             raise AssertionError(msg)
         return self._table.io.new_input(file.file_path).open()
+
+
+def _top(name: str, names: Sequence[str]) -> str:
+    """The column that a name is a part of."""
+    return name if name in names else name.partition(".")[0]

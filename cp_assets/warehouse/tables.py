@@ -126,9 +126,11 @@ def add_columns(table: Table, spec: TableSpec, wanted: pa.Schema) -> None:
         missing = [field for field in wanted if field.name not in known]
         if not missing:
             return
-        if not spec.open_columns:
+        # A table that an older version made gets the columns that this one knows.
+        strange = [field for field in missing if field.name not in spec.schema.names]
+        if strange and not spec.open_columns:
             msg = (
-                f"{spec.name} has no column {missing[0].name}: this table takes no further columns"
+                f"{spec.name} has no column {strange[0].name}: this table takes no further columns"
             )
             raise SchemaConflictError(msg)
         try:

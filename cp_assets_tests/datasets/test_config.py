@@ -41,6 +41,20 @@ def test_read_configuration_everything(tmp_path: Path) -> None:
     assert configuration.dataset_of(PlateKey("one", "b", "p")) is dataset
 
 
+def test_read_configuration_how_crops_are_cut(tmp_path: Path) -> None:
+    images = "{padding: 4, border: reflect, wells: [a1], zstd_level: null, max_memory: 1GiB}"
+    text = f"datasets: [{{dataset_id: one, root: data, images: {images}}}]"
+    (dataset,) = read_configuration(written(tmp_path, text)).datasets
+    options = dataset.images
+    assert (options.padding, options.border, options.zstd_level) == (4, "reflect", None)
+    assert options.max_memory == 2**30
+    assert options.takes("A01", "7")
+    assert not options.takes("B01", "7")
+    wrong = written(tmp_path, text.replace("padding: 4", "padding: 4, crop_size: 9"))
+    with pytest.raises(ConfigurationError, match=r"cp_assets.yaml: .* are not both given"):
+        read_configuration(wrong)
+
+
 def test_read_configuration_layout_is_found(tmp_path: Path) -> None:
     (tmp_path / "data" / "workspace" / "analysis").mkdir(parents=True)
     file = written(tmp_path, "datasets: [{dataset_id: one, root: data}]")

@@ -74,6 +74,24 @@ def test_fingerprints_options_that_shape_rows(sources: PlateSources) -> None:
     assert measurement_fingerprint(fewer) == measurement_fingerprint(sources)
 
 
+def test_fingerprints_look_behind_links_that_lead_out_only_when_told_to(
+    sources: PlateSources, tmp_path: Path
+) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "a.tif").touch()
+    assert sources.image_dir is not None
+    (sources.image_dir / "link").symlink_to(outside)
+    images = replace(sources.dataset.images, follow_links=True)
+    following = replace(sources, dataset=replace(sources.dataset, images=images))
+    before = image_fingerprint(sources), image_fingerprint(following)
+    touch(outside / "a.tif")
+    assert image_fingerprint(sources) == before[0]
+    assert image_fingerprint(following) != before[1]
+    (sources.image_dir / "link").unlink()
+    assert image_fingerprint(sources) != before[0]
+
+
 def test_unchanged_file_that_grows_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "growing.csv"
     path.write_text("a")

@@ -27,13 +27,13 @@ def _images(gallery: Path, plate: str) -> Path:
     return folder
 
 
-def _convert(gallery: Path, warehouse: Path) -> dict[tuple[str, str], PlateBuild]:
+def _convert(gallery: Path, warehouse: Path, **options: bool) -> dict[tuple[str, str], PlateBuild]:
     built: dict[tuple[str, str], PlateBuild] = {}
 
     def report(plate: PlateKey, build: PlateBuild) -> None:
         built[plate.plate_id, build.table] = build
 
-    cp_assets.convert(gallery, warehouse, report=report)
+    cp_assets.convert(gallery, warehouse, report=report, **options)
     return built
 
 
@@ -81,11 +81,17 @@ def test_images_behind_a_link_are_watched(gallery: Path, tmp_path: Path) -> None
     images = _images(gallery, plate)
     shutil.move(images / "Images", tmp_path / "store")
     (images / "Images").symlink_to(tmp_path / "store")
-    _convert(gallery, tmp_path / "wh")
-    assert _convert(gallery, tmp_path / "wh")[plate, "images.image_crops"].state == "unchanged"
+    _convert(gallery, tmp_path / "wh", follow_links=True)
+    assert (
+        _convert(gallery, tmp_path / "wh", follow_links=True)[plate, "images.image_crops"].state
+        == "unchanged"
+    )
     for file in (tmp_path / "store").iterdir():
         os.utime(file, ns=(1, 1))
-    assert _convert(gallery, tmp_path / "wh")[plate, "images.image_crops"].state == "written"
+    assert (
+        _convert(gallery, tmp_path / "wh", follow_links=True)[plate, "images.image_crops"].state
+        == "written"
+    )
 
 
 def test_compartments_keep_their_names_and_dot_files_are_none(tmp_path: Path) -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
 
 from cp_assets.datasets.ids import image_set_id
 from cp_assets.datasets.model import Dataset, PlateSources
-from cp_assets.images import image_sets
-from cp_assets_tests.images.plates import KEY, Human, Plate, build_plate, profile_rows
+from cp_assets.images import image_sets, loading
+from cp_assets.images.readers import ImageReader, Pixels, Region, open_image
+from cp_assets_tests.images.plates import KEY, Human, Plate, Reads, build_plate, profile_rows
 
 
 @pytest.fixture
@@ -42,3 +44,23 @@ def human(example_human: Path) -> Human:
     dataset = Dataset(dataset_id="dataset", root=example_human, layout="cellprofiler")
     sources = PlateSources(dataset=dataset, key=KEY, folders=(), image_dir=example_human)
     return Human(example_human, sets, profile_rows(sets[0], boxes), sources, boxes)
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> Reads:
+    """What is read of which file, in the order of the reading."""
+    seen: Reads = []
+
+    def watched(path: Path, **options: Any) -> ImageReader:
+        reader = open_image(path, **options)
+        read = reader.read
+
+        def counted(region: Region) -> Pixels:
+            seen.append((f"{path.parent.name}/{path.name}", region))
+            return read(region)
+
+        monkeypatch.setattr(reader, "read", counted)
+        return reader
+
+    monkeypatch.setattr(loading, "open_image", watched)
+    return seen

@@ -18,11 +18,17 @@ from cp_assets.datasets.ids import image_set_id, object_id
 from cp_assets.datasets.model import Dataset, ImageOptions, PlateSources
 from cp_assets.images import CROPS_SCHEMA, ChannelFile, CropBooks, ImageSet, image_crops
 from cp_assets.images.objects import BOX_COLUMNS
+from cp_assets.images.readers import Region
 from cp_assets.rejections import RejectionLog
 
 Box = Sequence[float | None]
 KEY = PlateKey("dataset", "batch1", "PlateA")
 SHAPE = (40, 50)
+GOOD = (3.0, 2.0, 13.0, 9.0)
+"""A box inside the images."""
+
+Reads = list[tuple[str, Region]]
+"""What was read of which file."""
 
 
 @dataclass
@@ -66,7 +72,10 @@ def make_set(well: str, site: str, folder: str = "", **changes: Any) -> ImageSet
 
 
 def profile_rows(image_set: ImageSet, boxes: Sequence[Box]) -> pa.RecordBatch:
-    """Joined profiles of one image set, one object for each box (x_min, y_min, x_max, y_max)."""
+    """Joined profiles of one image set, one object for each box.
+
+    A box is x_min, y_min, x_max, y_max and, where it has a depth, z_min, z_max.
+    """
     rows = [
         {
             "dataset_id": KEY.dataset_id,
@@ -78,7 +87,7 @@ def profile_rows(image_set: ImageSet, boxes: Sequence[Box]) -> pa.RecordBatch:
             "Metadata_ImageNumber": image_set.image_number,
             "Metadata_ObjectNumber": number,
             "Metadata_ObjectID": object_id(image_set.image_id, "Cells", number, (number, 0, 1, 2)),
-            **dict(zip(BOX_COLUMNS, box, strict=True)),
+            **dict(zip(BOX_COLUMNS, (*box, None, None), strict=False)),
         }
         for number, box in enumerate(boxes, start=1)
     ]

@@ -5,7 +5,8 @@ import math
 import pytest
 
 from cp_assets.errors import BoxColumnsError
-from cp_assets.images.boxes import box_fault, box_outside
+from cp_assets.images.boxes import box_fault, box_of, box_outside
+from cp_assets.images.windows import Box
 from cp_assets.measurements.boxes import BoxColumns, resolve_box_columns
 
 ENDS = ("Minimum_X", "Minimum_Y", "Maximum_X", "Maximum_Y")
@@ -65,7 +66,7 @@ def test_box_columns_take_the_users_map() -> None:
     ],
 )
 def test_box_fault_names_the_reason(box: tuple[float, ...], reason: str | None) -> None:
-    fault = box_fault(box)
+    fault = box_fault((*box, math.nan, math.nan))
     assert (fault and fault[0]) == reason
 
 
@@ -80,4 +81,27 @@ def test_box_fault_names_the_reason(box: tuple[float, ...], reason: str | None) 
     ],
 )
 def test_box_outside_knows_x_from_y(box: tuple[float, ...], inside: bool) -> None:
-    assert (box_outside(box, (4, 6)) is None) == inside
+    flat = (*box, math.nan, math.nan)
+    assert (box_outside(flat, (1, 1, 1, 4, 6)) is None) == inside
+
+
+@pytest.mark.parametrize(
+    ("depth", "reason"),
+    [
+        ((0, 3), None),
+        ((3, 3), "inverted_box"),
+        ((0, math.nan), "no_box"),
+        ((0.5, 2), "fractional_box"),
+    ],
+)
+def test_box_with_a_depth_needs_all_of_it(depth: tuple[float, float], reason: str | None) -> None:
+    fault = box_fault((0, 0, 1, 1, *depth))
+    assert (fault and fault[0]) == reason
+
+
+def test_box_knows_x_y_and_z() -> None:
+    edges = (1.0, 2.0, 5.0, 7.0, 0.0, 3.0)
+    assert box_of(edges) == Box(y=(2, 7), x=(1, 5), z=(0, 3))
+    assert box_of((*edges[:4], math.nan, math.nan)) == Box(y=(2, 7), x=(1, 5))
+    assert box_outside(edges, (1, 1, 3, 7, 5)) is None
+    assert "x 1..5, y 2..7, z 0..3" in (box_outside(edges, (1, 1, 2, 7, 5)) or "")

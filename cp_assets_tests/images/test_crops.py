@@ -22,12 +22,19 @@ from cp_assets.images import (
     image_crops,
     loading,
     payload_planes,
-    read_plane,
 )
 from cp_assets.rejections import RejectionLog
-from cp_assets_tests.images.plates import Human, Plate, build_plate, crop, profile_rows
+from cp_assets_tests.images.plates import (
+    GOOD,
+    SHAPE,
+    Human,
+    Plate,
+    Reads,
+    build_plate,
+    crop,
+    profile_rows,
+)
 
-GOOD = (3.0, 2.0, 13.0, 9.0)
 NAN = math.nan
 
 
@@ -217,19 +224,22 @@ def _bytes(batches: list[pa.RecordBatch]) -> bytes:
     return bytes(sink.getvalue())
 
 
-def test_every_image_is_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_file_is_decoded_once(tmp_path: Path, reads: Reads) -> None:
     plate = build_plate(tmp_path, [("A01", "1"), ("A02", "1")])
-    seen: list[str] = []
-
-    def counted(path: Path) -> Any:
-        seen.append(path.name)
-        return read_plane(path)
-
-    monkeypatch.setattr(loading, "read_plane", counted)
+    masks = tmp_path / "masks"
+    masks.mkdir()
+    for image_set in plate.sets:
+        # One mask of the site serves both of its channels.
+        name = image_set.channels[0].file_name
+        tifffile.imwrite(masks / name.replace("_DNA", ""), np.ones(SHAPE, np.uint16))
     profiles = [profile_rows(s, [GOOD] * 5) for s in plate.sets]
-    masks = dataclasses.replace(plate.sources, mask_dir=plate.sources.image_dir)
-    crop(profiles, plate.sets, masks)
-    assert sorted(seen) == sorted(list(plate.images) * 2)
+    options = {"segmentation_file_regex": {r"^([A-H]\d\d_s\d+)\.tif$": r"^([A-H]\d\d_s\d+)_"}}
+    sources = dataclasses.replace(plate.with_options(**options), mask_dir=masks)
+    result = crop(profiles, plate.sets, sources)
+    assert result.table["ome_arrow_mask"].null_count == 0
+    wanted = [f"PlateA/{name}" for name in plate.images]
+    wanted += [f"masks/{path.name}" for path in masks.iterdir()]
+    assert sorted(name for name, _ in reads) == sorted(wanted)
 
 
 def test_image_sets_in_flight_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,9 +247,9 @@ def test_image_sets_in_flight_are_bounded(tmp_path: Path, monkeypatch: pytest.Mo
     loaded: list[str] = []
     load = loading.ImageSetLoader.load
 
-    def counted(self: Any, image_set: Any) -> Any:
+    def counted(self: Any, image_set: Any, *rest: Any) -> Any:
         loaded.append(image_set.image_id)
-        return load(self, image_set)
+        return load(self, image_set, *rest)
 
     monkeypatch.setattr(loading.ImageSetLoader, "load", counted)
     profiles = (profile_rows(s, [GOOD]) for s in plate.sets)
@@ -253,18 +263,20 @@ def test_image_sets_in_flight_are_bounded(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_batches_are_bounded_in_bytes(plate: Plate, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(columns.bounded, "__defaults__", (2 * 10 * 7 * 2,))
+    two_crops = 2 * 10 * 7 * 2
+    monkeypatch.setattr(columns.in_batches, "__defaults__", (two_crops * 2,))
     result = crop([profile_rows(plate.sets[0], [GOOD] * 5)], plate.sets, plate.sources)
-    assert [batch.num_rows for batch in result.batches] == [2] * 5
+    # Whole objects: both channels of one lie in one batch.
+    assert [batch.num_rows for batch in result.batches] == [4, 4, 2]
 
 
 def test_an_image_that_changes_while_read_ends_the_run(
     plate: Plate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def changed(path: Path) -> None:
+    def changed(path: Path, **_: object) -> None:
         raise InputChangedError(f"image {path}: changed while it was read")
 
-    monkeypatch.setattr(loading, "read_plane", changed)
+    monkeypatch.setattr(loading, "open_image", changed)
     with pytest.raises(InputChangedError, match="changed"):
         crop([profile_rows(plate.sets[0], [GOOD])], plate.sets, plate.sources)
 

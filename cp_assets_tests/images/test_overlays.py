@@ -211,7 +211,7 @@ def test_crops_mix_labels_where_only_one_channel_has_an_outline(plate: Plate) ->
     ]
     (entry,) = result.log
     assert (entry.reason, entry.outcome, entry.kind) == ("overlay_shape", "incomplete", "image")
-    assert "(9, 9)" in entry.detail
+    assert "(1, 1, 9, 9)" in entry.detail
 
 
 @pytest.mark.parametrize("reason", ["ambiguous_overlay", "unreadable_overlay"])

@@ -125,7 +125,7 @@ def test_payload_uses_omes_words(dtype: str, word: str) -> None:
 
 def test_payloads_beyond_int32_offsets_raise(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(payload_module, "MAX_BATCH_BYTES", 10)
-    with pytest.raises(ConfigurationError, match="2 planes hold 18 bytes"):
+    with pytest.raises(ConfigurationError, match="2 chunks hold 18 bytes"):
         _payloads([np.zeros((3, 3), "u1")] * 2)
 
 

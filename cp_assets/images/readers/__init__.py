@@ -1,1 +1,25 @@
 """Readers of image files: TIFF, OME-TIFF, PNG, Zarr, OME-Zarr, each as T, C, Z, Y, X."""
+
+from __future__ import annotations
+
+from cp_assets.images.readers.model import (
+    ImageFormat,
+    ImageHeader,
+    ImageReader,
+    PhysicalSize,
+    Pixels,
+    Region,
+    Shape5,
+)
+from cp_assets.images.readers.opening import open_image
+
+__all__ = [
+    "ImageFormat",
+    "ImageHeader",
+    "ImageReader",
+    "PhysicalSize",
+    "Pixels",
+    "Region",
+    "Shape5",
+    "open_image",
+]

@@ -33,6 +33,10 @@ class PhysicalSize:
     x: float | None = None
 
 
+UNKNOWN_SIZE = PhysicalSize()
+"""What a file without physical sizes says."""
+
+
 @dataclass(frozen=True, slots=True)
 class Region:
     """A window of an image: half-open ranges in T, C, Z, Y, X, inside the image."""
@@ -62,6 +66,9 @@ class ImageHeader:
 
     Attributes
     ----------
+    path
+        The file as it was asked for; of a set of OME-TIFF files, the one that was. Zarr: folder of
+        the store, that is of the outermost group or array around what was asked for.
     array_path
         Zarr: path of the array below the store, such as ``0``; empty for other formats.
     shape
@@ -72,8 +79,9 @@ class ImageHeader:
         The file's own axes in the file's order, as its library names them, such as ``ZCYX``; ``S``
         is a colour sample.
     plane_axes
-        Those of T, C and Z along which the file's planes are counted, slowest first: plane number
-        ``n`` of the file is the n-th in C order over these axes.
+        Those of T, C and Z along which the file's planes are counted, slowest first, without axes
+        of size 1: plane number ``n`` of the file is the n-th in C order over these axes, where C
+        counts ``shape[1] // samples`` planes.
     samples
         Colour samples of a pixel: 1 for grey, 3 for RGB, 4 with alpha.
     channel_names
@@ -91,7 +99,7 @@ class ImageHeader:
     plane_axes: str = ""
     samples: int = 1
     channel_names: tuple[str | None, ...] = (None,)
-    physical_size: PhysicalSize = PhysicalSize()
+    physical_size: PhysicalSize = UNKNOWN_SIZE
     chunk_shape: Shape5 | None = None
     array_path: str = ""
 

@@ -1,0 +1,98 @@
+"""Which planes of a file are which channel.
+
+One file may hold one plane, a stack, several channels, or planes of several image sets. The Image
+table's ``Frame_X``, a plane counted from 0 in the file's own order, says which where it has to:
+where the plate's records name one file for more than one image set or channel.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import replace
+from math import prod
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cp_assets.errors import ImageReadError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cp_assets.images.image_sets import ChannelFile, ImageSet
+    from cp_assets.images.readers import ImageHeader, Region
+
+_COLOURS = ("Red", "Green", "Blue", "Alpha")
+
+
+class SharedFiles:
+    """Which files several records of the plate name, each for planes of its own."""
+
+    def __init__(self, sets: Iterable[ImageSet]) -> None:
+        frames: dict[tuple[str, int], set[int]] = defaultdict(set)
+        for image_set in sets:
+            for file in image_set.channels:
+                frames[_key(file)].add(file.frame or 0)
+        self._shared = {key for key, found in frames.items() if len(found) > 1 or max(found)}
+
+    def frame(self, file: ChannelFile) -> int | None:
+        """The one plane that a record means, or None where the whole file is the channel."""
+        return (file.frame or 0) if _key(file) in self._shared else None
+
+
+def _key(file: ChannelFile) -> tuple[str, int]:
+    return file.recorded, file.series or 0
+
+
+def meant_region(header: ImageHeader, frame: int | None) -> Region:
+    """The planes of a file that a record means: all of them, or the one of a frame.
+
+    Raises
+    ------
+    ImageReadError
+        If the file has no such plane.
+    """
+    if frame is None:
+        return header.whole
+    sizes = dict(zip("TCZ", header.shape[:3], strict=True))
+    sizes["C"] //= header.samples
+    counts = [sizes[axis] for axis in header.plane_axes]
+    if frame >= prod(counts):
+        msg = (
+            f"image {header.path}: has {prod(counts)} planes, the Image table's Frame is {frame} "
+            "(counted from 0); is it the file that was measured?"
+        )
+        raise ImageReadError(msg)
+    index = map(int, np.unravel_index(frame, counts)) if counts else ()
+    at = dict(zip(header.plane_axes, index, strict=True))
+    t, z = at.get("T", 0), at.get("Z", 0)
+    c = at.get("C", 0) * header.samples
+    return replace(header.whole, t=(t, t + 1), c=(c, c + header.samples), z=(z, z + 1))
+
+
+def channel_names(channel: str, header: ImageHeader, region: Region, count: int) -> list[str]:
+    """Name each channel that a record's planes hold.
+
+    A single one has the Image table's name; where there are several, the file's own name or number
+    follows it: ``OrigStack_DNA``, ``OrigStack_1``, ``OrigStack_Red``.
+
+    Parameters
+    ----------
+    count
+        Channels of the decoded pixels: fewer than the region's where equal colours became grey.
+    """
+    if count == 1:
+        return [channel]
+    names = _file_names(header)[region.c[0] :]
+    return [f"{channel}_{name}" for name in names[:count]]
+
+
+def _file_names(header: ImageHeader) -> tuple[str, ...]:
+    """A name for each channel of the file; numbers where it names none, or one twice."""
+    count = header.shape[1]
+    if header.samples == count and 1 < count <= len(_COLOURS):
+        return _COLOURS[:count]
+    named = tuple(name for name in header.channel_names if name)
+    if len(set(named)) == count:
+        return named
+    return tuple(map(str, range(count)))

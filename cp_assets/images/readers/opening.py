@@ -1,0 +1,71 @@
+"""Which reader a file needs: its content decides, not its name."""
+
+from __future__ import annotations
+
+import stat
+from typing import TYPE_CHECKING
+
+from cp_assets.errors import ImageReadError
+from cp_assets.images.readers import png
+from cp_assets.images.readers.guarding import DEFAULT_LIMIT
+from cp_assets.images.readers.tiff import TiffReader
+from cp_assets.images.readers.zarr_arrays import open_zarr
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cp_assets.images.readers.model import ImageReader
+
+_TIFF = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
+
+
+def open_image(path: Path, *, series: int = 0, limit: int = DEFAULT_LIMIT) -> ImageReader:
+    """Open an image file or a Zarr store; its pixels are not read yet.
+
+    Parameters
+    ----------
+    path
+        A TIFF or PNG file; a Zarr store, or a group or array inside one (``x.zarr/0``,
+        ``plate.zarr/A/01/0``).
+    series
+        Which image of a file that holds several: series of a TIFF as tifffile counts them, image of
+        an OME-Zarr group that lists several.
+    limit
+        Bytes that one read, and one tile, strip or chunk, may decode to.
+
+    Raises
+    ------
+    ImageReadError
+        If the file is missing, truncated, corrupt, of another format, or has no such image.
+    InputChangedError
+        If the file changed while it was opened; opening it again may succeed.
+    """
+    head = _head(path)
+    if head is None:
+        return open_zarr(path, series, limit)
+    if head.startswith(_TIFF):
+        return TiffReader(path, series, limit)
+    if head.startswith(png.SIGNATURE):
+        if series:
+            msg = f"image {path}: has no series {series}; a PNG file holds one image, series 0"
+            raise ImageReadError(msg)
+        return png.PngReader(path, limit)
+    msg = f"image {path}: neither TIFF, PNG nor Zarr (it starts with {head!r}); convert it to TIFF"
+    raise ImageReadError(msg)
+
+
+def _head(path: Path) -> bytes | None:
+    """First bytes of a file; None for a folder."""
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            return None
+        if stat.S_ISREG(mode):
+            with path.open("rb") as file:
+                return file.read(8)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        msg = f"image {path}: cannot be opened ({reason}); check that it is readable"
+        raise ImageReadError(msg) from error
+    msg = f"image {path}: neither a file nor a folder; expected a TIFF, PNG or Zarr"
+    raise ImageReadError(msg)

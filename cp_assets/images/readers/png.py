@@ -1,0 +1,83 @@
+"""PNG files: one plane, or its colour samples as channels."""
+
+from __future__ import annotations
+
+import struct
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+import imagecodecs
+import numpy as np
+from PIL import Image
+
+from cp_assets.errors import ImageReadError
+from cp_assets.images.readers.guarding import GuardedReader, Watch, check_stored, decoding
+from cp_assets.images.readers.model import ImageHeader
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cp_assets.images.readers.model import Pixels, Region
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+_HEAD = struct.Struct(
+    ">16x2I2B"
+)  # signature, length and name of IHDR; width, height, depth, colour
+_GREY, _PALETTE = 0, 3
+_SAMPLES = {_GREY: 1, 2: 3, _PALETTE: 1, 4: 2, 6: 4}
+_BYTE_BITS = 8
+_AXES = 2
+
+
+class PngReader(GuardedReader):
+    """A PNG file.
+
+    Grey of 1 bit is bool, of 2, 4 and 8 bits uint8, of 16 bits uint16. A palette of greys gives its
+    greys, another one the labels that it colours. Colours and transparency are channels.
+    """
+
+    def __init__(self, path: Path, limit: int) -> None:
+        super().__init__(path, Watch(), limit)
+        self._watch.add(path)
+        with decoding(path, self._watch), path.open("rb") as file:
+            width, height, depth, colour = _HEAD.unpack(file.read(_HEAD.size))
+        if colour not in _SAMPLES or not width or not height:
+            msg = f"image {path}: a PNG of {width}x{height} pixels, colour type {colour}; corrupt"
+            raise ImageReadError(msg)
+        self._library = depth >= _BYTE_BITS and colour != _PALETTE
+        samples = _SAMPLES[colour]
+        bits = 1 if colour == _GREY else _BYTE_BITS
+        dtype = "bool" if depth == bits == 1 else "uint16" if depth > _BYTE_BITS else "uint8"
+        self.header = ImageHeader(
+            path=path,
+            format="png",
+            shape=(1, samples, 1, height, width),
+            dtype=np.dtype(dtype),
+            axes="YX" if samples == 1 else "YXS",
+            samples=samples,
+            channel_names=(None,) * samples,
+        )
+
+    def close(self) -> None:
+        """Do nothing: the file is open only while it is read."""
+
+    def _decode(self, region: Region) -> Pixels:
+        header = self.header
+        data = header.path.read_bytes()
+        check_stored(header.path, "the image", header.nbytes, len(data), self._limit)
+        pixels = np.asarray(imagecodecs.png_decode(data)) if self._library else _indexed(data)
+        samples = pixels.reshape(*pixels.shape[:_AXES], -1)
+        return np.moveaxis(samples, -1, 0)[None, :, None][region.slices]
+
+
+def _indexed(data: bytes) -> Pixels:
+    """Decode a palette, or grey of less than a byte."""
+    with Image.open(BytesIO(data), formats=["PNG"]) as image:
+        labels = np.asarray(image)
+        if image.mode != "P":
+            return labels
+        palette = np.asarray(image.getpalette("RGB"), dtype=np.uint8).reshape(-1, 3)
+    if (palette == palette[:, :1]).all():
+        return np.asarray(palette[labels, 0])
+    return labels

@@ -1,0 +1,135 @@
+"""TIFF and OME-TIFF files."""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from tifffile import TiffFile
+
+from cp_assets.errors import ImageReadError
+from cp_assets.images.readers.axes import sizes
+from cp_assets.images.readers.guarding import GuardedReader, Watch, check_dtype, decoding
+from cp_assets.images.readers.model import ImageHeader
+from cp_assets.images.readers.tiff_ome import open_ome
+from cp_assets.images.readers.tiff_pages import PageReader, PageWindow, count_pages, keyframe_of
+from cp_assets.images.readers.tiff_stacks import Stack, open_pages, page_axes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from cp_assets.images.readers.model import Pixels, Region, Shape5
+
+# For these tifffile guesses pages that the file does not list.
+_FLAGS: dict[str, Any] = {"is_ndpi": False, "is_scanimage": False}
+
+
+class TiffReader(GuardedReader):
+    """A TIFF or OME-TIFF file; of a pyramid, the full resolution.
+
+    OME-XML and ImageJ's metadata name the axes. The pages of a TIFF without either are planes in Z.
+    Colour samples are channels: those of plane channel ``c`` start at ``c * header.samples``.
+    """
+
+    def __init__(self, path: Path, series: int, limit: int) -> None:
+        super().__init__(path, Watch(), limit)
+        self._watch.add(path)
+        with decoding(path, self._watch):
+            self._tiff = TiffFile(path, **_FLAGS)
+            try:
+                self._stack = self._open(path, series)
+                self.header = _header(path, self._stack)
+            except BaseException:
+                self._tiff.close()
+                raise
+        self._pages = PageReader(path, limit)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._tiff.close()
+
+    def _open(self, path: Path, series: int) -> Stack:
+        pages = count_pages(path, self._tiff)
+        stack = None
+        if self._tiff.is_ome:
+            stack = open_ome(path, self._tiff, pages, series, self._watch)
+        return stack or open_pages(path, self._tiff, pages, series)
+
+    def _decode(self, region: Region) -> Pixels:
+        planes = list(self._planes(region))
+        if len(planes) == 1:
+            _, block = self._plane(region, planes[0])
+            return block[None]
+        out: Pixels = np.empty(region.shape, self.header.dtype)
+        for plane in planes:
+            (t, c, z), block = self._plane(region, plane)
+            out[t, c : c + block.shape[0], z : z + block.shape[1]] = block
+        return out
+
+    def _planes(self, region: Region) -> Iterator[tuple[int, int, int]]:
+        """Give T, C and Z of each plane that a window touches, counting planes."""
+        samples, depth = self.header.samples, self._stack.first.shaped[1]
+        for t in range(*region.t):
+            for c in range(region.c[0] // samples, ceil(region.c[1] / samples)):
+                for z in range(region.z[0] // depth, ceil(region.z[1] / depth)):
+                    yield t, c, z
+
+    def _plane(
+        self, region: Region, plane: tuple[int, int, int]
+    ) -> tuple[tuple[int, int, int], Pixels]:
+        """Decode a plane's part of a window: where it lies in the window, and its (C, Z, Y, X)."""
+        t, c, z = plane
+        stack, samples = self._stack, self.header.samples
+        number, index = 0, dict(zip("TCZ", plane, strict=True))
+        for axis, size in zip(stack.axes, stack.sizes, strict=True):
+            number = number * size + index.get(axis, 0)
+        with stack.planes.open(number) as (page, offset):
+            if page is None:
+                msg = (
+                    f"image {self._path}: plane T={t} C={c} Z={z} was never written; copy "
+                    "the file again from its source"
+                )
+                raise ImageReadError(msg)
+            if (keyframe_of(page).shaped, page.dtype) != (stack.first.shaped, stack.first.dtype):
+                msg = (
+                    f"image {self._path}: plane T={t} C={c} Z={z} is {page.dtype} "
+                    f"{page.shape}, others are {stack.first.dtype} {stack.first.shape}"
+                )
+                raise ImageReadError(msg)
+            slices = region.z if stack.first.shaped[1] > 1 else (0, 1)
+            block = self._pages.read(page, PageWindow(slices, region.y, region.x), offset)
+        first, last = max(region.c[0], c * samples), min(region.c[1], (c + 1) * samples)
+        block = block[first - c * samples : last - c * samples]
+        place = t - region.t[0], first - region.c[0], max(z, region.z[0]) - region.z[0]
+        return place, block
+
+
+def _header(path: Path, stack: Stack) -> ImageHeader:
+    page = stack.first
+    of_page = page_axes(page)
+    of = sizes("", ()) | dict(zip(stack.axes, stack.sizes, strict=True))
+    _, depth, height, width, _ = page.shaped
+    samples = page.shaped[0] * page.shaped[4]
+    channels = of["C"] * samples
+    counted = "".join(axis for axis, size in zip(stack.axes, stack.sizes, strict=True) if size > 1)
+    return ImageHeader(
+        path=path,
+        format=stack.format,
+        shape=(of["T"], channels, of["Z"] * depth, height, width),
+        dtype=check_dtype(path, page.dtype),
+        axes=counted + "".join(of_page.values()),
+        plane_axes=counted,
+        samples=samples,
+        channel_names=stack.channel_names or (None,) * channels,
+        physical_size=stack.physical_size,
+        chunk_shape=_chunk_shape(page),
+    )
+
+
+def _chunk_shape(page: Any) -> Shape5:
+    *_, mixed = page.shaped
+    if page.is_tiled:
+        return 1, mixed, page.tiledepth, page.tilelength, page.tilewidth
+    return 1, mixed, 1, min(page.rowsperstrip, page.imagelength), page.imagewidth

@@ -1,0 +1,183 @@
+"""OME-TIFF: planes in any order, and in several files."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tifffile import TiffFile
+
+from cp_assets.errors import ImageReadError
+from cp_assets.images.readers.guarding import MAX_PLANES
+from cp_assets.images.readers.ome_xml import OmeDocument, OmeImage, parse_ome_xml
+from cp_assets.images.readers.tiff_pages import count_pages, keyframe_of
+from cp_assets.images.readers.tiff_stacks import Planes, Stack, name_plane_axes, refuse_series
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tifffile import TiffPage
+
+    from cp_assets.images.readers.guarding import Watch
+    from cp_assets.images.readers.tiff_pages import Page
+
+
+def open_ome(path: Path, tiff: TiffFile, pages: int, series: int, watch: Watch) -> Stack | None:
+    """Find the planes that the OME-XML of a TIFF lists.
+
+    Returns
+    -------
+    None if the XML lists no planes and the file holds but one: then it is a TIFF like any other.
+
+    Raises
+    ------
+    ImageReadError
+        If the XML cannot be used, or the planes lie in files that are missing or not beside this.
+    """
+    document = parse_ome_xml(path, tiff.ome_metadata or "")
+    if not document.images:
+        if pages == 1:
+            return None
+        where = f" but in {document.metadata_file}" if document.metadata_file else ""
+        msg = (
+            f"image {path}: its OME-XML does not say what its {pages} pages are{where}; open the "
+            "file that says it, or export the image again"
+        )
+        raise ImageReadError(msg)
+    if not 0 <= series < len(document.images):
+        refuse_series(path, series, len(document.images))
+    image = document.images[series]
+    planes = OmePlanes(path, tiff, pages, image, _siblings(path, document), watch)
+    first = planes.first()
+    _, _, height, width, _ = first.shaped
+    samples = first.samplesperpixel
+    if (height, width, samples) != (image.height, image.width, image.samples):
+        msg = (
+            f"image {path}: its OME-XML says {image.height}x{image.width} pixels (YX) of "
+            f"{image.samples} samples, its pages have {height}x{width} of {samples}; export it "
+            "again"
+        )
+        raise ImageReadError(msg)
+    return Stack(
+        "ome-tiff",
+        name_plane_axes(path, first, image.axes, image.sizes),
+        image.sizes,
+        first,
+        planes,
+        image.channel_names,
+        image.physical_size,
+    )
+
+
+def _siblings(path: Path, document: OmeDocument) -> dict[str, Path]:
+    """Find the files that the XML names, none of which may lie outside the image's folder.
+
+    Raises
+    ------
+    ImageReadError
+        If one is missing, or lies elsewhere.
+    """
+    blocks = [block for image in document.images for block in image.blocks]
+    names = {block.file_name for block in blocks if block.file_name is not None}
+    folder = path.parent.resolve()
+    found = {}
+    for name in sorted(names):
+        file = path.parent / name
+        if not file.resolve().is_relative_to(folder) or ".." in Path(name).parts:
+            msg = (
+                f"image {path}: its OME-XML names {name!r}, which lies outside its folder; keep "
+                "the files of an image together"
+            )
+            raise ImageReadError(msg)
+        if not file.is_file():
+            if document.uuid is None and all(block.file_name == name for block in blocks):
+                return {}  # the file itself, under another name
+            msg = (
+                f"image {path}: its OME-XML names {name!r}, which is not there; copy the "
+                f"{len(names)} files that it names into its folder"
+            )
+            raise ImageReadError(msg)
+        found[name] = file
+    return found
+
+
+class OmePlanes(Planes):
+    """Planes that OME-XML lists: each a page of the file itself or of one beside it.
+
+    A file beside it is open only while one of its planes is read.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        tiff: TiffFile,
+        pages: int,
+        image: OmeImage,
+        siblings: dict[str, Path],
+        watch: Watch,
+    ) -> None:
+        self._path = path
+        self._tiff = tiff
+        self._pages = pages
+        self._siblings = siblings
+        self._watch = watch
+        self._places = self._locate(image)
+
+    def first(self) -> TiffPage:
+        """Page of a plane that was written."""
+        name, page = next(iter(self._places.values()))
+        with self._page(name, page) as found:
+            return keyframe_of(found)
+
+    def _locate(self, image: OmeImage) -> dict[int, tuple[str | None, int]]:
+        """Find file and page of each plane."""
+        places: dict[int, tuple[str | None, int]] = {}
+        total, planes = 0, prod(image.sizes)
+        for block in image.blocks:
+            count = block.count
+            if not count:
+                with self._file(block.file_name) as (_, pages):
+                    count = min(pages - block.page, planes - block.first)
+            total += count
+            if total > 4 * MAX_PLANES:
+                raise ValueError("its OME-XML lists planes again and again")
+            places.update(
+                (block.first + number, (block.file_name, block.page + number))
+                for number in range(count)
+            )
+        if not places:
+            raise ValueError("its OME-XML lists no planes")
+        return places
+
+    @contextmanager
+    def _file(self, name: str | None) -> Iterator[tuple[TiffFile, int]]:
+        """Open a file of the set; give it and its number of pages."""
+        if name not in self._siblings:
+            yield self._tiff, self._pages
+            return
+        file = self._siblings[name]
+        self._watch.add(file)
+        with TiffFile(file) as tiff:
+            yield tiff, count_pages(file, tiff)
+
+    @contextmanager
+    def open(self, number: int) -> Iterator[tuple[Page | None, int | None]]:
+        """Give a plane; see `Planes.open`."""
+        if number not in self._places:
+            yield None, None
+            return
+        with self._page(*self._places[number]) as page:
+            yield page, None
+
+    @contextmanager
+    def _page(self, name: str | None, page: int) -> Iterator[Page]:
+        with self._file(name) as (tiff, pages):
+            if page >= pages:
+                msg = (
+                    f"image {self._path}: its OME-XML names page {page} of {name or 'itself'}, "
+                    f"which has {pages} pages; copy the file again from its source"
+                )
+                raise ImageReadError(msg)
+            yield tiff.pages[page]

@@ -1,0 +1,265 @@
+"""The chunks of a Zarr array: inside its store, unchanged, and of the size that they claim."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from dataclasses import dataclass, replace
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import imagecodecs
+import zarr
+from numcodecs.abc import Codec as NumcodecsCodec
+from zarr.abc.codec import BytesBytesCodec
+from zarr.abc.store import RangeByteRequest
+from zarr.codecs import BloscCodec, GzipCodec, ShardingCodec, ZstdCodec
+from zarr.core.metadata.v2 import ArrayV2Metadata
+from zarr.core.metadata.v3 import ArrayV3Metadata
+from zarr.storage import LocalStore, StorePath
+
+from cp_assets.errors import ImageReadError, InputChangedError
+from cp_assets.images.readers.guarding import check_stored, file_state
+from cp_assets.images.readers.zarr_nodes import METADATA_FILES, V3
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from zarr.abc.codec import Codec
+    from zarr.abc.store import ByteRequest
+    from zarr.core.array_spec import ArraySpec
+    from zarr.core.buffer import Buffer, BufferPrototype
+
+    from cp_assets.images.readers.zarr_nodes import Json, Node, ZarrStore
+
+_V2_DTYPE = re.compile(r"[<>|][biuf]\d+")
+_V3_DTYPES = frozenset({"bool", "float16", "float32", "float64"}) | {
+    f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)
+}
+_COMPRESSORS = frozenset({"blosc", "bz2", "gzip", "lz4", "zlib", "zstd"})
+_FILTERS = frozenset({"delta", "shuffle"})
+_V3_CODECS = frozenset({"blosc", "bytes", "crc32c", "gzip", "transpose", "zstd"})
+_INDEX_CODECS = frozenset({"bytes", "crc32c"})
+_SHARDING = "sharding_indexed"
+_V3_NAMES = {BloscCodec: "blosc", GzipCodec: "gzip", ZstdCodec: "zstd"}
+_CHECKSUM_BYTES = 64
+_SPARE_BYTES = 2**20
+_MAX_CHUNKS_IN_SHARD = 2**20
+
+
+def decompress(name: str, data: Any, size: int) -> bytes:
+    """Decompress a chunk into at most `size` bytes and some for a checksum.
+
+    Zarr's own codecs decode as many bytes as a chunk claims to hold, however many these are.
+    """
+    out = size + _CHECKSUM_BYTES
+    match name:
+        case "blosc":
+            return bytes(imagecodecs.blosc_decode(data, numthreads=1, out=out))
+        case "lz4":
+            return bytes(imagecodecs.lz4_decode(data, header=True, out=out))
+        case _:
+            return bytes(getattr(imagecodecs, f"{name}_decode")(data, out=out))
+
+
+@dataclass(frozen=True)
+class _BoundedV3(BytesBytesCodec):
+    """Stands in for a compressor of Zarr 3 and knows how large a chunk may become."""
+
+    name: str
+
+    is_fixed_size = False
+
+    async def _decode_single(self, chunk_data: Buffer, chunk_spec: ArraySpec) -> Buffer:
+        size = prod(chunk_spec.shape) * chunk_spec.dtype.to_native_dtype().itemsize
+        data = chunk_data.to_bytes()
+        decoded = await asyncio.to_thread(decompress, self.name, data, size)
+        return chunk_spec.prototype.buffer.from_bytes(decoded)
+
+    def compute_encoded_size(self, input_byte_length: int, chunk_spec: ArraySpec) -> int:
+        raise NotImplementedError
+
+
+class _BoundedV2(NumcodecsCodec):  # type: ignore[misc]
+    """Stands in for a compressor of Zarr 2 and knows how large a chunk may become."""
+
+    codec_id = "bounded"
+
+    def __init__(self, name: str, size: int) -> None:
+        self._name = name
+        self._size = size
+
+    def encode(self, buf: Any) -> Any:
+        raise NotImplementedError
+
+    def decode(self, buf: Any, out: Any = None) -> Any:
+        """Decompress a chunk."""
+        return decompress(self._name, bytes(buf), self._size)
+
+    def get_config(self) -> Json:
+        """Name the codec, as numcodecs does."""
+        return {"id": self._name}
+
+
+class ChunkStore(LocalStore):
+    """The files of one array.
+
+    Attributes
+    ----------
+    absent
+        Keys of the chunks that were asked for and are not there, since `absent` was last cleared.
+    """
+
+    def __init__(self, store: ZarrStore, folder: Path, largest: int) -> None:
+        super().__init__(folder, read_only=True)
+        self.absent: list[str] = []
+        self._store = store
+        self._largest = largest
+        self._any_chunk = False
+
+    async def get(
+        self,
+        key: str,
+        prototype: BufferPrototype | None = None,
+        byte_range: ByteRequest | None = None,
+    ) -> Buffer | None:
+        """Read a chunk, or a part of it.
+
+        Raises
+        ------
+        ImageReadError
+            If it lies outside the store, or is far larger than a chunk of this array can be.
+        InputChangedError
+            If it changed while it was read.
+        """
+        file = self.root / key
+        before = file_state(file)
+        if before is None:
+            self.absent.append(key)
+            return None
+        self._store.check_inside(file)
+        if not file.is_file():
+            raise ValueError(f"chunk {key} is no file")
+        self._check_size(file, before[0], byte_range)
+        value = await super().get(key, prototype, byte_range)
+        if file_state(file) != before:
+            msg = (
+                f"image {file}: changed while it was read; run the plate again when it is complete"
+            )
+            raise InputChangedError(msg)
+        self._any_chunk = True
+        return value
+
+    def _check_size(self, file: Path, size: int, byte_range: ByteRequest | None) -> None:
+        missing = isinstance(byte_range, RangeByteRequest) and byte_range.end > size
+        # Zarr takes an empty chunk, and an inner chunk past a shard's end, for one never written.
+        if not size or missing or size > self._largest:
+            msg = (
+                f"image {file}: a chunk of {size:,} bytes, which is "
+                f"{'too much' if size > self._largest else 'truncated'}; copy the store again"
+            )
+            raise ImageReadError(msg)
+
+    def has_chunks(self) -> bool:
+        """Tell whether any chunk of the array was ever written."""
+        if not self._any_chunk:
+            self._any_chunk = any(
+                name not in METADATA_FILES for _, _, names in os.walk(self.root) for name in names
+            )
+        return self._any_chunk
+
+
+def open_array(store: ZarrStore, node: Node, limit: int) -> tuple[zarr.Array[Any], ChunkStore]:
+    """Open an array whose codecs are known and bounded.
+
+    Raises
+    ------
+    ImageReadError
+        If its metadata are incomplete, or name a dtype or codec that is not read: among these are
+        objects and pickle, which run code when they are read.
+    """
+    document = node.array or {}
+    metadata = _v3(node.folder, document) if node.zarr_format == V3 else _v2(node.folder, document)
+    dtype = metadata.dtype.to_native_dtype()
+    stored_chunk = metadata.shards or metadata.chunks
+    if min((*metadata.chunks, *stored_chunk, 1)) < 1:
+        msg = f"image {node.folder}: chunks of {stored_chunk} pixels; the metadata are corrupt"
+        raise ImageReadError(msg)
+    decoded = prod(metadata.chunks) * dtype.itemsize
+    check_stored(node.folder, "a chunk", decoded, decoded, limit)
+    inner = prod(stored_chunk) // prod(metadata.chunks)
+    if inner > _MAX_CHUNKS_IN_SHARD:
+        msg = f"image {node.folder}: shards of {inner:,} chunks; at most 1,048,576 are read"
+        raise ImageReadError(msg)
+    largest = 2 * prod(stored_chunk) * dtype.itemsize + _SPARE_BYTES + 64 * inner
+    chunks = ChunkStore(store, node.folder, largest)
+    return zarr.Array(zarr.AsyncArray(metadata, StorePath(chunks))), chunks
+
+
+def _v2(folder: Path, document: Json) -> ArrayV2Metadata:
+    dtype, compressor = document.get("dtype"), document.get("compressor")
+    if not isinstance(dtype, str) or not _V2_DTYPE.fullmatch(dtype):
+        _refuse_dtype(folder, dtype)
+    filters = document.get("filters") or []
+    _check_codecs(folder, [] if compressor is None else [compressor], "id", _COMPRESSORS)
+    _check_codecs(folder, filters, "id", _FILTERS)
+    metadata = ArrayV2Metadata.from_dict({**document, "filters": filters or None})
+    if compressor is None:
+        return metadata
+    size = prod(metadata.chunks) * metadata.dtype.to_native_dtype().itemsize
+    # Delta may store its differences in a wider type.
+    bounded = _BoundedV2(compressor["id"], 8 * size if filters else size)
+    return replace(metadata, compressor=bounded)
+
+
+def _v3(folder: Path, document: Json) -> ArrayV3Metadata:
+    dtype = document.get("data_type")
+    if not isinstance(dtype, str) or dtype not in _V3_DTYPES:
+        _refuse_dtype(folder, dtype)
+    _check_v3_codecs(folder, document.get("codecs"), sharded=False)
+    metadata = ArrayV3Metadata.from_dict(document)
+    return replace(metadata, codecs=_bounded(metadata.codecs))
+
+
+def _check_v3_codecs(folder: Path, codecs: object, *, sharded: bool) -> None:
+    allowed = _V3_CODECS if sharded else _V3_CODECS | {_SHARDING}
+    _check_codecs(folder, codecs, "name", allowed)
+    for codec in codecs if isinstance(codecs, list) else []:
+        if codec["name"] == _SHARDING:
+            settings = codec.get("configuration")
+            settings = settings if isinstance(settings, dict) else {}
+            _check_v3_codecs(folder, settings.get("codecs"), sharded=True)
+            _check_codecs(folder, settings.get("index_codecs", []), "name", _INDEX_CODECS)
+
+
+def _check_codecs(folder: Path, codecs: object, key: str, allowed: frozenset[str]) -> None:
+    names = [
+        codec.get(key) if isinstance(codec, dict) else codec
+        for codec in (codecs if isinstance(codecs, list) else [codecs])
+    ]
+    dicts = isinstance(codecs, list) and all(isinstance(codec, dict) for codec in codecs)
+    refused = [name for name in names if not isinstance(name, str) or name not in allowed]
+    if refused or not dicts:
+        msg = (
+            f"image {folder}: has the codec {(refused or names)[0]!r}, which is not read; expected "
+            f"one of {', '.join(sorted(allowed))}. Write the array again with one of these"
+        )
+        raise ImageReadError(msg)
+
+
+def _refuse_dtype(folder: Path, dtype: object) -> None:
+    msg = f"image {folder}: pixels of type {dtype!r}; expected whole or real numbers"
+    raise ImageReadError(msg)
+
+
+def _bounded(codecs: Iterable[Codec]) -> tuple[Codec, ...]:
+    return tuple(
+        replace(codec, codecs=_bounded(codec.codecs))
+        if isinstance(codec, ShardingCodec)
+        else _BoundedV3(_V3_NAMES[type(codec)])
+        if type(codec) in _V3_NAMES
+        else codec
+        for codec in codecs
+    )
