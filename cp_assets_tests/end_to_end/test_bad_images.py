@@ -26,7 +26,7 @@ def test_images_that_cannot_be_read_reject_their_crops(prefix: Prefix, tmp_path:
     assert {row["count"] for row in (missing, *unreadable.values())} == {cells}
     assert truncated.name in unreadable["OrigDNA"]["detail"]
     assert unreadable["OrigDNA"]["source_file"].endswith(truncated.name)
-    assert "neither TIFF nor PNG" in unreadable["OrigRNA"]["detail"]
+    assert "neither TIFF, PNG nor Zarr" in unreadable["OrigRNA"]["detail"]
     assert "not found; recorded as" in missing["detail"]
     left = made.warehouse.read_table(CROPS, site="1", columns=["Metadata_Channel"])
     assert set(left["Metadata_Channel"].to_pylist()) == {"OrigER"}

@@ -9,7 +9,6 @@ from cp_assets.errors import ImageReadError
 from cp_assets.images.readers import png
 from cp_assets.images.readers.guarding import DEFAULT_LIMIT
 from cp_assets.images.readers.tiff import TiffReader
-from cp_assets.images.readers.zarr_arrays import open_zarr
 
 if TYPE_CHECKING:
     from pathlib import Path
