@@ -41,6 +41,9 @@ def open_image(path: Path, *, series: int = 0, limit: int = DEFAULT_LIMIT) -> Im
     """
     head = _head(path)
     if head is None:
+        # Imported here: zarr takes a quarter of a second to import, and few plates need it.
+        from cp_assets.images.readers.zarr_arrays import open_zarr  # noqa: PLC0415
+
         return open_zarr(path, series, limit)
     if head.startswith(_TIFF):
         return TiffReader(path, series, limit)
