@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from cp_assets.images.cutting import BoxedObjects, Cutting
 from cp_assets.images.loading import ImageSetLoader
 from cp_assets.images.objects import ObjectGroup, object_groups
+from cp_assets.images.schemas import CROPS_SCHEMA, without_absent_overlays
 from cp_assets.rejections import Rejection, RejectionLog
 from cp_assets.streams import bounded_map
 
@@ -74,7 +75,7 @@ def image_crops(
 
     Yields
     ------
-    batches of `CROPS_SCHEMA`
+    batches of `CROPS_SCHEMA`, without the payloads of overlays that the plate has no folder of
 
     Raises
     ------
@@ -120,6 +121,7 @@ class _Cropper:
     ) -> None:
         self._loader = ImageSetLoader(sources, sets.values(), compartment)
         self._options = sources.dataset.images
+        self._schema = without_absent_overlays(CROPS_SCHEMA, self._loader.overlays.kinds)
         self._sets = sets
         self._compartment = compartment
         names = {f.channel for s in sets.values() for f in s.channels}
@@ -132,7 +134,7 @@ class _Cropper:
             return self._without_image_set(group)
         objects = BoxedObjects(group, self._options)
         loaded = self._loader.load(image_set, objects.place, admit)
-        cutting = Cutting(objects, loaded, self._compartment)
+        cutting = Cutting(objects, loaded, self._compartment, self._schema)
         batches = cutting.batches()
         # What is too large to wait here is cut while it is written.
         cut = list(batches) if loaded.cut_at_once else batches

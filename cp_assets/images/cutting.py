@@ -70,6 +70,8 @@ class Cutting:
     ----------
     compartment
         Whose objects these are, for the books.
+    schema
+        Of the batches: `CROPS_SCHEMA`, or a part of it.
     written, rejections
         Complete when `batches` has ended.
     """
@@ -77,6 +79,7 @@ class Cutting:
     objects: BoxedObjects
     loaded: LoadedImageSet
     compartment: str
+    schema: pa.Schema = CROPS_SCHEMA
     written: int = 0
     rejections: list[Rejection] = field(default_factory=list)
 
@@ -105,7 +108,7 @@ class Cutting:
             for pieces in in_batches(self._objects()):
                 which = pa.array([place[id(piece.channel)] for piece in pieces], pa.int64())
                 columns = {name: values.take(which) for name, values in origins.items()}
-                yield _batch(group, pieces, columns)
+                yield _batch(group, pieces, columns, self.schema)
 
     def _objects(self) -> Iterator[list[Piece]]:
         """Cut each object from every channel that its box fits."""
@@ -166,7 +169,10 @@ def _piece(
 
 
 def _batch(
-    group: ObjectGroup, pieces: Sequence[Piece], origins: dict[str, pa.Array]
+    group: ObjectGroup,
+    pieces: Sequence[Piece],
+    origins: dict[str, pa.Array],
+    schema: pa.Schema,
 ) -> pa.RecordBatch:
     owners = pa.array([piece.owner for piece in pieces], pa.int64())
     objects = group.rows.take(owners).combine_chunks()
@@ -181,5 +187,5 @@ def _batch(
     # In Z the window is the box as measured, or the whole stack, which is null.
     columns |= {name: columns[name].cast(pa.int32()) for name in DEPTH_COLUMNS}
     columns["Metadata_ImageCropID"] = pa.array([piece.id for piece in pieces], pa.string())
-    arrays = [columns[field.name].cast(field.type) for field in CROPS_SCHEMA]
-    return pa.RecordBatch.from_arrays(arrays, schema=CROPS_SCHEMA)
+    arrays = [columns[field.name].cast(field.type) for field in schema]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)

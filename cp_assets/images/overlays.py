@@ -145,6 +145,17 @@ class OverlayFinder:
         }
         self._images = images
 
+    @property
+    def kinds(self) -> frozenset[OverlayKind]:
+        """The kinds of which the plate may have any: it has a folder of them."""
+        gallery = self._sources.dataset.layout == "cell-painting-gallery"
+        folders = self._sources.folders if gallery else ()
+        return frozenset(
+            kind
+            for kind in OVERLAY_KINDS
+            if kind in self._given or any((one.path / f"{kind}s").is_dir() for one in folders)
+        )
+
     def find(
         self, kind: OverlayKind, image_set: ImageSet, file: ChannelFile, relative: str
     ) -> OverlayMatch:

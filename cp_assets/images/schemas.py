@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pyarrow as pa
 
 from cp_assets.images.payload_type import OME_ARROW_TYPE
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 
 def _field(name: str, kind: pa.DataType, doc: str, *, required: bool = False) -> pa.Field:
@@ -65,6 +70,22 @@ def _payloads(what: str) -> tuple[pa.Field, ...]:
         _field("ome_arrow_label", OME_ARROW_TYPE, "The outline where there is one, else the mask"),
         _text("label_source_kind", "What ome_arrow_label is: outline, mask, or null for neither"),
     )
+
+
+def without_absent_overlays(schema: pa.Schema, kinds: Collection[str]) -> pa.Schema:
+    """Leave out the payload columns of overlays that a plate has none of.
+
+    A null payload is 36 columns of Parquet, written and listed in the footer for each row group;
+    a column that a file lacks reads as null and costs nothing.
+
+    Parameters
+    ----------
+    kinds
+        The kinds that the plate has: ``mask``, ``outline``.
+    """
+    there = {*kinds, *(("label",) if kinds else ())}
+    absent = {f"ome_arrow_{kind}" for kind in ("mask", "outline", "label") if kind not in there}
+    return pa.schema([field for field in schema if field.name not in absent])
 
 
 CROPS_SCHEMA = pa.schema(

@@ -17,7 +17,7 @@ from cp_assets.images.columns import (
     source_columns,
 )
 from cp_assets.images.loading import ImageSetLoader
-from cp_assets.images.schemas import SOURCE_IMAGES_SCHEMA
+from cp_assets.images.schemas import SOURCE_IMAGES_SCHEMA, without_absent_overlays
 from cp_assets.images.windows import Placement, Placements, Window
 from cp_assets.rejections import Rejection, RejectionLog
 from cp_assets.streams import bounded_map
@@ -54,7 +54,8 @@ def source_images(
 
     Yields
     ------
-    batches of `SOURCE_IMAGES_SCHEMA`
+    batches of `SOURCE_IMAGES_SCHEMA`, without the payloads of overlays that the plate has no folder
+    of
 
     Raises
     ------
@@ -64,10 +65,11 @@ def source_images(
     sets = list(image_sets)
     options = sources.dataset.images
     loader = ImageSetLoader(sources, sets, compartment or sources.dataset.anchor or "Cells")
+    schema = without_absent_overlays(SOURCE_IMAGES_SCHEMA, loader.overlays.kinds)
 
     def images(image_set: ImageSet, admit: Admit) -> _SetImages:
         loaded = loader.load(image_set, lambda shape: Placements([_whole(shape)]), admit)
-        done = _SetImages(loaded, sources)
+        done = _SetImages(loaded, sources, schema)
         done.batches = list(done.made()) if done.loaded.cut_at_once else done.made()
         return done
 
@@ -89,6 +91,7 @@ class _SetImages:
 
     loaded: LoadedImageSet
     sources: PlateSources
+    schema: pa.Schema
     rejections: list[Rejection] = field(default_factory=list)
     batches: Iterable[pa.RecordBatch] = ()
 
@@ -145,11 +148,11 @@ class _SetImages:
             "Metadata_ImageNumber": image_set.image_number,
         }
         columns: dict[str, pa.Array] = payload_columns(pieces)
-        for column in SOURCE_IMAGES_SCHEMA:
+        for column in self.schema:
             if column.name in origins:
                 values = [origins[column.name][piece.owner] for piece in pieces]
                 columns[column.name] = pa.array(values, column.type)
             elif column.name in same:
                 columns[column.name] = pa.array([same[column.name]] * len(pieces), column.type)
-        arrays = [columns[column.name] for column in SOURCE_IMAGES_SCHEMA]
-        return pa.RecordBatch.from_arrays(arrays, schema=SOURCE_IMAGES_SCHEMA)
+        arrays = [columns[column.name] for column in self.schema]
+        return pa.RecordBatch.from_arrays(arrays, schema=self.schema)

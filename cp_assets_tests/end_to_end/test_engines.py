@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import daft
@@ -11,6 +12,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+import cp_assets
 from cp_assets.images import payload_to_numpy, to_ome_arrow
 from cp_assets.warehouse.warehouse import Warehouse
 
@@ -74,6 +76,19 @@ def test_engine_reads_what_pyiceberg_reads(
     for left, right in zip(mine, theirs, strict=True):
         wrong = [column for column in columns if not _is_same(left[column], right[column])]
         assert not wrong, {column: (left[column], right[column]) for column in wrong[:2]}
+
+
+@pytest.mark.parametrize("engine", ENGINES.values(), ids=ENGINES)
+def test_engine_reads_payloads_that_a_plate_has_none_of_as_null(
+    tmp_path: Path, test_data: Path, engine: Callable[[Warehouse, str], pa.Table]
+) -> None:
+    human = test_data / "example_human"
+    warehouse = cp_assets.convert(human, tmp_path / "wh", image_dir=human)
+    found = engine(warehouse, "images.image_crops")
+    assert found.num_rows == 867
+    assert found["ome_arrow_image"].null_count == 0
+    for kind in ("mask", "outline", "label"):
+        assert found[f"ome_arrow_{kind}"].null_count == 867
 
 
 def test_the_tables_of_this_test_are_all_tables(built: Warehouse) -> None:

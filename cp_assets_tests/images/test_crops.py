@@ -218,7 +218,7 @@ def test_crops_are_the_same_for_any_number_of_workers_and_batches(tmp_path: Path
 
 def _bytes(batches: list[pa.RecordBatch]) -> bytes:
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, CROPS_SCHEMA) as writer:
+    with pa.ipc.new_stream(sink, batches[0].schema) as writer:
         for batch in batches:
             writer.write_batch(batch)
     return bytes(sink.getvalue())
