@@ -5,6 +5,7 @@ VENV ?= .venv
 DEMO_HOME ?= ./demo
 UV ?= uv
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 
 BIN := $(VENV)/bin
 RUNTIME_STAMP := $(VENV)/.installed-runtime
@@ -24,12 +25,12 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-dev demo ui test lint format types check lock clean
+.PHONY: help install install-dev demo ui test bench lint format types check lock clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@printf '\nVariables: PYTHON=%s VENV=%s DEMO_HOME=%s PYTEST_ARGS=%s\n' \
-		'$(PYTHON)' '$(VENV)' '$(DEMO_HOME)' '$(PYTEST_ARGS)'
+	@printf '\nVariables: PYTHON=%s VENV=%s DEMO_HOME=%s PYTEST_ARGS=%s BENCH_ARGS=%s\n' \
+		'$(PYTHON)' '$(VENV)' '$(DEMO_HOME)' '$(PYTEST_ARGS)' '$(BENCH_ARGS)'
 
 install: $(RUNTIME_STAMP) ## Install cp-assets and what it runs with (into .venv)
 
@@ -60,6 +61,9 @@ ui: $(RUNTIME_STAMP) ## Open Dagster on the demo's warehouse (runs the demo firs
 
 test: $(DEV_STAMP) ## Run the tests; choose some with PYTEST_ARGS='-k crops'
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+bench: $(RUNTIME_STAMP) ## Measure against peers and floors, into benchmarks/RESULTS.md
+	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 lint: $(DEV_STAMP) ## Check style, format, imports between the floors, and spelling
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""Images: reading image files, cutting crops, matching overlays, OME-Arrow payloads.
+"""Images: reading image files, finding masks and outlines, cutting crops.
 
 The room takes rows of the Image table and of the joined profiles and gives batches of
 ``images.image_crops`` and ``images.source_images``. It knows nothing of tables, catalogs or
@@ -11,9 +11,6 @@ from cp_assets.images.contact_sheet import SheetOptions, contact_sheet, contact_
 from cp_assets.images.crops import CropBooks, image_crops
 from cp_assets.images.image_sets import ChannelFile, ImageSet, image_sets
 from cp_assets.images.objects import OBJECT_COLUMNS
-from cp_assets.images.payload import payload_array
-from cp_assets.images.payload_reading import payload_planes, payload_to_numpy, to_ome_arrow
-from cp_assets.images.payload_type import OME_ARROW_TYPE
 from cp_assets.images.readers import ImageHeader, ImageReader, Region, open_image
 from cp_assets.images.schemas import CROPS_SCHEMA, SOURCE_IMAGES_SCHEMA
 from cp_assets.images.source_images import source_images
@@ -23,7 +20,6 @@ __all__ = [
     "CROPS_SCHEMA",
     "IMAGE_CROPS",
     "OBJECT_COLUMNS",
-    "OME_ARROW_TYPE",
     "SOURCE_IMAGES",
     "SOURCE_IMAGES_SCHEMA",
     "ChannelFile",
@@ -38,9 +34,5 @@ __all__ = [
     "image_crops",
     "image_sets",
     "open_image",
-    "payload_array",
-    "payload_planes",
-    "payload_to_numpy",
     "source_images",
-    "to_ome_arrow",
 ]

@@ -9,9 +9,9 @@ import pyarrow as pa
 
 from cp_assets.datasets.ids import source_image_id
 from cp_assets.errors import ImageReadError
-from cp_assets.images.payload import payload_array
-from cp_assets.images.payload_type import OME_ARROW_TYPE
 from cp_assets.images.windows import cut
+from cp_assets.payloads.building import payload_array
+from cp_assets.payloads.types import OME_ARROW_TYPE
 from cp_assets.rejections import Rejection
 
 if TYPE_CHECKING:

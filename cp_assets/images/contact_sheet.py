@@ -22,7 +22,7 @@ from cp_assets.images.contrast import (
     own_object,
     stretch,
 )
-from cp_assets.images.payload_reading import payload_planes
+from cp_assets.payloads.reading import payload_planes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

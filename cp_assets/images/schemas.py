@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from cp_assets.images.payload_type import OME_ARROW_TYPE
+from cp_assets.payloads.types import OME_ARROW_TYPE
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -42,7 +42,7 @@ def source_images(
     """Whole images of one plate, one row for each image set and channel, in their order.
 
     Streams and decodes as `cp_assets.images.crops.image_crops` does. A large image is a payload of
-    several chunks, see `cp_assets.images.payload.chunk_shape`.
+    several chunks, see `cp_assets.payloads.building.chunk_shape`.
 
     Parameters
     ----------

@@ -12,6 +12,7 @@ IMAGE_CROPS = TableSpec(
     # Small row groups make one cell cheap to read; pixels gain little from higher levels.
     row_group_bytes=4 * 2**20,
     zstd_level=1,
+    lookup_columns=("Metadata_ObjectID",),
 )
 
 SOURCE_IMAGES = TableSpec(

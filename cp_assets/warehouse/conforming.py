@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from cp_assets.arrow_types import iceberg_native
 from cp_assets.errors import SchemaConflictError
-from cp_assets.warehouse.schemas import arrow_schema, iceberg_native
+from cp_assets.warehouse.schemas import arrow_schema
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

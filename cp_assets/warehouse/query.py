@@ -1,14 +1,18 @@
 """Reading: Iceberg plans which files hold the rows, DuckDB reads the columns asked for.
 
 The files of the current snapshot become a pyarrow dataset with the table's schema, so that a column
-that a plate lacks is null, and DuckDB pushes projection and predicate into it. DuckDB's own Iceberg
+that a plate lacks is null, and DuckDB pushes projection and predicate into it. Where objects are
+asked for by their ids, the dataset has only the row groups that hold them. DuckDB's own Iceberg
 reader is an extension fetched at run time; nothing here depends on one.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import and_
 from pathlib import Path
 from tempfile import gettempdir
 from typing import TYPE_CHECKING
@@ -16,11 +20,10 @@ from typing import TYPE_CHECKING
 import duckdb
 import pyarrow as pa
 import pyarrow.dataset as pads
-from pyiceberg.expressions import AlwaysTrue, And, BooleanExpression, In
-from pyiceberg.io.pyarrow import PyArrowFileIO
 
 from cp_assets.datasets.identity import normalise_site, normalise_well
 from cp_assets.errors import QueryError
+from cp_assets.warehouse.lookup import OBJECT_ID, DataFiles
 from cp_assets.warehouse.schemas import arrow_schema
 
 if TYPE_CHECKING:
@@ -44,6 +47,8 @@ LINKS = "profiles.profile_with_images"
 PROFILES = "profiles.joined_profiles"
 CROPS = "images.image_crops"
 
+_OBJECTS_ONLY = re.compile(rf"\s*\"?{OBJECT_ID}\"?\s*=\s*'([^']*)'\s*", re.IGNORECASE)
+
 _OneOrMore = str | int | Sequence[str] | Sequence[int] | None
 
 
@@ -57,6 +62,7 @@ class Selection:
     plate: _OneOrMore = None
     well: _OneOrMore = None
     site: _OneOrMore = None
+    object_id: str | Sequence[str] | None = None
     columns: Sequence[str] | None = None
     where: str | None = None
     limit: int | None = None
@@ -73,32 +79,29 @@ class Selection:
             terms["well_id"] = tuple(normalise_well(well) or well for well in _values(self.well))
         if self.site is not None:
             terms["site_id"] = tuple(normalise_site(site) or site for site in _values(self.site))
+        if self.object_id is not None:
+            terms[OBJECT_ID] = _values(self.object_id)
         return terms
+
+    def objects(self) -> tuple[str, ...] | None:
+        """The only objects whose rows can match, or None where that is not known.
+
+        Known from ``object_id``, and from a predicate that is ``Metadata_ObjectID = '...'``.
+        """
+        if self.object_id is not None:
+            return _values(self.object_id)
+        said = _OBJECTS_ONLY.fullmatch(self.where or "")
+        return (said.group(1),) if said else None
+
+    @property
+    def is_lookup(self) -> bool:
+        """Whether this asks for objects by their ids, and for nothing that only SQL can say."""
+        by_id = self.where is None if self.object_id is not None else self.objects() is not None
+        return by_id and self.table != LINKS
 
 
 def _values(value: str | int | Sequence[str] | Sequence[int]) -> tuple[str, ...]:
     return (str(value),) if isinstance(value, str | int) else tuple(map(str, value))
-
-
-def table_dataset(
-    table: Table, plate_terms: dict[str, tuple[str, ...]] | None = None
-) -> pads.Dataset:
-    """The table's current rows as a pyarrow dataset, limited to the partitions that can match."""
-    schema = arrow_schema(table.schema())
-    if table.current_snapshot() is None:
-        return pads.dataset(schema.empty_table())
-    row_filter: BooleanExpression = AlwaysTrue()
-    for name, values in (plate_terms or {}).items():
-        row_filter = And(row_filter, In(term=name, literals=values))
-    columns = tuple(plate_terms or ()) or (schema.names[0],)
-    tasks = table.scan(row_filter=row_filter, selected_fields=columns).plan_files()
-    paths = sorted(task.file.file_path for task in tasks)
-    if not paths:
-        return pads.dataset(schema.empty_table())
-    scheme, netloc, _ = PyArrowFileIO.parse_location(paths[0], table.io.properties)
-    filesystem = PyArrowFileIO(table.io.properties).fs_by_scheme(scheme, netloc)
-    plain = [PyArrowFileIO.parse_location(path, table.io.properties)[2] for path in paths]
-    return pads.dataset(plain, schema=schema, filesystem=filesystem, format="parquet")
 
 
 def open_connection() -> duckdb.DuckDBPyConnection:
@@ -106,25 +109,34 @@ def open_connection() -> duckdb.DuckDBPyConnection:
     return duckdb.connect(config={"temp_directory": str(Path(gettempdir()) / "cp_assets-duckdb")})
 
 
-def scan_selection(load: Callable[[str], Table], selection: Selection) -> pa.RecordBatchReader:
+def scan_selection(
+    load: Callable[[str], Table], files: DataFiles, selection: Selection
+) -> pa.RecordBatchReader:
     """Stream the rows of a selection.
 
     Parameters
     ----------
     load
         Gives the table of a name.
+    files
+        What is known of the warehouse's files.
 
     Raises
     ------
     QueryError
         If a column or the predicate does not fit the table.
     """
+    if selection.is_lookup:
+        found = _look_up(load(selection.table), files, selection)
+        if found is not None:
+            return found
     connection = open_connection()
     is_view = selection.table == LINKS
     parts = (LINKS, PROFILES, CROPS) if is_view else (selection.table,)
     for name in parts:
         table = load(name)
-        connection.register(_alias(name), table_dataset(table, selection.plate_terms()))
+        rows = files.dataset(table, selection.plate_terms(), selection.objects())
+        connection.register(_alias(name), rows)
     source = _joined_rows(connection) if is_view else _quote(_alias(selection.table))
     try:
         reader = connection.sql(select_sql(source, selection)).to_arrow_reader(BATCH_ROWS)
@@ -133,6 +145,26 @@ def scan_selection(load: Callable[[str], Table], selection: Selection) -> pa.Rec
         raise QueryError(msg) from error
     names = list(selection.columns or (() if is_view else arrow_schema(table.schema()).names))
     return _renamed(reader, names) if names not in ([], reader.schema.names) else reader
+
+
+def _look_up(table: Table, files: DataFiles, selection: Selection) -> pa.RecordBatchReader | None:
+    """The rows without DuckDB, which takes longer to start than to find one cell.
+
+    None where a column is not in the table under exactly that name: DuckDB tells what is wrong.
+    """
+    rows = files.dataset(table, selection.plate_terms(), selection.objects())
+    columns = list(selection.columns or rows.schema.names)
+    terms = {**selection.row_terms(), **selection.plate_terms()}
+    terms[OBJECT_ID] = selection.objects() or ()
+    if not set(rows.schema.names).issuperset((*columns, *terms)):
+        return None
+    keep = reduce(
+        and_, (pads.field(name).isin(pa.array(v, pa.string())) for name, v in terms.items())
+    )
+    scanner = rows.scanner(columns=columns, filter=keep)
+    if selection.limit is None:
+        return scanner.to_reader()
+    return scanner.head(_limit(selection.limit)).to_reader()
 
 
 def _renamed(reader: pa.RecordBatchReader, names: list[str]) -> pa.RecordBatchReader:
@@ -179,11 +211,11 @@ def _joined_rows(connection: duckdb.DuckDBPyConnection) -> str:
     )
 
 
-def connect(tables: Mapping[str, Table]) -> duckdb.DuckDBPyConnection:
+def connect(tables: Mapping[str, Table], files: DataFiles) -> duckdb.DuckDBPyConnection:
     """A DuckDB connection with these tables; see `Warehouse.duckdb`."""
     connection = open_connection()
     for name, loaded in tables.items():
-        connection.register(_alias(name), table_dataset(loaded))
+        connection.register(_alias(name), files.dataset(loaded))
     short = [name.split(".", 1)[1] for name in tables]
     for name in tables:
         namespace, table = name.split(".", 1)
@@ -218,7 +250,8 @@ def told(error: Exception) -> str:
 
 
 def _shown(selection: Selection) -> str:
-    asked = {"columns": selection.columns, "where": selection.where}
+    names = ("columns", "where", "object_id")
+    asked = {name: getattr(selection, name) for name in names}
     return (
         ", ".join(f"{name}={value!r}" for name, value in asked.items() if value) or "no arguments"
     )

@@ -23,7 +23,7 @@ class TableSpec:
         What one row is.
     schema
         Columns that every partition has, in the table's order, in Iceberg's own physical types
-        (see `cp_assets.warehouse.schemas.iceberg_native`); ``nullable=False`` marks a required
+        (see `cp_assets.arrow_types.iceberg_native`); ``nullable=False`` marks a required
         column and the field metadata ``doc`` says what it holds.
     partition_by
         Partition columns beyond the plate's.
@@ -35,6 +35,8 @@ class TableSpec:
         Uncompressed Arrow bytes gathered into one Parquet row group.
     zstd_level
         Compression of the Parquet pages.
+    lookup_columns
+        Columns by which single rows are looked up: each row group has a bloom filter of them.
     """
 
     name: str
@@ -45,6 +47,7 @@ class TableSpec:
     code_version: str = "1"
     row_group_bytes: int = 32 * 2**20
     zstd_level: int = 3
+    lookup_columns: tuple[str, ...] = ()
 
     @property
     def identifier(self) -> tuple[str, str]:

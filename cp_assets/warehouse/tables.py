@@ -32,8 +32,8 @@ from pyiceberg.types import (
 )
 from sqlalchemy.exc import IntegrityError
 
+from cp_assets.arrow_types import iceberg_native
 from cp_assets.errors import SchemaConflictError
-from cp_assets.warehouse.schemas import iceberg_native
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table

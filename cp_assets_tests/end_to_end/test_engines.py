@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 import cp_assets
-from cp_assets.images import payload_to_numpy, to_ome_arrow
+from cp_assets.payloads import payload_to_numpy, to_ome_arrow
 from cp_assets.warehouse.warehouse import Warehouse
 
 TABLES = {

@@ -10,7 +10,7 @@ import pytest
 import tifffile
 
 import cp_assets
-from cp_assets.images import payload_to_numpy, to_ome_arrow
+from cp_assets.payloads import payload_to_numpy, to_ome_arrow
 from cp_assets.warehouse.warehouse import Warehouse
 from cp_assets_tests.warehouses import pixels
 

@@ -14,15 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cp_assets.errors import ConfigurationError, InputChangedError
-from cp_assets.images import (
-    CROPS_SCHEMA,
-    OME_ARROW_TYPE,
-    CropBooks,
-    columns,
-    image_crops,
-    loading,
-    payload_planes,
-)
+from cp_assets.images import CROPS_SCHEMA, CropBooks, columns, image_crops, loading
+from cp_assets.payloads import OME_ARROW_TYPE, payload_planes
 from cp_assets.rejections import RejectionLog
 from cp_assets_tests.images.plates import (
     GOOD,

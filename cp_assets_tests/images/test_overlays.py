@@ -174,7 +174,7 @@ def test_crops_take_the_outline_for_the_label_else_the_mask(plate: Plate) -> Non
     both = dataclasses.replace(
         plate.sources, outline_dir=plate.root / "o", mask_dir=plate.root / "m"
     )
-    from cp_assets.images import payload_planes
+    from cp_assets.payloads import payload_planes
 
     for sources, kind, label in (
         (both, "outline", outline),

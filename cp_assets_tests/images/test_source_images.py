@@ -7,7 +7,8 @@ import numpy as np
 import pyarrow as pa
 import tifffile
 
-from cp_assets.images import SOURCE_IMAGES_SCHEMA, payload_planes, source_images
+from cp_assets.images import SOURCE_IMAGES_SCHEMA, source_images
+from cp_assets.payloads import payload_planes
 from cp_assets.rejections import RejectionLog
 from cp_assets_tests.images.plates import SHAPE, Human, build_plate, crop, profile_rows
 

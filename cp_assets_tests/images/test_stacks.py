@@ -11,8 +11,9 @@ import numpy.typing as npt
 import pytest
 import tifffile
 
-from cp_assets.images import ChannelFile, ImageSet, payload_to_numpy, source_images
-from cp_assets.images.payload import CHUNK_BYTES
+from cp_assets.images import ChannelFile, ImageSet, source_images
+from cp_assets.payloads import payload_to_numpy
+from cp_assets.payloads.building import CHUNK_BYTES
 from cp_assets.rejections import RejectionLog
 from cp_assets_tests.images.plates import (
     GOOD,

@@ -296,3 +296,15 @@ def test_duckdb_has_every_table_and_the_view(linked: Warehouse) -> None:
 
 def test_duckdb_of_an_empty_warehouse(warehouse: Warehouse) -> None:
     assert warehouse.duckdb().sql("SELECT 1").fetchall() == [(1,)]
+
+
+def test_profile_with_images_of_one_object(linked: Warehouse) -> None:
+    wanted = ["Metadata_ImageCropID", "Cells_Area"]
+    for _ in range(2):
+        rows = linked.read_table("profile_with_images", columns=wanted, object_id="o1")
+        assert sorted(rows["Metadata_ImageCropID"].to_pylist()) == ["c1", "c2"]
+        assert set(rows["Cells_Area"].to_pylist()) == {"area1"}
+    said = linked.read_table("profile_with_images", where="Metadata_ObjectID = 'o2'")
+    assert said["Metadata_ImageCropID"].to_pylist() == ["c3"]
+    assert linked.read_table("profile_with_images", object_id="o3").num_rows == 0
+    assert linked.read_table("profile_with_images", object_id="none").num_rows == 0

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from cp_assets.images.readers.model import Pixels, Shape5
+    from cp_assets.images.readers.model import Shape5
+    from cp_assets.payloads.types import Pixels
 
 UNKNOWN = "?"
 """An axis that the file has but does not name: pages of a plain multi-page TIFF, say."""

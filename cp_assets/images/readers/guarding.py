@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from cp_assets.images.readers.model import Pixels, Region
+    from cp_assets.images.readers.model import Region
+    from cp_assets.payloads.types import Pixels
 
 DEFAULT_LIMIT = 4 * 2**30
 """Bytes that one read may decode, unless told otherwise."""

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import numpy.typing as npt
+
+from cp_assets.payloads.types import PhysicalSize, Pixels
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,21 +17,9 @@ if TYPE_CHECKING:
 Shape5 = tuple[int, int, int, int, int]
 """Sizes in the order T, C, Z, Y, X."""
 
-Pixels = npt.NDArray[Any]
-"""Pixels in the order T, C, Z, Y, X, in the file's dtype and the machine's byte order."""
-
 ImageFormat = Literal["tiff", "ome-tiff", "png", "zarr", "ome-zarr"]
 
 AXES = "TCZYX"
-
-
-@dataclass(frozen=True, slots=True)
-class PhysicalSize:
-    """Size of a pixel in micrometres; None where the file does not say."""
-
-    z: float | None = None
-    y: float | None = None
-    x: float | None = None
 
 
 UNKNOWN_SIZE = PhysicalSize()

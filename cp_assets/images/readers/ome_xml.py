@@ -9,8 +9,8 @@ from xml.etree import ElementTree as ET
 
 from cp_assets.errors import ImageReadError
 from cp_assets.images.readers.guarding import MAX_PLANES
-from cp_assets.images.readers.model import PhysicalSize
 from cp_assets.images.readers.units import micrometres
+from cp_assets.payloads.types import PhysicalSize
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,7 +17,8 @@ from cp_assets.images.readers.model import ImageHeader
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from cp_assets.images.readers.model import Pixels, Region
+    from cp_assets.images.readers.model import Region
+    from cp_assets.payloads.types import Pixels
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from cp_assets.images.readers.model import Pixels, Region, Shape5
+    from cp_assets.images.readers.model import Region, Shape5
+    from cp_assets.payloads.types import Pixels
 
 # For these tifffile guesses pages that the file does not list.
 _FLAGS: dict[str, Any] = {"is_ndpi": False, "is_scanimage": False}

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from cp_assets.images.readers.model import Pixels
+    from cp_assets.payloads.types import Pixels
 
 Page = TiffPage | TiffFrame
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from cp_assets.errors import ImageReadError
 from cp_assets.images.readers.axes import UNKNOWN, name_axes
 from cp_assets.images.readers.guarding import MAX_PLANES
-from cp_assets.images.readers.model import UNKNOWN_SIZE, PhysicalSize
+from cp_assets.images.readers.model import UNKNOWN_SIZE
 from cp_assets.images.readers.units import micrometres
+from cp_assets.payloads.types import PhysicalSize
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -18,8 +18,9 @@ from cp_assets.images.readers.zarr_store import open_array
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from cp_assets.images.readers.model import Pixels, Region
+    from cp_assets.images.readers.model import Region
     from cp_assets.images.readers.zarr_nodes import ZarrImage
+    from cp_assets.payloads.types import Pixels
 
 _MAX_CHUNKS = 2**18
 

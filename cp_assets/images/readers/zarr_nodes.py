@@ -8,8 +8,9 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from cp_assets.errors import ImageReadError
-from cp_assets.images.readers.model import UNKNOWN_SIZE, PhysicalSize
+from cp_assets.images.readers.model import UNKNOWN_SIZE
 from cp_assets.images.readers.units import micrometres
+from cp_assets.payloads.types import PhysicalSize
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

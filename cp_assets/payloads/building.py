@@ -10,12 +10,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from cp_assets.errors import ConfigurationError
-from cp_assets.images.payload_type import OME_ARROW_TAG, OME_ARROW_TYPE, OME_ARROW_VERSION
+from cp_assets.payloads.types import OME_ARROW_TAG, OME_ARROW_TYPE, OME_ARROW_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from cp_assets.images.readers.model import PhysicalSize, Pixels
+    from cp_assets.payloads.types import PhysicalSize, Pixels
 
 Plane = npt.NDArray[Any]
 """Pixels of shape (Y, X)."""

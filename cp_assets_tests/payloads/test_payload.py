@@ -11,16 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from cp_assets.arrow_types import iceberg_native
 from cp_assets.errors import ConfigurationError, ImageReadError
-from cp_assets.images import (
+from cp_assets.payloads import (
     OME_ARROW_TYPE,
     payload_array,
     payload_planes,
     payload_to_numpy,
     to_ome_arrow,
 )
-from cp_assets.images import payload as payload_module
-from cp_assets.images.payload_type import iceberg_native
+from cp_assets.payloads import building as payload_module
 
 DTYPES = ["u1", "<u2", ">u2", "i2", "<u4", "i4", "<f4", "f8", "?"]
 PLANES = st.one_of(

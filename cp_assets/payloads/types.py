@@ -5,9 +5,29 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+from dataclasses import dataclass
 from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
+import numpy.typing as npt
+
+from cp_assets.arrow_types import iceberg_native
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Pixels = npt.NDArray[Any]
+"""Pixels in the order T, C, Z, Y, X, in the file's dtype and the machine's byte order."""
+
+
+@dataclass(frozen=True, slots=True)
+class PhysicalSize:
+    """Size of a pixel in micrometres; None where the file does not say."""
+
+    z: float | None = None
+    y: float | None = None
+    x: float | None = None
+
 
 _SHELL = "_cp_assets_ome_arrow"
 
@@ -37,31 +57,6 @@ OME_ARROW_TAG: str = str(_META.OME_ARROW_TAG_TYPE)
 
 OME_ARROW_VERSION: str = str(_META.OME_ARROW_TAG_VERSION)
 """Value of a payload's field ``version``: the version of ome_arrow whose type is used."""
-
-
-_WIDENED = frozenset({pa.int8(), pa.int16(), pa.uint8(), pa.uint16(), pa.uint32()})
-
-
-def iceberg_native(kind: pa.DataType) -> pa.DataType:
-    """Replace every part of a type by the nearest one that Iceberg has.
-
-    Null-typed fields are left out; 8- and 16-bit and uint32 numbers become int32, other timestamps
-    microseconds, large binary and text plain. ``color_rgba`` fits an int32 as its bit pattern.
-    """
-    if pa.types.is_struct(kind):
-        fields = [
-            pa.field(field.name, iceberg_native(field.type), field.nullable)
-            for field in kind
-            if not pa.types.is_null(field.type)
-        ]
-        return pa.struct(fields)
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        return pa.list_(iceberg_native(kind.value_type))
-    if kind in _WIDENED:
-        return pa.int32()
-    if pa.types.is_timestamp(kind):
-        return pa.timestamp("us", kind.tz)
-    return {pa.large_binary(): pa.binary(), pa.large_string(): pa.string()}.get(kind, kind)
 
 
 OME_ARROW_TYPE: pa.StructType = iceberg_native(_META.OME_ARROW_BYTE_STRUCT)

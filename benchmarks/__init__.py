@@ -1,0 +1,3 @@
+"""Each goal's measurement, against its peer and its floor, in one run: `python -m benchmarks`."""
+
+from __future__ import annotations

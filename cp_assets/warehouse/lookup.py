@@ -1,0 +1,260 @@
+"""Finding rows without reading tables: the files of a selection, the row groups of an object.
+
+A data file never changes once a snapshot names it, so what was learnt of it is kept under its path,
+for as long as it fits into a bound of memory. The catalog is asked at every read: a new snapshot is
+seen at once.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as pads
+from pyiceberg.expressions import AlwaysTrue, And, BooleanExpression, In
+from pyiceberg.io.pyarrow import PyArrowFileIO
+
+from cp_assets.warehouse.schemas import arrow_schema
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Mapping, Sequence
+
+    import pyarrow.fs as pafs
+    from pyiceberg.table import Table
+
+OBJECT_ID = "Metadata_ObjectID"
+"""Column of an object's id in every table that has objects; the column that lookups go by."""
+
+PLAN_BYTES = 16 * 2**20
+"""Most memory for the lists of a selection's files."""
+
+INDEX_BYTES = 128 * 2**20
+"""Most memory for ids of objects: some 40 bytes an object, 3 million objects."""
+
+FOOTER_BYTES = 512 * 2**20
+"""Most memory for footers of data files, as estimated with `FOOTER_GROWTH`."""
+
+FOOTER_GROWTH = 10
+"""Memory that a parsed footer takes for each of its bytes in the file; measured with pyarrow 25."""
+
+PlateTerms = dict[str, tuple[str, ...]]
+Value = TypeVar("Value")
+
+
+class BoundedCache(Generic[Value]):
+    """Values by key; those used longest ago go when all together pass a number of bytes.
+
+    Safe to share between threads; two that miss the same key at once both make its value.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.bytes = 0
+        self._kept: OrderedDict[Hashable, tuple[Value, int]] = OrderedDict()
+        self._lock = Lock()
+
+    def __reduce__(self) -> tuple[type[BoundedCache[Value]], tuple[int]]:
+        # Another process starts with an empty one.
+        return type(self), (self.limit,)
+
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._kept
+
+    def get(self, key: Hashable, make: Callable[[], tuple[Value, int]]) -> Value:
+        """The value of a key; ``make`` gives it, and its size in bytes, where it is not there."""
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key][0]
+        value, size = make()
+        with self._lock:
+            self._drop(key)
+            self._kept[key] = (value, size)
+            self.bytes += size
+            while self.bytes > self.limit and len(self._kept) > 1:
+                self._drop(next(iter(self._kept)))
+        return value
+
+    def _drop(self, key: Hashable) -> None:
+        if key in self._kept:
+            self.bytes -= self._kept.pop(key)[1]
+
+
+@dataclass(frozen=True)
+class SelectedFiles:
+    """Data files of a table's snapshot that can hold a selection's rows.
+
+    Attributes
+    ----------
+    paths
+        As ``filesystem`` takes them, in the order in which they were written.
+    schema
+        Of the table: a column that a file lacks is null.
+    """
+
+    filesystem: pafs.FileSystem | None
+    paths: tuple[str, ...]
+    schema: pa.Schema
+
+    def dataset(self) -> pads.Dataset:
+        """All rows of the files."""
+        if not self.paths:
+            return pads.dataset(self.schema.empty_table())
+        return pads.dataset(
+            list(self.paths), schema=self.schema, filesystem=self.filesystem, format="parquet"
+        )
+
+
+@dataclass(frozen=True)
+class ObjectIndex:
+    """The objects of one data file, in the order of its rows.
+
+    Attributes
+    ----------
+    ids
+        Id of an object, once for each run of its rows within a row group.
+    row_groups
+        Row group of each id, int32.
+    """
+
+    ids: pa.StringArray
+    row_groups: npt.NDArray[np.int32]
+
+    def find(self, wanted: pa.StringArray) -> list[int]:
+        """The row groups that hold rows of these objects, ascending."""
+        one = len(wanted) == 1
+        same = pc.equal(self.ids, wanted[0]) if one else pc.is_in(self.ids, value_set=wanted)
+        return [int(group) for group in np.unique(self.row_groups[_is_true(same)])]
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the index, bytes."""
+        return int(self.ids.nbytes) + self.row_groups.nbytes
+
+
+class DataFiles:
+    """What is known of a warehouse's data files, in bounded memory; shared by all its reads."""
+
+    def __init__(self) -> None:
+        self._plans: BoundedCache[SelectedFiles] = BoundedCache(PLAN_BYTES)
+        self._footers: BoundedCache[pads.ParquetFileFragment] = BoundedCache(FOOTER_BYTES)
+        self._indexes: BoundedCache[ObjectIndex] = BoundedCache(INDEX_BYTES)
+
+    def select(self, table: Table, plates: PlateTerms | None = None) -> SelectedFiles:
+        """The files of the table's current snapshot in the partitions that can match."""
+        snapshot = table.current_snapshot()
+        key = (
+            table.metadata.table_uuid,
+            table.metadata.current_schema_id,
+            snapshot.snapshot_id if snapshot else None,
+            tuple(sorted((plates or {}).items())),
+        )
+        return self._plans.get(key, lambda: _planned(table, plates or {}))
+
+    def dataset(
+        self,
+        table: Table,
+        plates: PlateTerms | None = None,
+        objects: Sequence[str] | None = None,
+    ) -> pads.Dataset:
+        """The table's current rows as a pyarrow dataset, limited to what can match.
+
+        Parameters
+        ----------
+        plates
+            Partition column -> values to keep.
+        objects
+            Ids of objects: only row groups that hold one of them are part of the dataset.
+        """
+        files = self.select(table, plates)
+        if objects is None or OBJECT_ID not in files.schema.names:
+            return files.dataset()
+        fragments = self._fragments_of(files, pa.array(objects, pa.string()))
+        return pads.FileSystemDataset(
+            fragments, files.schema, pads.ParquetFileFormat(), files.filesystem
+        )
+
+    def footer(self, files: SelectedFiles, path: str) -> pads.ParquetFileFragment:
+        """The file with its footer parsed."""
+
+        def read() -> tuple[pads.ParquetFileFragment, int]:
+            fragment = pads.ParquetFileFormat().make_fragment(path, files.filesystem)
+            fragment.ensure_complete_metadata()
+            return fragment, fragment.metadata.serialized_size * FOOTER_GROWTH
+
+        return self._footers.get(path, read)
+
+    def index(self, files: SelectedFiles, path: str) -> ObjectIndex:
+        """Where the objects of a file are; reads the ids of all its rows."""
+
+        def read() -> tuple[ObjectIndex, int]:
+            index = _object_index(self.footer(files, path))
+            return index, index.nbytes
+
+        return self._indexes.get(path, read)
+
+    def read_indexes(self, files: SelectedFiles) -> None:
+        """Read those indexes of the files that are not known yet, several at a time."""
+        missing = [path for path in files.paths if path not in self._indexes]
+        if not missing:
+            return
+        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+            list(pool.map(lambda path: self.index(files, path), missing))
+
+    def _fragments_of(
+        self, files: SelectedFiles, wanted: pa.StringArray
+    ) -> list[pads.ParquetFileFragment]:
+        """The files that hold one of the objects, each with the row groups that do."""
+        self.read_indexes(files)
+        found = [(path, self.index(files, path).find(wanted)) for path in files.paths]
+        return [
+            self.footer(files, path).subset(row_group_ids=groups)
+            for path, groups in found
+            if groups
+        ]
+
+
+def _planned(table: Table, plates: Mapping[str, tuple[str, ...]]) -> tuple[SelectedFiles, int]:
+    schema = arrow_schema(table.schema())
+    if table.current_snapshot() is None:
+        return SelectedFiles(None, (), schema), 0
+    row_filter: BooleanExpression = AlwaysTrue()
+    for name, values in plates.items():
+        row_filter = And(row_filter, In(term=name, literals=values))
+    columns = tuple(plates) or (schema.names[0],)
+    tasks = table.scan(row_filter=row_filter, selected_fields=columns).plan_files()
+    places = sorted(task.file.file_path for task in tasks)
+    if not places:
+        return SelectedFiles(None, (), schema), 0
+    io = PyArrowFileIO(table.io.properties)
+    scheme, netloc, _ = PyArrowFileIO.parse_location(places[0], table.io.properties)
+    paths = tuple(PyArrowFileIO.parse_location(path, table.io.properties)[2] for path in places)
+    files = SelectedFiles(io.fs_by_scheme(scheme, netloc), paths, schema)
+    return files, sum(map(len, paths))
+
+
+def _object_index(file: pads.ParquetFileFragment) -> ObjectIndex:
+    """Read the ids of a file's rows and keep the first of each run of equal ones."""
+    footer: Any = file.metadata
+    counts = [footer.row_group(group).num_rows for group in range(footer.num_row_groups)]
+    groups = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
+    if OBJECT_ID not in file.physical_schema.names:
+        return ObjectIndex(pa.array([], pa.string()), groups[:0])
+    ids = file.to_table(columns=[OBJECT_ID])[OBJECT_ID].combine_chunks().cast(pa.string())
+    first = _is_true(ids.is_valid())
+    if len(ids) > 1:
+        changed = _is_true(pc.not_equal(ids[1:], ids[:-1]).fill_null(True))
+        first[1:] &= changed | (groups[1:] != groups[:-1])
+    return ObjectIndex(ids.filter(pa.array(first)), groups[first])
+
+
+def _is_true(values: pa.BooleanArray) -> npt.NDArray[np.bool_]:
+    return np.array(values.to_numpy(zero_copy_only=False), bool)
