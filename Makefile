@@ -12,6 +12,8 @@ RUNTIME_STAMP := $(VENV)/.installed-runtime
 DEV_STAMP := $(VENV)/.installed-dev
 # Installs the locks twice as fast as the pip that Python 3.11 brings; any newer pip than that will do.
 PIP_VERSION := 26.3
+# Not in the locks: its builds differ in name and hash from index to index.
+TORCH_VERSION := 2.13.0
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 # The locks name every package and its hashes: pip has nothing to resolve and nothing to build.
 # Byte code is left to the first import, which needs only a part of it.
@@ -25,7 +27,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-dev demo ui test bench lint format types check lock clean
+.PHONY: help install install-dev install-torch demo ui test bench lint format types check lock clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +37,9 @@ help: ## Show this list
 install: $(RUNTIME_STAMP) ## Install cp-assets and what it runs with (into .venv)
 
 install-dev: $(DEV_STAMP) ## The same, with what tests, lint and types need
+
+install-torch: $(DEV_STAMP) ## Add PyTorch, which is optional: with it `make test` tries its dataset too
+	$(PIP) install -qq torch==$(TORCH_VERSION)
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cp_assets.building.links import LINK_COLUMNS, PROFILE_WITH_IMAGES, links
@@ -72,7 +73,7 @@ def build_image_crops(sources: PlateSources, warehouse: Warehouse) -> PlateTable
         anchor = plan_join(_compartment_columns(raw), sources.dataset, str(sources.key)).anchor
         return image_crops(profiles, _image_sets(sources, raw), sources, log, anchor)
 
-    return PlateTable(IMAGE_CROPS, sources.key, inputs, rows)
+    return PlateTable(_stored(IMAGE_CROPS, sources), sources.key, inputs, rows)
 
 
 def build_source_images(sources: PlateSources, warehouse: Warehouse) -> PlateTable | NotApplicable:
@@ -88,7 +89,7 @@ def build_source_images(sources: PlateSources, warehouse: Warehouse) -> PlateTab
     def rows(log: RejectionLog) -> Iterator[pa.RecordBatch]:
         return source_images(_image_sets(sources, raw), sources, log)
 
-    return PlateTable(SOURCE_IMAGES, sources.key, inputs, rows)
+    return PlateTable(_stored(SOURCE_IMAGES, sources), sources.key, inputs, rows)
 
 
 def build_profile_with_images(
@@ -165,6 +166,11 @@ def _upstream(rows: PartitionRows, sources: PlateSources) -> str:
         )
         raise WarehouseError(msg)
     return rows.state.fingerprint
+
+
+def _stored(spec: TableSpec, sources: PlateSources) -> TableSpec:
+    """The table of pixels with the compression that the dataset asks for."""
+    return replace(spec, zstd_level=sources.dataset.images.zstd_level)
 
 
 def _no_images(spec: TableSpec, sources: PlateSources) -> NotApplicable:

@@ -63,6 +63,7 @@ JOINED_PROFILES = TableSpec(
         ]
     ),
     open_columns=True,
+    code_version="2",
 )
 
 ROWS_AT_ONCE = 2048

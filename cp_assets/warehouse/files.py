@@ -50,8 +50,9 @@ class _OpenFile:
 class PartitionFiles:
     """Writes a stream of record batches as data files of one table.
 
-    Batches are gathered into row groups of `TableSpec.row_group_bytes`. A new file begins when the
-    partition value or the columns change, or when the file is large.
+    Whole batches are gathered into row groups of at most `TableSpec.row_group_bytes`, or of one
+    batch that is larger. A new file begins when the partition value or the columns change, or when
+    the file is large.
     """
 
     table: Table
@@ -71,14 +72,14 @@ class PartitionFiles:
         partition = tuple(str(batch[name][0]) for name in self.spec.partition_columns)
         if self._open is not None and not self._continues(self._open, batch, partition):
             self._close()
+        if self._pending_bytes + batch.nbytes > self.spec.row_group_bytes:
+            self._flush()
+            if self._open is not None and self._open.stream.tell() > FILE_BYTES:
+                self._close()
         if self._open is None:
             self._start(batch.schema, partition)
         self._pending.append(batch)
         self._pending_bytes += batch.nbytes
-        if self._pending_bytes >= self.spec.row_group_bytes:
-            self._flush()
-            if self._open is not None and self._open.stream.tell() > FILE_BYTES:
-                self._close()
 
     def finish(self) -> list[DataFile]:
         """Close the last file and return all data files, in the order of their rows."""
@@ -148,7 +149,7 @@ def _parquet_options(spec: TableSpec, schema: pa.Schema) -> dict[str, object]:
         f.name for f in schema if f.type in _DICTIONARY_TYPES or f.name in spec.partition_columns
     ]
     return {
-        "compression": "zstd",
+        "compression": "none" if spec.zstd_level is None else "zstd",
         "compression_level": spec.zstd_level,
         "use_dictionary": keys,
         "write_statistics": keys,

@@ -34,7 +34,7 @@ class TableSpec:
     row_group_bytes
         Uncompressed Arrow bytes gathered into one Parquet row group.
     zstd_level
-        Compression of the Parquet pages.
+        Compression of the Parquet pages; None for none.
     lookup_columns
         Columns by which single rows are looked up: each row group has a bloom filter of them.
     """
@@ -46,7 +46,7 @@ class TableSpec:
     open_columns: bool = False
     code_version: str = "1"
     row_group_bytes: int = 32 * 2**20
-    zstd_level: int = 3
+    zstd_level: int | None = 3
     lookup_columns: tuple[str, ...] = ()
 
     @property

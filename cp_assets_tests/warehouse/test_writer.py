@@ -214,6 +214,18 @@ def test_write_partition_flushed_file_does_not_take_other_columns(warehouse: War
     assert [name for name in rows.columns() if name in "xy"] == ["x", "y"]
 
 
+def test_write_partition_gathers_whole_batches_into_row_groups(warehouse: Warehouse) -> None:
+    parts = [batch(range(10 * n, 10 * n + 10)) for n in range(5)]
+    spec = replace(SPEC, row_group_bytes=int(2.5 * parts[0].nbytes), zstd_level=None)
+    write(warehouse, *parts, batch(range(50, 90)), batch([90]), spec=spec)
+    (path,) = Path(warehouse.name).rglob("*.parquet")
+    metadata = pq.read_metadata(path)
+    groups = [metadata.row_group(n) for n in range(metadata.num_row_groups)]
+    assert [group.num_rows for group in groups] == [20, 20, 10, 40, 1]
+    assert groups[0].column(0).compression == "UNCOMPRESSED"
+    assert numbers(warehouse) == list(range(91))
+
+
 def test_write_partition_large_partition_is_several_files(
     warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,8 +25,10 @@ class CropDataset(IterableDataset[dict[str, Any]]):
     def __init__(self, crops: CropBatches) -> None:
         super().__init__()
         self._crops = crops
-        # Shared, so that workers that live on over epochs see it change.
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # type: ignore[no-untyped-call]
+        # Shared, so that workers that live on over epochs see it change. PyTorch leaves the method
+        # untyped.
+        epoch: Any = torch.zeros((), dtype=torch.int64)
+        self._epoch = epoch.share_memory_()
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the order of the iterations that follow."""
