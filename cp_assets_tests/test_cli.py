@@ -175,7 +175,7 @@ def test_demo_makes_tables_and_a_picture(tmp_path: Path, monkeypatch: pytest.Mon
         (("convert", ".", "--bbox-column", "x_min"), "--bbox-column 'x_min': expected LEFT=RIGHT"),
         (("convert", ".", "--workers", "many"), "'many' is not a valid integer"),
         (("convert", ".", "--max-memory", "a lot"), "--max-memory 'a lot' is no size"),
-        (("convert", ".", "--crop-size", "0"), "expected that crop_size is 1 or more"),
+        (("convert", ".", "--crop-size", "0"), "expected that crop_size is 1 to 65536"),
         (("convert",), "Missing argument 'SOURCE'"),
         (("plates",), "no dataset is configured; write cp_assets.yaml"),
         (("plates", "nowhere"), "nowhere"),

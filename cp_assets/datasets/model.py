@@ -22,6 +22,9 @@ Border = Literal["clip", "zero", "edge", "reflect"]
 zeros, the nearest pixel, or the crop's own pixels mirrored without repeating the outermost."""
 
 MIN_MEMORY = 64 * 2**20
+MAX_EDGE = 2**16
+"""Most pixels of padding, or of a window's edge."""
+
 _MAX_ZSTD = 22
 
 
@@ -107,18 +110,24 @@ class ImageOptions:
 
     def __post_init__(self) -> None:
         held = {
-            "workers is 1 or more": self.workers >= 1,
-            "padding is 0 or more": self.padding >= 0,
-            "crop_size is 1 or more": self.crop_size is None or self.crop_size >= 1,
+            "workers is 1 or more": _is_whole(self.workers, 1),
+            f"padding is 0 to {MAX_EDGE}": _is_whole(self.padding, 0, MAX_EDGE),
+            f"crop_size is 1 to {MAX_EDGE}": self.crop_size is None
+            or _is_whole(self.crop_size, 1, MAX_EDGE),
             "padding and crop_size are not both given": not (self.padding and self.crop_size),
             "border is clip, zero, edge or reflect": self.border in get_args(Border),
-            "zstd_level is 1 to 22": self.zstd_level is None or 1 <= self.zstd_level <= _MAX_ZSTD,
-            "max_memory is 64 MiB or more": self.max_memory >= MIN_MEMORY,
+            "zstd_level is 1 to 22": self.zstd_level is None
+            or _is_whole(self.zstd_level, 1, _MAX_ZSTD),
+            "max_memory is 64 MiB or more": _is_whole(self.max_memory, MIN_MEMORY),
         }
         broken = [rule for rule, holds in held.items() if not holds]
         if broken:
             msg = f"image options: expected that {', and that '.join(broken)}"
             raise ConfigurationError(msg)
+
+
+def _is_whole(value: object, low: int, high: float = float("inf")) -> bool:
+    return isinstance(value, int) and low <= value <= high
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
+
 from cp_assets.images.windows import Box
 
 if TYPE_CHECKING:
@@ -16,6 +19,25 @@ if TYPE_CHECKING:
     from cp_assets.images.readers import Shape5
 
 _PLANE_EDGES = 4
+
+
+def good_boxes(edges: npt.NDArray[np.float64], shape: Shape5) -> npt.NDArray[np.bool_]:
+    """Which boxes have no `box_fault` and lie inside an image of shape (T, C, Z, Y, X).
+
+    Parameters
+    ----------
+    edges
+        Shape (boxes, 6), as `box_fault` takes them.
+    """
+    _, _, depth, height, width = shape
+    flat = np.asarray(np.isnan(edges[:, _PLANE_EDGES:]).all(axis=1))
+    known = np.where(flat[:, None] & (np.arange(6) >= _PLANE_EDGES), [0, 0, 0, 0, 0, depth], edges)
+    low, high = known[:, [0, 1, 4]], known[:, [2, 3, 5]]
+    with np.errstate(invalid="ignore"):
+        whole = (np.floor(known) == known).all(axis=1)
+        inside = ((low >= 0) & (high <= [width, height, depth]) & (low < high)).all(axis=1)
+    good: npt.NDArray[np.bool_] = whole & inside
+    return good
 
 
 def box_fault(edges: Sequence[float]) -> tuple[str, str] | None:

@@ -10,7 +10,7 @@ import pyarrow as pa
 from cp_assets.datasets.ids import source_image_id
 from cp_assets.errors import ImageReadError
 from cp_assets.images.windows import cut
-from cp_assets.payloads.building import payload_array
+from cp_assets.payloads.building import MAX_BATCH_BYTES, payload_array
 from cp_assets.payloads.types import OME_ARROW_TYPE
 from cp_assets.rejections import Rejection
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cp_assets.images.image_sets import ImageSet
     from cp_assets.images.loaded import LoadedChannel, LoadedImageSet, LoadedOverlay
     from cp_assets.images.readers import Pixels
-    from cp_assets.images.windows import Placement, Window
+    from cp_assets.images.windows import Fault, Placement, Window
 
 BATCH_BYTES = 4 * 2**20
 """Pixels of one payload column in one record batch, in bytes: a row group of the crops."""
@@ -51,6 +51,13 @@ class Piece:
     overlay_errors: tuple[str, ...] = ()
 
     @property
+    def label_kind(self) -> str | None:
+        """What the label is: ``outline`` where there is one, else ``mask``, or None."""
+        if self.outline is not None:
+            return "outline"
+        return None if self.mask is None else "mask"
+
+    @property
     def nbytes(self) -> int:
         """Bytes of the largest of its payloads."""
         overlays = [one.nbytes for one in (self.mask, self.outline) if one is not None]
@@ -72,6 +79,33 @@ def cut_piece(
     mask = _cut_overlay(channel.mask, placement, border, errors)
     outline = _cut_overlay(channel.outline, placement, border, errors)
     return Piece(id_, owner, channel, placement.window, image, mask, outline, tuple(errors))
+
+
+def fits(area: int, channels: Iterable[LoadedChannel], room: int) -> bool:
+    """Whether windows of so many pixels can be cut from channels at once; see `too_large`."""
+    pixels = sum(channel.bytes_per_pixel for channel in channels) * area
+    return 2 * pixels <= room and pixels <= MAX_BATCH_BYTES
+
+
+def too_large(window: Window, channels: Sequence[LoadedChannel], room: int) -> Fault | None:
+    """Why a window cannot be cut from channels at once; None if it can.
+
+    Parameters
+    ----------
+    room
+        Bytes that there are: the pixels are held twice, as cut and as payloads.
+    """
+    if fits(window.area, channels, room):
+        return None
+    pixels = sum(channel.bytes_per_pixel for channel in channels) * window.area
+    sizes = " x ".join(str(high - low) for low, high in (window.x, window.y, window.z))
+    detail = (
+        f"window of {sizes} pixels (x by y by z): with masks and outlines it takes "
+        f"{2 * pixels / 2**20:.0f} MiB in memory, {room / 2**20:.0f} MiB of max_memory are left "
+        f"(and one batch holds {MAX_BATCH_BYTES / 2**20:.0f} MiB at most); raise max_memory, or "
+        "lower padding or crop_size"
+    )
+    return "image_too_large", detail
 
 
 def _cut_overlay(
@@ -98,7 +132,6 @@ def source_columns(loaded: LoadedImageSet) -> dict[str, list[str | None]]:
         "source_image_path": [c.found.relative for c in channels],
         "source_mask_path": [c.mask.relative if c.mask else None for c in channels],
         "source_outline_path": [c.outline.relative if c.outline else None for c in channels],
-        "label_source_kind": [c.label_kind for c in channels],
     }
 
 
@@ -109,7 +142,7 @@ def image_ids(loaded: LoadedImageSet) -> list[str]:
 
 
 def payload_columns(pieces: Sequence[Piece]) -> dict[str, pa.Array]:
-    """Image, mask, outline and label payloads of the pieces."""
+    """Image, mask, outline and label payloads of the pieces, and what the labels are."""
     image = payload_array(
         [piece.image for piece in pieces],
         ids=[piece.id for piece in pieces],
@@ -141,6 +174,7 @@ def payload_columns(pieces: Sequence[Piece]) -> dict[str, pa.Array]:
         "ome_arrow_mask": mask,
         "ome_arrow_outline": outline,
         "ome_arrow_label": label,
+        "label_source_kind": pa.array([piece.label_kind for piece in pieces], pa.string()),
     }
 
 

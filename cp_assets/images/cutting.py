@@ -10,14 +10,16 @@ import pyarrow as pa
 
 from cp_assets.datasets.ids import crop_id
 from cp_assets.errors import ImageReadError
-from cp_assets.images.boxes import box_fault, box_of, box_outside
+from cp_assets.images.boxes import box_fault, box_of, box_outside, good_boxes
 from cp_assets.images.columns import (
     cut_piece,
+    fits,
     image_ids,
     in_batches,
     overlay_rejections,
     payload_columns,
     source_columns,
+    too_large,
 )
 from cp_assets.images.objects import DEPTH_COLUMNS
 from cp_assets.images.schemas import CROPS_SCHEMA
@@ -43,22 +45,21 @@ class BoxedObjects:
     def __init__(self, group: ObjectGroup, options: ImageOptions) -> None:
         self.group = group
         self.options = options
-        self._edges: list[list[float]] = group.boxes.tolist()
+        self._edges = group.boxes
         self._placed: dict[Shape5, Placements] = {}
 
     def place(self, shape: Shape5) -> Placements:
         """What is cut from images of a shape (T, C, Z, Y, X); worked out once for each shape."""
         if shape not in self._placed:
-            self._placed[shape] = Placements([self._find(edges, shape) for edges in self._edges])
+            good = good_boxes(self._edges, shape).tolist()
+            rows = zip(self._edges.tolist(), good, strict=True)
+            found = [
+                self._found(edges, shape) if ok else _fault(edges, shape) for edges, ok in rows
+            ]
+            self._placed[shape] = Placements(found)
         return self._placed[shape]
 
-    def _find(self, edges: list[float], shape: Shape5) -> Placement | Fault:
-        fault = box_fault(edges)
-        if fault:
-            return fault
-        outside = box_outside(edges, shape)
-        if outside:
-            return "box_outside_image", outside
+    def _found(self, edges: list[float], shape: Shape5) -> Placement:
         return Placement.of(window_of(box_of(edges), shape, self.options), shape)
 
 
@@ -117,11 +118,18 @@ class Cutting:
             (image_id, channel, self.objects.place(channel.pixels.shape).found)
             for image_id, channel in zip(image_ids(self.loaded), self.loaded.channels, strict=True)
         ]
+        largest = max(
+            (self.objects.place(one.pixels.shape).largest for _, one, _ in channels), default=0
+        )
+        all_fit = fits(largest, self.loaded.channels, self.loaded.room)
         keys = zip(group.object_ids, group.object_numbers, strict=True)
         for row, (object_id, number) in enumerate(keys):
             pieces = []
+            places = [(channel, found[row]) for _, channel, found in channels]
+            fault = None if all_fit else self._too_large(places)
             for image_id, channel, found in channels:
-                piece = _piece(crop_id(object_id, image_id), row, channel, found[row], border)
+                place = fault or found[row]
+                piece = _piece(crop_id(object_id, image_id), row, channel, place, border)
                 if isinstance(piece, tuple):
                     path = channel.found.relative
                     self.rejections.append(self._rejection(piece, channel.name, path, number))
@@ -131,6 +139,14 @@ class Cutting:
                     self.rejections.extend(overlay_rejections(piece, self.loaded.image_set, number))
             self.written += len(pieces)
             yield pieces
+
+    def _too_large(self, places: Sequence[tuple[LoadedChannel, Placement | Fault]]) -> Fault | None:
+        """Why all channels of an object cannot be in memory together; None if they can."""
+        placed = [(channel, one) for channel, one in places if isinstance(one, Placement)]
+        if not placed:
+            return None
+        largest = max((one.window for _, one in placed), key=lambda window: window.area)
+        return too_large(largest, [channel for channel, _ in placed], self.loaded.room)
 
     def _rejection(
         self,
@@ -154,6 +170,12 @@ class Cutting:
             source_file=source_file,
             count=count,
         )
+
+
+def _fault(edges: list[float], shape: Shape5) -> Fault:
+    """Why a box cannot be cut from images of a shape."""
+    outside = ("box_outside_image", box_outside(edges, shape) or "")
+    return box_fault(edges) or outside
 
 
 def _piece(

@@ -43,8 +43,10 @@ class ChannelFile:
         As recorded, without surrounding white space.
     height, width
         Size in pixels when CellProfiler loaded it, or None.
-    series, frame
-        Which image of the file, and which plane of it, counted from 0, when the table says so.
+    series, frame, colour
+        Which image of the file, which plane of it, and which colour of that plane, counted from 0,
+        when the table says so (``Series_``, ``Frame_``, ``Channel_``; CellProfiler writes -1 there
+        for a plane of one colour).
     """
 
     channel: str
@@ -55,6 +57,7 @@ class ChannelFile:
     width: int | None = None
     series: int | None = None
     frame: int | None = None
+    colour: int | None = None
 
     @property
     def recorded(self) -> str:
@@ -74,6 +77,8 @@ class ImageSet:
         Measurement folder of the Image table, relative to the dataset's root, with ``/``.
     channels
         Source images, in the order of the channels' names or as the user listed them.
+    others
+        Source images that were not asked for: they tell which files are shared.
     saved
         Files that the pipeline saved for this image set, such as ``CellOutlines``.
     absent
@@ -86,6 +91,7 @@ class ImageSet:
     image_number: int | None
     source_folder: str
     channels: tuple[ChannelFile, ...]
+    others: tuple[ChannelFile, ...] = ()
     saved: tuple[ChannelFile, ...] = ()
     absent: tuple[str, ...] = ()
 
@@ -114,9 +120,10 @@ def image_sets(
     names = _image_names(rows)
     sources = _source_names(rows, names)
     wanted = sources if channels is None else _chosen(channels, names, sources)
+    others = tuple(name for name in sources if name not in wanted)
     saved = tuple(name for name in names if name not in sources and name not in wanted)
     for row in rows:
-        yield _image_set(row, wanted, saved)
+        yield _image_set(row, wanted, others, saved)
 
 
 def _file_rows(batches: Iterable[pa.RecordBatch]) -> list[_Row]:
@@ -173,8 +180,10 @@ def _chosen(
     return tuple(dict.fromkeys(channels))
 
 
-def _image_set(row: _Row, wanted: tuple[str, ...], saved: tuple[str, ...]) -> ImageSet:
-    files = {name: _channel_file(row, name) for name in (*wanted, *saved)}
+def _image_set(
+    row: _Row, wanted: tuple[str, ...], others: tuple[str, ...], saved: tuple[str, ...]
+) -> ImageSet:
+    files = {name: _channel_file(row, name) for name in (*wanted, *others, *saved)}
     number = row.get("ImageNumber")
     return ImageSet(
         image_id=str(row["image_id"]),
@@ -183,6 +192,7 @@ def _image_set(row: _Row, wanted: tuple[str, ...], saved: tuple[str, ...]) -> Im
         image_number=None if number is None else int(number),
         source_folder=_text(row.get("source_folder")) or "",
         channels=tuple(file for name in wanted if (file := files[name])),
+        others=tuple(file for name in others if (file := files[name])),
         saved=tuple(file for name in saved if (file := files[name])),
         absent=tuple(name for name in wanted if not files[name]),
     )
@@ -201,6 +211,7 @@ def _channel_file(row: _Row, name: str) -> ChannelFile | None:
         width=_size(row.get(f"Width_{name}")),
         series=_whole(row.get(f"Series_{name}")),
         frame=_whole(row.get(f"Frame_{name}")),
+        colour=_whole(row.get(f"Channel_{name}")),
     )
 
 

@@ -45,14 +45,10 @@ class LoadedChannel:
     outline: LoadedOverlay | None
 
     @property
-    def label(self) -> LoadedOverlay | None:
-        """The outline where there is one, else the mask."""
-        return self.outline or self.mask
-
-    @property
-    def label_kind(self) -> str | None:
-        """``outline``, ``mask`` or None: what `label` is."""
-        return "outline" if self.outline else "mask" if self.mask else None
+    def bytes_per_pixel(self) -> int:
+        """Bytes of one pixel in Z, Y and X, over all T, with its mask and outline."""
+        images = (self.pixels, *(one.pixels for one in (self.mask, self.outline) if one))
+        return sum(one.shape[0] * one.shape[1] * one.dtype.itemsize for one in images)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +85,8 @@ class LoadedImageSet:
     cut_at_once
         Whether all that is cut fits into the memory beside the images; else it is to be written
         batch by batch.
+    room
+        Bytes that are left for the pixels of one batch.
     """
 
     image_set: ImageSet
@@ -96,6 +94,7 @@ class LoadedImageSet:
     faults: tuple[ChannelFault, ...]
     incomplete: tuple[Rejection, ...]
     cut_at_once: bool
+    room: int
     files: ExitStack
 
     def __enter__(self) -> LoadedImageSet:

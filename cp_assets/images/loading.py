@@ -61,7 +61,7 @@ class ImageSetLoader:
         self.max_memory = sources.dataset.images.max_memory
         self.images = ImageResolver(sources, all_sets)
         self.overlays = OverlayFinder(sources, all_sets, compartment, self.images)
-        self.shared = SharedFiles(all_sets)
+        self.shared = SharedFiles(all_sets, self.images)
 
     def load(self, image_set: ImageSet, place: Place, admit: Admit) -> LoadedImageSet:
         """Decode every file of the image set once, or leave it to be read window by window.
@@ -142,13 +142,15 @@ class _SetLoading:
             self._faults += [_too_large(channel, decoded, limit) for channel in opened]
             opened, decoded, cut = [], 0, 0
         cut_at_once = decoded + cut <= limit
-        admit(decoded + (cut if cut_at_once else 0))
+        room = limit - decoded
+        admit(decoded + (cut if cut_at_once else min(cut, room)))
         return LoadedImageSet(
             image_set=self._set,
             channels=tuple(part for one in opened for part in self._parts(one, to_decode)),
             faults=tuple(self._faults),
             incomplete=tuple(self._incomplete.values()),
             cut_at_once=cut_at_once,
+            room=room,
             files=self._files.pop_all(),
         )
 
@@ -159,7 +161,8 @@ class _SetLoading:
             return None
         try:
             reader = self._reader(found.path, file.series or 0)
-            region = meant_region(reader.header, self._loader.shared.frame(file))
+            frame = self._loader.shared.frame(file, found.path)
+            region = meant_region(reader.header, frame, file.colour)
         except ImageReadError as error:
             self._fault(file, "unreadable_image", str(error), found.relative)
             return None

@@ -19,7 +19,8 @@ _WINDOWED_BELOW = 0.5
 """Share of an image's chunks, each counted for every window that touches it, below which windows
 are read from the file: decoding a chunk twice still costs less than decoding all."""
 
-_GREY_SAMPLES = (3, 4)
+_WITH_ALPHA = (2, 4)
+"""Samples of a pixel of which the last is opacity: grey or RGB with alpha."""
 
 
 class PixelSource(Protocol):
@@ -59,7 +60,7 @@ class Decoded:
 
     def read(self, window: Window) -> Pixels:
         """Give a view."""
-        return self.pixels[(slice(None), slice(None), *window.slices)]
+        return self.pixels[window.slices]
 
     def channel(self, number: int) -> Decoded:
         """One of its channels."""
@@ -129,10 +130,10 @@ def without_equal_colours(pixels: Pixels, samples: int) -> Pixels:
 
     An alpha channel that is opaque everywhere says nothing and goes too.
     """
-    if samples not in _GREY_SAMPLES or pixels.shape[1] != samples:
+    if samples == 1 or pixels.shape[1] != samples:
         return pixels
     colours = pixels
-    if samples == max(_GREY_SAMPLES):
+    if samples in _WITH_ALPHA:
         opaque = np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1
         if not (pixels[:, -1] == opaque).all():
             return pixels

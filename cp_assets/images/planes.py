@@ -15,45 +15,77 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cp_assets.errors import ImageReadError
+from cp_assets.images.resolve import ResolvedImage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from cp_assets.images.image_sets import ChannelFile, ImageSet
     from cp_assets.images.readers import ImageHeader, Region
+    from cp_assets.images.resolve import ImageResolver
 
-_COLOURS = ("Red", "Green", "Blue", "Alpha")
+_COLOURS = {
+    2: ("Grey", "Alpha"),
+    3: ("Red", "Green", "Blue"),
+    4: ("Red", "Green", "Blue", "Alpha"),
+}
+"""Samples of a pixel -> what they are."""
 
 
 class SharedFiles:
-    """Which files several records of the plate name, each for planes of its own."""
+    """Which files several records of the plate lead to, each for a plane of its own.
 
-    def __init__(self, sets: Iterable[ImageSet]) -> None:
-        frames: dict[tuple[str, int], set[int]] = defaultdict(set)
+    Parameters
+    ----------
+    sets
+        All image sets of the plate, with all of their records.
+    images
+        Finds the file of a record.
+    """
+
+    def __init__(self, sets: Iterable[ImageSet], images: ImageResolver) -> None:
+        frames: dict[tuple[Path, int], set[int]] = defaultdict(set)
         for image_set in sets:
-            for file in image_set.channels:
-                frames[_key(file)].add(file.frame or 0)
-        self._shared = {key for key, found in frames.items() if len(found) > 1 or max(found)}
+            for file in (*image_set.channels, *image_set.others):
+                # Only a frame other than 0 tells of planes: CellProfiler writes 0 for most files.
+                found = images.resolve(image_set, file) if file.frame is not None else None
+                if isinstance(found, ResolvedImage):
+                    frames[found.path, file.series or 0].add(file.frame or 0)
+        self._shared = {key for key, planes in frames.items() if max(planes)}
 
-    def frame(self, file: ChannelFile) -> int | None:
-        """The one plane that a record means, or None where the whole file is the channel."""
-        return (file.frame or 0) if _key(file) in self._shared else None
+    def frame(self, file: ChannelFile, path: Path) -> int | None:
+        """The one plane that a record means, or None where it means all of the file."""
+        return file.frame or 0 if (path, file.series or 0) in self._shared else None
 
 
-def _key(file: ChannelFile) -> tuple[str, int]:
-    return file.recorded, file.series or 0
+def meant_region(header: ImageHeader, frame: int | None, colour: int | None = None) -> Region:
+    """The planes of a file that a record means: all of them, the one of a frame, or one channel.
 
-
-def meant_region(header: ImageHeader, frame: int | None) -> Region:
-    """The planes of a file that a record means: all of them, or the one of a frame.
+    Parameters
+    ----------
+    colour
+        The channel of these planes that is meant; None for all of them.
 
     Raises
     ------
     ImageReadError
-        If the file has no such plane.
+        If the file has no such plane or channel.
     """
-    if frame is None:
-        return header.whole
+    region = header.whole if frame is None else _plane(header, frame)
+    if colour is None:
+        return region
+    first, last = region.c
+    if colour >= last - first:
+        msg = (
+            f"image {header.path}: has {last - first} channels, the Image table's Channel is "
+            f"{colour} (counted from 0); is it the file that was measured?"
+        )
+        raise ImageReadError(msg)
+    return replace(region, c=(first + colour, first + colour + 1))
+
+
+def _plane(header: ImageHeader, frame: int) -> Region:
     sizes = dict(zip("TCZ", header.shape[:3], strict=True))
     sizes["C"] //= header.samples
     counts = [sizes[axis] for axis in header.plane_axes]
@@ -90,8 +122,8 @@ def channel_names(channel: str, header: ImageHeader, region: Region, count: int)
 def _file_names(header: ImageHeader) -> tuple[str, ...]:
     """A name for each channel of the file; numbers where it names none, or one twice."""
     count = header.shape[1]
-    if header.samples == count and 1 < count <= len(_COLOURS):
-        return _COLOURS[:count]
+    if header.samples == count and count in _COLOURS:
+        return _COLOURS[count]
     named = tuple(name for name in header.channel_names if name)
     if len(set(named)) == count:
         return named

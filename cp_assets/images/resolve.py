@@ -130,7 +130,7 @@ class ImageResolver:
         known: dict[tuple[str, ChannelFile], ResolvedImage | UnresolvedImage] = {}
         claims: dict[Claim, tuple[str, ChannelFile]] = {}
         for image_set in sets:
-            for file in image_set.channels:
+            for file in (*image_set.channels, *image_set.others):
                 found = self._find(image_set, file)
                 key = (image_set.image_id, file)
                 if isinstance(found, _Found):

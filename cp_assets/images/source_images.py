@@ -15,6 +15,7 @@ from cp_assets.images.columns import (
     overlay_rejections,
     payload_columns,
     source_columns,
+    too_large,
 )
 from cp_assets.images.loading import ImageSetLoader
 from cp_assets.images.schemas import SOURCE_IMAGES_SCHEMA, without_absent_overlays
@@ -107,8 +108,13 @@ class _SetImages:
     def _pieces(self) -> Iterator[list[Piece]]:
         for row, id_ in enumerate(image_ids(self.loaded)):
             channel = self.loaded.channels[row]
+            place = _whole(channel.pixels.shape)
+            fault = too_large(place.window, [channel], self.loaded.room)
+            if fault:
+                self._reject(*fault, channel.name, channel.found.relative)
+                continue
             try:
-                piece = cut_piece(id_, row, channel, _whole(channel.pixels.shape), "clip")
+                piece = cut_piece(id_, row, channel, place, "clip")
             except ImageReadError as error:
                 path = channel.found.relative
                 self._reject("unreadable_image", str(error), channel.name, path)

@@ -6,6 +6,7 @@ Boxes and windows are half-open, in pixels.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,7 +34,7 @@ class Box:
     z: _Range | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Window:
     """What is cut for an object: it may reach over the image's edge."""
 
@@ -56,10 +57,10 @@ class Window:
         (z0, z1), (y0, y1), (x0, x1) = self.z, self.y, self.x
         return (z1 - z0) * (y1 - y0) * (x1 - x0)
 
-    @property
-    def slices(self) -> tuple[slice, slice, slice]:
-        """The window as numpy takes it, Z, Y, X."""
-        return slice(*self.z), slice(*self.y), slice(*self.x)
+    @cached_property
+    def slices(self) -> tuple[slice, slice, slice, slice, slice]:
+        """The window as numpy takes it: all of T and C, then Z, Y, X."""
+        return slice(None), slice(None), slice(*self.z), slice(*self.y), slice(*self.x)
 
 
 def _clipped(edges: _Range, size: int) -> _Range:
@@ -110,15 +111,17 @@ class Placements:
     ----------
     inside
         The parts of the image that are read.
-    area
-        Pixels of all windows together.
+    area, largest
+        Pixels of all windows together, and of the largest.
     """
 
     def __init__(self, found: Sequence[Placement | Fault]) -> None:
         self.found = found
         placed = [one for one in found if isinstance(one, Placement)]
         self.inside = [one.inside for one in placed]
-        self.area = sum(one.window.area for one in placed)
+        areas = [one.window.area for one in placed]
+        self.area = sum(areas)
+        self.largest = max(areas, default=0)
 
 
 def cut(

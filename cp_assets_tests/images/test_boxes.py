@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cp_assets.errors import BoxColumnsError
-from cp_assets.images.boxes import box_fault, box_of, box_outside
+from cp_assets.images.boxes import box_fault, box_of, box_outside, good_boxes
 from cp_assets.images.windows import Box
 from cp_assets.measurements.boxes import BoxColumns, resolve_box_columns
 
@@ -105,3 +108,16 @@ def test_box_knows_x_y_and_z() -> None:
     assert box_of((*edges[:4], math.nan, math.nan)) == Box(y=(2, 7), x=(1, 5))
     assert box_outside(edges, (1, 1, 3, 7, 5)) is None
     assert "x 1..5, y 2..7, z 0..3" in (box_outside(edges, (1, 1, 2, 7, 5)) or "")
+
+
+EDGE = st.sampled_from([math.nan, math.inf, -1.0, 0.0, 0.5, 1.0, 3.0, 5.0, 7.0, 1e300])
+
+
+@given(st.lists(st.tuples(EDGE, EDGE, EDGE, EDGE, EDGE, EDGE), min_size=1, max_size=8))
+def test_good_boxes_are_those_without_a_fault_that_lie_inside(
+    boxes: list[tuple[float, ...]],
+) -> None:
+    shape = (1, 1, 5, 3, 7)
+    found = good_boxes(np.array(boxes), shape).tolist()
+    wanted = [not (box_fault(box) or box_outside(box, shape)) for box in boxes]
+    assert found == wanted

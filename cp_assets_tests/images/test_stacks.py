@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import pytest
 import tifffile
+from PIL import Image
 
-from cp_assets.images import ChannelFile, ImageSet, source_images
+from cp_assets.images import ChannelFile, ImageSet, image_sets, source_images
 from cp_assets.payloads import payload_to_numpy
 from cp_assets.payloads.building import CHUNK_BYTES
 from cp_assets.rejections import RejectionLog
@@ -209,3 +211,102 @@ def test_wells_and_sites_that_were_not_asked_for_are_left_out(tmp_path: Path) ->
     assert some.books.expected == 2
     images = list(source_images(plate.sets, plate.with_options(wells=("B2",)), RejectionLog()))
     assert {w for batch in images for w in batch["well_id"].to_pylist()} == {"B02"}
+
+
+def recorded_sets(
+    plate: Plate, rows: dict[str, object], channels: tuple[str, ...] | None = None
+) -> list[ImageSet]:
+    """The plate's image set as an Image table records it."""
+    keys = {"image_id": plate.sets[0].image_id, "well_id": "A01", "site_id": "1"}
+    row = {**keys, "source_folder": "", "ImageNumber": 1, **rows}
+    return list(image_sets([pa.RecordBatch.from_pylist([row])], channels))
+
+
+@pytest.mark.parametrize("channels", [None, ("A",)])
+@pytest.mark.parametrize("folder", ["/acquired/PlateA", "/acquired/PlateA/"])
+def test_a_plane_of_a_shared_file_is_the_same_whoever_else_is_asked_for(
+    plate: Plate, channels: tuple[str, ...] | None, folder: str
+) -> None:
+    pixels = stack(2)
+    path = plate.root / "images" / "PlateA" / "all.tif"
+    tifffile.imwrite(path, pixels, photometric="minisblack")
+    names = {f"FileName_{name}": "all.tif" for name in "AB"}
+    paths = {"PathName_A": "/acquired/PlateA", "PathName_B": folder}
+    frames = {"Frame_A": 0, "Frame_B": 1}
+    sets = recorded_sets(plate, {**names, **paths, **frames}, channels)
+    result = crop([profile_rows(sets[0], [GOOD])], sets, plate.sources)
+    found = dict(zip(result.table["Metadata_Channel"].to_pylist(), pixels_of(result), strict=True))
+    assert set(found) == set(channels or "AB")
+    np.testing.assert_array_equal(found["A"], pixels[None, None, :1, ROWS, COLUMNS])
+
+
+def test_a_colour_of_a_file_is_the_channel_that_the_table_says(plate: Plate) -> None:
+    colours = np.moveaxis(stack(3, dtype="uint8"), 0, -1)
+    path = plate.root / "images" / "PlateA" / "rgb.tif"
+    tifffile.imwrite(path, colours, photometric="rgb")
+    rows: dict[str, object] = {}
+    for number, name in enumerate(("Mito", "ER", "DNA")):
+        rows |= {f"FileName_{name}": "rgb.tif", f"Channel_{name}": number, f"Frame_{name}": 0}
+    sets = recorded_sets(plate, rows)
+    result = crop([profile_rows(sets[0], [GOOD])], sets, plate.sources)
+    found = dict(zip(result.table["Metadata_Channel"].to_pylist(), pixels_of(result), strict=True))
+    for number, name in enumerate(("Mito", "ER", "DNA")):
+        np.testing.assert_array_equal(found[name][0, 0, 0], colours[ROWS, COLUMNS, number])
+    sets = recorded_sets(plate, rows | {"Channel_DNA": 3})
+    result = crop([profile_rows(sets[0], [GOOD])], sets, plate.sources)
+    assert "has 3 channels, the Image table's Channel is 3" in result.log.entries[0].detail
+
+
+def test_grey_with_an_opaque_alpha_is_grey(plate: Plate) -> None:
+    grey = stack(dtype="uint8")
+    image = Image.merge("LA", [Image.fromarray(grey), Image.new("L", SHAPE[::-1], 255)])
+    image.save(plate.root / "images" / "PlateA" / "grey.png")
+    channel = ChannelFile("Grey", "grey.png", "/acquired/PlateA")
+    result = cut(plate, dataclasses.replace(plate.sets[0], channels=(channel,)))
+    assert result.table["Metadata_Channel"].to_pylist() == ["Grey"]
+    np.testing.assert_array_equal(pixels_of(result)[0][0, 0, 0], grey[ROWS, COLUMNS])
+
+
+def test_a_window_beyond_the_memory_is_rejected_and_no_other(plate: Plate) -> None:
+    sources = plate.with_options(crop_size=8000, border="zero", max_memory=64 * 2**20)
+    result = crop([profile_rows(plate.sets[0], [GOOD])], plate.sets, sources)
+    assert result.reasons == {"image_too_large": 2}
+    assert "8000 x 8000 x 1 pixels" in result.log.entries[0].detail
+    wide = (0, 0, SHAPE[1], SHAPE[0])
+    image_set = one_file(plate, np.zeros((6000, 6000), np.uint16), tile=(512, 512))
+    sources = plate.with_options(max_memory=64 * 2**20)
+    result = crop([profile_rows(image_set, [(0, 0, 6000, 6000), wide])], [image_set], sources)
+    assert result.table["Metadata_ObjectNumber"].to_pylist() == [2]
+    assert result.reasons == {"image_too_large": 1}
+
+
+def test_a_source_image_beyond_the_memory_is_rejected(plate: Plate) -> None:
+    image_set = one_file(plate, np.zeros((6000, 6000), np.uint16), tile=(512, 512))
+    log = RejectionLog()
+    assert not list(source_images([image_set], plate.with_options(max_memory=64 * 2**20), log))
+    assert log.by_reason() == {"image_too_large": 1}
+
+
+def test_the_label_is_the_mask_where_the_outline_is_broken(plate: Plate) -> None:
+    pixels = RNG.integers(0, 999, (256, 320), dtype=np.uint16)
+    image_set = one_file(plate, pixels, tile=(32, 32))
+    overlays = {"mask": plate.root / "m", "outline": plate.root / "o"}
+    for folder in overlays.values():
+        folder.mkdir()
+        tifffile.imwrite(folder / "stack.tif", pixels + 1, tile=(32, 32), compression="zlib")
+    path = overlays["outline"] / "stack.tif"
+    with tifffile.TiffFile(path) as tiff:
+        offset = tiff.pages.first.dataoffsets[0]
+    content = bytearray(path.read_bytes())
+    content[offset : offset + 64] = b"\xff" * 64
+    path.write_bytes(content)
+    sources = dataclasses.replace(
+        plate.sources, mask_dir=overlays["mask"], outline_dir=overlays["outline"]
+    )
+    boxes = [(200, 100, 230, 120), (10, 20, 60, 40)]
+    result = crop([profile_rows(image_set, boxes)], [image_set], sources)
+    assert result.table["label_source_kind"].to_pylist() == ["outline", "mask"]
+    labels = [payload_to_numpy(value)[0, 0, 0] for value in result.table["ome_arrow_label"]]
+    for label, (x0, y0, x1, y1) in zip(labels, boxes, strict=True):
+        np.testing.assert_array_equal(label, pixels[y0:y1, x0:x1] + 1)
+    assert result.reasons == {"unreadable_overlay": 1}

@@ -86,8 +86,10 @@ def test_the_flat_mask_of_a_stack_is_cut_whole_in_z() -> None:
 @pytest.mark.parametrize(
     ("options", "rule"),
     [
-        ({"padding": -1}, "padding is 0 or more"),
-        ({"crop_size": 0}, "crop_size is 1 or more"),
+        ({"padding": -1}, "padding is 0 to 65536"),
+        ({"padding": 1.5}, "padding is 0 to 65536"),
+        ({"padding": 2**31}, "padding is 0 to 65536"),
+        ({"crop_size": 0}, "crop_size is 1 to 65536"),
         ({"padding": 2, "crop_size": 9}, "not both given"),
         ({"border": "mirror"}, "border is clip, zero, edge or reflect"),
         ({"zstd_level": 23}, "zstd_level is 1 to 22"),
