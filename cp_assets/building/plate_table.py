@@ -112,19 +112,22 @@ def build_table(
     scope = table.plate.columns()
     there = find_table(warehouse, table.spec.name)
     state = partition_state(there, scope)
-    if not force and state.fingerprint == table.fingerprint:
+    if not force and state.fingerprint == table.fingerprint and _has_books(warehouse, table, state):
         return _unchanged(table, state)
     log = RejectionLog()
-    rows = _rows_then_books(warehouse, table, log)
     write = write_partition(
         warehouse,
         table.spec,
         scope,
-        rows,
+        table.rows(log),
         table.fingerprint,
         columns_to_come=table.columns_to_come(),
         table=there,
+        rejected=lambda: len(log),
     )
+    # After the rows: where another run's rows stand, its books stand too. Rows whose books were
+    # lost on the way are seen by `_has_books` and made again.
+    _write_rejected(warehouse, table, log)
     return _written(write, log)
 
 
@@ -155,21 +158,21 @@ def _unchanged(table: PlateTable, state: PartitionState) -> PlateBuild:
     )
 
 
-def _rows_then_books(
-    warehouse: Warehouse, table: PlateTable, log: RejectionLog
-) -> Iterator[pa.RecordBatch]:
-    """The rows; after the last, before they are committed, their books are.
-
-    So rows that are there have their books: a run that fails between the two is not taken for done.
-    """
-    yield from table.rows(log)
-    _write_rejected(warehouse, table, log)
+def _has_books(warehouse: Warehouse, table: PlateTable, state: PartitionState) -> bool:
+    """Whether the books that are there are those of the rows that are there."""
+    books = PartitionRows(warehouse, REJECTED_ROWS.name, _books_scope(table))
+    if books.count() != (state.rejected or 0):
+        return False
+    return not books.exists or books.state.fingerprint == state.fingerprint
 
 
 def _write_rejected(warehouse: Warehouse, table: PlateTable, log: RejectionLog) -> None:
-    scope = {**table.plate.columns(), "table_name": table.spec.name}
     batches = rejected_batches(log, table.plate, table.spec.name)
-    write_partition(warehouse, REJECTED_ROWS, scope, batches, table.fingerprint)
+    write_partition(warehouse, REJECTED_ROWS, _books_scope(table), batches, table.fingerprint)
+
+
+def _books_scope(table: PlateTable) -> dict[str, str]:
+    return {**table.plate.columns(), "table_name": table.spec.name}
 
 
 def _written(write: PartitionWrite, log: RejectionLog) -> PlateBuild:

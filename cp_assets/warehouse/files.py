@@ -14,10 +14,12 @@ from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
 from pyiceberg.typedef import Record
 from pyiceberg.types import StringType
 
-from cp_assets.warehouse.partitions import FINGERPRINT_KEY
+from cp_assets.warehouse.partitions import FINGERPRINT_KEY, REJECTED_KEY
 from cp_assets.warehouse.schemas import with_field_ids
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pyiceberg.io import OutputStream
     from pyiceberg.table import Table
 
@@ -33,6 +35,10 @@ group: at 512 MiB that is 60 MB for crops and 800 MB for profiles of 8,000 colum
 _BLOOM_FILTER = {"ndv": 1024, "fpp": 0.01}
 """Of a row group: some hundred objects, each of which may be looked for."""
 
+FILE_CHUNKS = 40_000
+"""Column chunks after which a new data file begins too: pixels that compress to nothing would
+otherwise make thousands of row groups before a file is large."""
+
 _DICTIONARY_TYPES = (pa.string(), pa.int64(), pa.int32())
 
 
@@ -44,6 +50,12 @@ class _OpenFile:
     partition: tuple[str, ...]
     schema: pa.Schema
     rows: int = 0
+    row_groups: int = 0
+
+    @property
+    def is_large(self) -> bool:
+        chunks = self.row_groups * sum(_leaves(one.type) for one in self.schema)
+        return self.stream.tell() > FILE_BYTES or chunks > FILE_CHUNKS
 
 
 @dataclass
@@ -52,12 +64,14 @@ class PartitionFiles:
 
     Whole batches are gathered into row groups of at most `TableSpec.row_group_bytes`, or of one
     batch that is larger. A new file begins when the partition value or the columns change, or when
-    the file is large.
+    the file is large. Each file notes the fingerprint, and how many entries the books have when it
+    is closed.
     """
 
     table: Table
     spec: TableSpec
     fingerprint: str
+    rejected: Callable[[], int] | None = None
     written: list[DataFile] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
     _open: _OpenFile | None = None
@@ -74,7 +88,7 @@ class PartitionFiles:
             self._close()
         if self._pending_bytes + batch.nbytes > self.spec.row_group_bytes:
             self._flush()
-            if self._open is not None and self._open.stream.tell() > FILE_BYTES:
+            if self._open is not None and self._open.is_large:
                 self._close()
         if self._open is None:
             self._start(batch.schema, partition)
@@ -109,7 +123,6 @@ class PartitionFiles:
         nested = self.table.schema()
         annotated = pa.schema([with_field_ids(f, nested.find_field(f.name)) for f in schema])
         parquet = pq.ParquetWriter(stream, annotated, **_parquet_options(self.spec, schema))
-        parquet.add_key_value_metadata({FINGERPRINT_KEY: self.fingerprint.encode()})
         self._open = _OpenFile(path, stream, parquet, partition, schema)
 
     def _flush(self) -> None:
@@ -118,6 +131,7 @@ class PartitionFiles:
         rows = pa.Table.from_batches(self._pending)
         self._open.parquet.write_table(rows, row_group_size=max(1, rows.num_rows))
         self._open.rows += rows.num_rows
+        self._open.row_groups += 1
         self._pending, self._pending_bytes = [], 0
 
     def _close(self) -> None:
@@ -125,12 +139,23 @@ class PartitionFiles:
         if self._open is None:
             return
         done, self._open = self._open, None
+        notes = {FINGERPRINT_KEY: self.fingerprint.encode()}
+        if self.rejected is not None:
+            notes[REJECTED_KEY] = str(self.rejected()).encode()
         try:
+            done.parquet.add_key_value_metadata(notes)
             done.parquet.close()
         finally:
             done.stream.close()
         size = len(self.table.io.new_input(done.path))
         self.written.append(_data_file(self.table, self.spec, done, size))
+
+
+def _leaves(kind: pa.DataType) -> int:
+    """How many columns of Parquet a column of this type is."""
+    if pa.types.is_struct(kind):
+        return sum(_leaves(kind.field(i).type) for i in range(kind.num_fields))
+    return _leaves(kind.value_type) if pa.types.is_list(kind) else 1
 
 
 def _close_quietly(unfinished: _OpenFile) -> None:

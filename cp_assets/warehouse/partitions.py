@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table
 
 FINGERPRINT_KEY = b"cp_assets.fingerprint"
+REJECTED_KEY = b"cp_assets.rejected"
 
 
 @dataclass(frozen=True)
@@ -32,11 +33,14 @@ class PartitionState:
         Data files in the order of their rows.
     fingerprint
         Of the inputs, or None if there are no rows or others wrote them.
+    rejected
+        How many entries the books of these rows have, or None where that is not known.
     """
 
     files: tuple[DataFile, ...]
     fingerprint: str | None
     snapshot_id: int | None
+    rejected: int | None = None
 
     @property
     def rows(self) -> int:
@@ -118,14 +122,17 @@ def partition_state(table: Table | None, scope: Mapping[str, str]) -> PartitionS
         return PartitionState((), None, None)
     files = data_files(table, scope)
     snapshot = table.current_snapshot()
+    # The last file is closed when all rows have been made, so it knows their books.
+    notes = _notes(table.io, files[-1].file_path) if files else {}
+    fingerprint, rejected = notes.get(FINGERPRINT_KEY), notes.get(REJECTED_KEY)
     return PartitionState(
         files=files,
-        fingerprint=_fingerprint(table.io, files[0].file_path) if files else None,
+        fingerprint=fingerprint.decode() if fingerprint else None,
         snapshot_id=snapshot.snapshot_id if snapshot else None,
+        rejected=int(rejected) if rejected else None,
     )
 
 
-def _fingerprint(io: FileIO, path: str) -> str | None:
+def _notes(io: FileIO, path: str) -> dict[bytes, bytes]:
     with io.new_input(path).open() as stream:
-        found = (pq.read_metadata(stream).metadata or {}).get(FINGERPRINT_KEY)
-    return found.decode() if found else None
+        return dict(pq.read_metadata(stream).metadata or {})

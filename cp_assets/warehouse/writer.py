@@ -23,7 +23,7 @@ from cp_assets.warehouse.files import PartitionFiles
 from cp_assets.warehouse.tables import add_columns, find_table, open_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     import pyarrow as pa
     from pyiceberg.manifest import DataFile
@@ -65,6 +65,7 @@ def write_partition(  # noqa: PLR0913 - one writer for all tables, every option 
     *,
     columns_to_come: pa.Schema | None = None,
     table: Table | None = None,
+    rejected: Callable[[], int] | None = None,
 ) -> PartitionWrite:
     """Replace a partition by the rows of a stream, in one commit.
 
@@ -84,6 +85,8 @@ def write_partition(  # noqa: PLR0913 - one writer for all tables, every option 
         wide schema costs seconds. The stream may bring others, or fewer.
     table
         The table, if it has been loaded already: loading a wide table costs as much as its write.
+    rejected
+        How many entries the books of these rows have so far; noted in the files.
 
     Raises
     ------
@@ -93,7 +96,7 @@ def write_partition(  # noqa: PLR0913 - one writer for all tables, every option 
         If the files or the commit cannot be written; the table is as before.
     """
     start = time.perf_counter()
-    staged = _StagedPartition(warehouse, spec, scope, fingerprint, table)
+    staged = _StagedPartition(warehouse, spec, scope, fingerprint, table, rejected)
     try:
         for batch in batches:
             with _write_errors(spec, scope):
@@ -127,6 +130,7 @@ class _StagedPartition:
     scope: Mapping[str, str]
     fingerprint: str
     table: Table | None
+    rejected: Callable[[], int] | None
     columns: dict[str, str] = field(default_factory=dict)
     _files: PartitionFiles | None = None
     _form: BatchForm | None = None
@@ -135,7 +139,7 @@ class _StagedPartition:
         if self._files is None:
             self.table = self.table or open_table(self.warehouse, self.spec)
             add_columns(self.table, self.spec, columns_to_come or batch.schema)
-            self._files = PartitionFiles(self.table, self.spec, self.fingerprint)
+            self._files = PartitionFiles(self.table, self.spec, self.fingerprint, self.rejected)
         if self._form is None or not self._form.incoming.equals(batch.schema):
             table = self._files.table
             add_columns(table, self.spec, batch.schema)

@@ -99,6 +99,22 @@ def test_build_table_books_that_fail_are_written_by_the_next_run(
     assert len(rejected(warehouse)) == 1
 
 
+def test_build_table_that_loses_to_another_run_leaves_its_books_alone(
+    warehouse: Warehouse,
+) -> None:
+    def overtaken(log: RejectionLog) -> Iterator[pa.RecordBatch]:
+        yield batch([1])
+        build_table(warehouse, plate_of(2, 3, inputs="fast", faults=2))
+
+    build_table(warehouse, plate_of(1))
+    slow = PlateTable(SPEC, KEY, "slow", overtaken)
+    with pytest.raises(WarehouseWriteError, match="another run wrote the same partition"):
+        build_table(warehouse, slow)
+    assert numbers(warehouse) == [2, 3]
+    assert len(rejected(warehouse)) == 2
+    assert build_table(warehouse, plate_of(2, 3, inputs="fast", faults=2)).state == "unchanged"
+
+
 def run(warehouse: Warehouse, sources: PlateSources, *names: str) -> dict[str, str]:
     return {name: build_table(warehouse, STEPS[name](sources, warehouse)).state for name in names}
 

@@ -239,6 +239,17 @@ def test_write_partition_large_partition_is_several_files(
     assert [n for part in rows for n in part["number"].to_pylist()] == [0, 1, 2, 3]
 
 
+def test_write_partition_file_of_many_row_groups_is_large_too(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cp_assets.warehouse import files
+
+    spec = replace(SPEC, row_group_bytes=1)
+    monkeypatch.setattr(files, "FILE_CHUNKS", 2 * len(SPEC.schema))
+    assert write(warehouse, *[batch([n]) for n in range(9)], spec=spec).files == 3
+    assert numbers(warehouse) == list(range(9))
+
+
 def test_write_partition_readers_keep_their_snapshot(warehouse: Warehouse) -> None:
     write(warehouse, batch(range(5000)))
     reader = warehouse.scan("small", columns=["number"])
