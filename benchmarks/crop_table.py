@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pyiceberg.expressions import EqualTo
 
 from benchmarks.context import Context, progress
 from benchmarks.data import CHANNELS, PlateShape, write_crops
 from cp_assets.datasets import PlateKey
+from cp_assets.images import IMAGE_CROPS
 from cp_assets.warehouse.warehouse import Warehouse, open_warehouse
 
 PLATES = ("p1", "p2", "p3", "p4")
@@ -35,6 +36,13 @@ class CropTable:
     cells: list[str]
     bytes: int
 
+    def uncompressed(self, context: Context) -> Warehouse:
+        """The crops of the first plate once more, stored with ``zstd_level: null``."""
+        warehouse = open_warehouse(context.folder / "uncompressed", create=True)
+        key = PlateKey("bench", "batch", PLATES[0])
+        write_crops(warehouse, key, _shape(context), replace(IMAGE_CROPS, zstd_level=None))
+        return warehouse
+
     def files(self, plate: str | None = None) -> list[str]:
         """Paths of the data files of all plates, or of one, in the order of their rows."""
         scan = self.warehouse.table("image_crops").scan()
@@ -48,7 +56,7 @@ def crop_table(context: Context) -> CropTable:
     folder, kept = context.shared / "crops", context.shared / "cells.txt"
     warehouse = open_warehouse(folder, create=True)
     if not kept.exists():
-        shape = PlateShape(sites=8, cells=250) if context.quick else SHAPE
+        shape = _shape(context)
         cells: list[str] = []
         for plate in PLATES:
             key = PlateKey("bench", "batch", plate)
@@ -57,3 +65,7 @@ def crop_table(context: Context) -> CropTable:
         kept.write_text("\n".join(cells))
     (row,) = warehouse.describe().to_pylist()
     return CropTable(warehouse, kept.read_text().split(), row["bytes"])
+
+
+def _shape(context: Context) -> PlateShape:
+    return PlateShape(sites=8, cells=250) if context.quick else SHAPE

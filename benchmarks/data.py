@@ -16,7 +16,10 @@ import tifffile
 from cp_assets.datasets import PlateKey
 from cp_assets.datasets.ids import crop_id, image_set_id, object_id, source_image_id
 from cp_assets.images import CROPS_SCHEMA, IMAGE_CROPS
+from cp_assets.images.columns import BATCH_BYTES
+from cp_assets.images.schemas import without_absent_overlays
 from cp_assets.payloads import payload_array
+from cp_assets.warehouse.spec import TableSpec
 from cp_assets.warehouse.warehouse import Warehouse
 from cp_assets.warehouse.writer import write_partition
 
@@ -175,7 +178,9 @@ def _write_csv(path: Path, rows: list[dict[str, object]]) -> None:
         writer.writerows(rows)
 
 
-def write_crops(warehouse: Warehouse, plate: PlateKey, shape: PlateShape) -> list[str]:
+def write_crops(
+    warehouse: Warehouse, plate: PlateKey, shape: PlateShape, spec: TableSpec = IMAGE_CROPS
+) -> list[str]:
     """Fill a plate of ``images.image_crops`` with crops, without image files.
 
     Returns
@@ -185,7 +190,7 @@ def write_crops(warehouse: Warehouse, plate: PlateKey, shape: PlateShape) -> lis
     """
     ids: list[str] = []
     batches = _crop_batches(plate, shape, ids)
-    write_partition(warehouse, IMAGE_CROPS, plate.columns(), batches, f"{plate}-{shape}")
+    write_partition(warehouse, spec, plate.columns(), batches, f"{plate}-{shape}")
     return ids
 
 
@@ -194,7 +199,12 @@ def _crop_batches(plate: PlateKey, shape: PlateShape, ids: list[str]) -> Iterato
     for site in range(shape.sites):
         planes = microscope.planes(len(shape.channels))
         boxes = microscope.boxes(shape.cells, shape.box)
-        yield _site_batch(plate, site, dict(zip(shape.channels, planes, strict=True)), boxes, ids)
+        images = dict(zip(shape.channels, planes, strict=True))
+        rows = _site_batch(plate, site, images, boxes, ids)
+        pixels = int((np.diff(boxes[:, [0, 2]]) * np.diff(boxes[:, [1, 3]])).sum())
+        whole = len(planes) * max(1, BATCH_BYTES * len(boxes) // (pixels * 2 * len(planes)))
+        for start in range(0, rows.num_rows, whole):
+            yield rows.slice(start, whole)
 
 
 def _site_batch(
@@ -233,8 +243,10 @@ def _site_batch(
         **{f"Metadata_SourceBBox{e}": boxes[owner, i] for i, e in enumerate(_BOX_ORDER)},
         "ome_arrow_image": payload_array(cut, ids=crops, names=names, channels=channels),
     }
-    arrays = [_array(columns.get(f.name), f.type, len(owner)) for f in CROPS_SCHEMA]
-    return pa.RecordBatch.from_arrays(arrays, schema=CROPS_SCHEMA)
+    # As a plate without masks and outlines is written.
+    schema = without_absent_overlays(CROPS_SCHEMA, ())
+    arrays = [_array(columns.get(f.name), f.type, len(owner)) for f in schema]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
 _BOX_ORDER = ("XMin", "YMin", "XMax", "YMax")
