@@ -159,9 +159,11 @@ def _unchanged(table: PlateTable, state: PartitionState) -> PlateBuild:
 
 
 def _has_books(warehouse: Warehouse, table: PlateTable, state: PartitionState) -> bool:
-    """Whether the books that are there are those of the rows that are there."""
+    """Whether the books that are there are those of the rows; rows of others' making have none."""
+    if state.rejected is None:
+        return True
     books = PartitionRows(warehouse, REJECTED_ROWS.name, _books_scope(table))
-    if books.count() != (state.rejected or 0):
+    if books.count() != state.rejected:
         return False
     return not books.exists or books.state.fingerprint == state.fingerprint
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -39,20 +40,27 @@ def failed_checks(warehouse: Warehouse, plate: PlateSources) -> list[str]:
     return [f"{name}: {outcome.summary}" for name, outcome in found.items() if not outcome.passed]
 
 
-@pytest.mark.parametrize("border", ["zero", "edge", "reflect"])
+@pytest.mark.parametrize("border", ["zero", "reflect"])
 def test_windows_of_one_size_hold_the_image_and_the_border(
     small_sample: SampleTruth, tmp_path: Path, border: str
 ) -> None:
     warehouse, plate = built_with(small_sample, tmp_path, crop_size=64, border=border)
     assert failed_checks(warehouse, plate) == []
     truths = {(c.plate, c.well, str(c.site), c.cell_number): c.cell_box for c in small_sample.cells}
-    rows = warehouse.read_table("image_crops").to_pylist()
+    names = [f"Metadata_{name}" for name in ("Plate", "Well", "Site", "ObjectNumber", "Channel")]
+    edges = ["Metadata_SourceBBoxYMin", "Metadata_SourceBBoxXMin"]
+    table = warehouse.read_table("image_crops", columns=[*names, *edges, "ome_arrow_image"])
+    rows = table.to_pylist()
+
+    @cache
+    def images(plate: str, well: str, site: str, channel: str) -> np.ndarray:
+        return small_sample.site(plate, well, int(site)).image(channel)
+
     assert rows
     for row in rows:
         place = (row["Metadata_Plate"], row["Metadata_Well"], row["Metadata_Site"])
         box = truths[(*place, row["Metadata_ObjectNumber"])]
-        site = small_sample.site(*place[:2], int(place[2]))
-        image = site.image(row["Metadata_Channel"].removeprefix("Orig"))
+        image = images(*place, row["Metadata_Channel"].removeprefix("Orig"))
         y, x = (box.y_min + box.y_max - 64) // 2, (box.x_min + box.x_max - 64) // 2
         assert (row["Metadata_SourceBBoxYMin"], row["Metadata_SourceBBoxXMin"]) == (y, x)
         inside = image[max(y, 0) : y + 64, max(x, 0) : x + 64]
