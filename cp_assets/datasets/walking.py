@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cp_assets.errors import ConfigurationError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -44,6 +46,8 @@ def walk(
 ) -> Iterator[Entry]:
     """List the files below a folder, each folder in the order of its names; loops of links end.
 
+    A link to nothing, to itself or to what may not be looked at is passed over.
+
     Parameters
     ----------
     root
@@ -55,8 +59,8 @@ def walk(
 
     Raises
     ------
-    OSError
-        If a folder cannot be listed.
+    ConfigurationError
+        If a folder cannot be listed; names it.
     """
     walker = _Walker(
         None if follow_links else os.path.realpath(root), is_leaf or (lambda _name: False)
@@ -86,23 +90,43 @@ class _Walker:
     is_leaf: Callable[[str], bool]
 
     def below(self, folder: Path, prefix: str, above: _Above) -> Iterator[Entry]:
-        status = folder.stat()
-        identity = (status.st_dev, status.st_ino)
+        identity, entries = _listed(folder)
         if identity in above:
             return
-        with os.scandir(folder) as listing:
-            entries = sorted(listing, key=lambda entry: entry.name)
         for entry in entries:
             relative = f"{prefix}{entry.name}"
-            is_folder = entry.is_dir()
+            is_folder = _is(entry.is_dir)
             refused = self._leads_out(entry)
             if refused is not None:
                 yield Entry(relative, refused, is_folder)
             elif is_folder and not self.is_leaf(entry.name):
                 yield from self.below(Path(entry.path), f"{relative}/", (*above, identity))
-            elif is_folder or entry.is_file():
+            elif is_folder or _is(entry.is_file):
                 yield Entry(relative, is_folder=is_folder)
 
     def _leads_out(self, entry: os.DirEntry[str]) -> str | None:
         is_link = self.root is not None and entry.is_symlink()
         return leads_out(self.root, entry.path) if is_link and self.root else None
+
+
+def _listed(folder: Path) -> tuple[tuple[int, int], list[os.DirEntry[str]]]:
+    """Device and inode of a folder, and what lies in it in the order of its names."""
+    try:
+        status = folder.stat()
+        with os.scandir(folder) as listing:
+            entries = sorted(listing, key=lambda entry: entry.name)
+    except OSError as error:
+        msg = (
+            f"folder {folder}: cannot be listed ({error.strerror or error}); expected a readable "
+            "folder, check image_dir, mask_dir, outline_dir and the rights of the folders in them"
+        )
+        raise ConfigurationError(msg) from error
+    return (status.st_dev, status.st_ino), entries
+
+
+def _is(kind: Callable[[], bool]) -> bool:
+    """Whether an entry is of a kind; False for a link that leads round or to what is locked."""
+    try:
+        return kind()
+    except OSError:
+        return False

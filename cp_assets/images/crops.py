@@ -16,7 +16,7 @@ from cp_assets.streams import bounded_map
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from cp_assets.datasets.model import PlateSources
+    from cp_assets.datasets.model import ImageOptions, PlateSources
     from cp_assets.images.image_sets import ImageSet
     from cp_assets.streams import Admit
 
@@ -90,12 +90,45 @@ def image_crops(
     options = sources.dataset.images
     cropper = _Cropper(sources, sets, compartment)
     totals = CropBooks() if books is None else books
-    wanted = (group for group in object_groups(profiles) if options.takes(*group.place))
+    wanted = _Wanted(object_groups(profiles), options)
     for crops in bounded_map(cropper.crop, wanted, options.workers, options.max_memory):
         yield from crops.batches
         totals.add(crops.books())
         for rejection in crops.rejections:
             log.add(rejection)
+    nothing = wanted.none_found()
+    if nothing:
+        log.add(nothing)
+
+
+class _Wanted:
+    """The groups of the wells and sites that were asked for."""
+
+    def __init__(self, groups: Iterable[ObjectGroup], options: ImageOptions) -> None:
+        self._groups = groups
+        self._options = options
+        self._seen = self._taken = 0
+
+    def __iter__(self) -> Iterator[ObjectGroup]:
+        for group in self._groups:
+            self._seen += 1
+            if self._options.takes(*group.place):
+                self._taken += 1
+                yield group
+
+    def none_found(self) -> Rejection | None:
+        """Say that none of the plate's wells and sites was asked for; None if any was."""
+        if self._taken or not self._seen:
+            return None
+        asked = {"wells": self._options.wells, "sites": self._options.sites}
+        named = " and ".join(f"{k} {', '.join(v)}" for k, v in asked.items() if v is not None)
+        return Rejection(
+            kind="image",
+            reason="no_such_well",
+            detail=f"none of the plate's {self._seen} image sets is of the {named or 'empty'} that "
+            "were asked for; see well_id and site_id of profiles.joined_profiles",
+            outcome="incomplete",
+        )
 
 
 def _by_id(image_sets: Iterable[ImageSet] | Mapping[str, ImageSet]) -> dict[str, ImageSet]:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cp_assets.datasets.walking import Entry, walk
-from cp_assets.errors import ConfigurationError
 from cp_assets.images import recorded
 from cp_assets.images.image_sets import IMAGE_SUFFIXES
 
@@ -56,14 +55,7 @@ class FolderIndex:
         ConfigurationError
             If the folder is not there or cannot be listed.
         """
-        try:
-            entries = list(walk(root, follow_links=follow_links, is_leaf=_is_image))
-        except OSError as error:
-            msg = (
-                f"image folder {root}: cannot be listed ({error.strerror or error}); expected a "
-                "readable folder, check image_dir, mask_dir and outline_dir"
-            )
-            raise ConfigurationError(msg) from error
+        entries = list(walk(root, follow_links=follow_links, is_leaf=_is_image))
         files = tuple(sorted(entry.relative for entry in entries if _is_image(entry.relative)))
         composed = {file: recorded.composed(file) for file in files}
         return cls(

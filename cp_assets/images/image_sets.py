@@ -8,10 +8,11 @@ are no images at all (illumination functions). This module tells them apart.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from cp_assets.errors import ConfigurationError
+from cp_assets.images import recorded
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -22,6 +23,9 @@ IMAGE_SUFFIXES = (
 )
 """Endings of image files, also of formats that cannot be read yet: those are rejected by name, not
 passed over. Never ``.npy`` or ``.mat``: CellProfiler keeps illumination functions in those."""
+
+_FULL_SIZE = "0"
+"""The array in a Zarr image that CellProfiler records as its file; another level is not taken."""
 
 _LOADED_MARKS = ("MD5Digest_", "Height_", "Scaling_", "Channel_", "Frame_")
 """Columns that CellProfiler fills for images that it loaded, and not for images that it saved."""
@@ -114,10 +118,12 @@ def image_sets(
     Raises
     ------
     ConfigurationError
-        If a name in ``channels`` is not one of the plate's images.
+        If no row names an image file, or a name in ``channels`` is not one of the plate's images.
     """
     rows = _file_rows(batches)
     names = _image_names(rows)
+    if rows and not names:
+        raise ConfigurationError(_no_names(rows))
     sources = _source_names(rows, names)
     wanted = sources if channels is None else _chosen(channels, names, sources)
     others = tuple(name for name in sources if name not in wanted)
@@ -137,17 +143,35 @@ def _file_rows(batches: Iterable[pa.RecordBatch]) -> list[_Row]:
 
 def _image_names(rows: list[_Row]) -> tuple[str, ...]:
     """Every X with an image file's name in at least one row, sorted."""
+    columns = {column for row in rows for column in row if column.startswith("FileName_")}
+    names = sorted(column.removeprefix("FileName_") for column in columns)
+    return tuple(name for name in names if any(_names_image(row, name) for row in rows))
+
+
+def _names_image(row: _Row, name: str) -> bool:
+    text = _text(row.get(f"FileName_{name}"))
+    if text != _FULL_SIZE:
+        return text is not None and text.lower().endswith(IMAGE_SUFFIXES)
+    file = _channel_file(row, name)
+    return file is not None and file.file_name != _FULL_SIZE
+
+
+def _no_names(rows: list[_Row]) -> str:
+    """Say what was found where image files should be named, by one value a column."""
     found = {
-        column.removeprefix("FileName_")
-        for row in rows
+        column: text
+        for row in reversed(rows)
         for column, value in row.items()
-        if column.startswith("FileName_") and _is_image(_text(value))
+        if column.startswith("FileName_") and (text := _text(value))
     }
-    return tuple(sorted(found))
-
-
-def _is_image(name: str | None) -> bool:
-    return name is not None and name.lower().endswith(IMAGE_SUFFIXES)
+    values = ", ".join(f"{column} = {found[column]!r}" for column in sorted(found)[:5])
+    return (
+        f"Image table of folder {rows[0].get('source_folder')!r}: no row names an image file, so "
+        "there is nothing to crop; expected columns FileName_<channel> with names that end in "
+        f".tif, .png, .zarr or the like, found {values or 'none that is filled'}. Add them (with "
+        "PathName_<channel> where names repeat), or leave image_dir out to convert measurements "
+        "alone"
+    )
 
 
 def _source_names(rows: list[_Row], names: tuple[str, ...]) -> tuple[str, ...]:
@@ -202,7 +226,7 @@ def _channel_file(row: _Row, name: str) -> ChannelFile | None:
     file_name = _text(row.get(f"FileName_{name}"))
     if file_name is None:
         return None
-    return ChannelFile(
+    file = ChannelFile(
         channel=name,
         file_name=file_name,
         path_name=_text(row.get(f"PathName_{name}")),
@@ -213,6 +237,17 @@ def _channel_file(row: _Row, name: str) -> ChannelFile | None:
         frame=_whole(row.get(f"Frame_{name}")),
         colour=_whole(row.get(f"Channel_{name}")),
     )
+    return _whole_zarr(file) if file_name == _FULL_SIZE else file
+
+
+def _whole_zarr(file: ChannelFile) -> ChannelFile:
+    """The Zarr image, where the record is of its full-size level: ``0`` in ``a.ome.zarr``."""
+    folders = (form.removesuffix(f"/{_FULL_SIZE}") for form in recorded.forms(file))
+    zarr = next((folder for folder in folders if folder.lower().endswith(".zarr")), None)
+    if zarr is None:
+        return file
+    path, _, name = zarr.rpartition("/")
+    return replace(file, file_name=name, path_name=path or None, url=None)
 
 
 def _text(value: object) -> str | None:

@@ -99,6 +99,11 @@ class _OpenFile:
         return prod(self.region.shape) * self.reader.header.dtype.itemsize
 
     @property
+    def passing_bytes(self) -> int:
+        """What decoding takes beyond its result, while it lasts."""
+        return max(0, self.reader.peak_bytes(self.region) - self.decoded_bytes)
+
+    @property
     def cut_bytes(self) -> int:
         t, c, _, _, _ = self.region.shape
         return self.placements.area * t * c * self.reader.header.dtype.itemsize
@@ -137,6 +142,8 @@ class _SetLoading:
         files = {file.key: file for channel in opened for file in channel.files}
         to_decode = _to_decode(list(files.values()), limit)
         decoded = sum(files[key].decoded_bytes for key in to_decode)
+        # One file is decoded after the other.
+        decoded += max((files[key].passing_bytes for key in to_decode), default=0)
         cut = sum(file.cut_bytes for channel in opened for file in channel.files)
         if decoded > limit:
             self._faults += [_too_large(channel, decoded, limit) for channel in opened]
@@ -309,9 +316,9 @@ def _absent(channel: str) -> ChannelFault:
 
 def _too_large(channel: _OpenChannel, decoded: int, limit: int) -> ChannelFault:
     detail = (
-        f"image {channel.found.path}: the files of its image set take {decoded / 2**20:.0f} MiB "
-        f"decoded, max_memory is {limit / 2**20:.0f} MiB; raise it, or store the images in tiles, "
-        "which are read one by one"
+        f"image {channel.found.path}: decoding the files of its image set takes "
+        f"{decoded / 2**20:.0f} MiB, max_memory is {limit / 2**20:.0f} MiB; raise it, or store the "
+        "images in tiles, which are read one by one"
     )
     return ChannelFault(channel.file.channel, "image_too_large", detail, channel.found.relative)
 

@@ -174,7 +174,7 @@ def test_images_beyond_the_memory_are_read_by_windows_or_refused(plate: Plate) -
     whole = one_file(plate, pixels, rowsperstrip=size)
     result = crop([profile_rows(whole, corners)], [whole], sources)
     assert result.reasons == {"image_too_large": 3}
-    assert "69 MiB decoded, max_memory is 64 MiB; raise it" in result.log.entries[0].detail
+    assert "MiB, max_memory is 64 MiB; raise it" in result.log.entries[0].detail
 
 
 def test_more_crops_than_memory_are_cut_while_they_are_written(plate: Plate) -> None:
@@ -209,6 +209,9 @@ def test_wells_and_sites_that_were_not_asked_for_are_left_out(tmp_path: Path) ->
     some = crop(profiles, plate.sets, plate.with_options(wells=("a1",), sites=("2",)))
     assert set(some.table["site_id"].to_pylist()) == {"2"}
     assert some.books.expected == 2
+    none = crop(profiles, plate.sets, plate.with_options(wells=("P24",)))
+    assert (none.table.num_rows, none.books.expected) == (0, 0)
+    assert none.reasons == {"no_such_well": 1}
     images = list(source_images(plate.sets, plate.with_options(wells=("B2",)), RejectionLog()))
     assert {w for batch in images for w in batch["well_id"].to_pylist()} == {"B02"}
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+import struct
 from abc import abstractmethod
 from contextlib import contextmanager
+from contextvars import ContextVar
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -24,6 +27,8 @@ DEFAULT_LIMIT = 4 * 2**30
 
 MAX_PLANES = 2**18
 """Planes of one image, and pages of one file; more is taken for a fault in the file."""
+
+logger = logging.getLogger(__name__)
 
 _KINDS = "buif"
 _UNSUSPICIOUS_BYTES = 64 * 2**20
@@ -70,9 +75,26 @@ class Watch:
                 raise InputChangedError(msg)
 
 
+_READING: ContextVar[bool] = ContextVar("_READING", default=False)
+
+
+def _not_ours(record: logging.LogRecord) -> bool:
+    """Move what tifffile logs of a file that we read to our log: an error says it, or nobody need.
+
+    A filter of its logger, so that what other code lets tifffile read is logged as ever, and a
+    handler that wants to see it all can: `logger` has it at the level DEBUG.
+    """
+    if _READING.get():
+        logger.debug("tifffile, %s: %s", record.levelname, record.getMessage())
+    return not _READING.get()
+
+
+logging.getLogger("tifffile").addFilter(_not_ours)
+
+
 @contextmanager
 def decoding(path: Path, watch: Watch) -> Iterator[None]:
-    """Turn whatever a decoder raises for bad bytes into one of our errors.
+    """Turn whatever a decoder raises for bad bytes into one of our errors, and keep it quiet.
 
     Raises
     ------
@@ -81,6 +103,7 @@ def decoding(path: Path, watch: Watch) -> Iterator[None]:
     InputChangedError
         If a watched file is no longer what it was, whether the body failed or not.
     """
+    before = _READING.set(True)
     try:
         yield
     except Exception as error:  # decoders raise errors of many kinds for bad bytes
@@ -88,11 +111,19 @@ def decoding(path: Path, watch: Watch) -> Iterator[None]:
         if isinstance(error, ImageReadError | InputChangedError):
             raise
         msg = (
-            f"image {path}: cannot be decoded ({type(error).__name__}: {error}); the file is "
-            "truncated or corrupt, copy it again from its source"
+            f"image {path}: cannot be decoded ({_in_words(error)}); the file is truncated or "
+            "corrupt, copy it again from its source"
         )
         raise ImageReadError(msg) from error
+    finally:
+        _READING.reset(before)
     watch.check()
+
+
+def _in_words(error: Exception) -> str:
+    if isinstance(error, struct.error | EOFError):
+        return "it ends inside one of its headers"
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 def check_dtype(path: Path, dtype: np.dtype[np.generic] | None) -> np.dtype[np.generic]:

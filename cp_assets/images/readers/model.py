@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING, Any, Literal
-
-import numpy as np
 
 from cp_assets.payloads.types import PhysicalSize, Pixels
 
 if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
+
+    import numpy as np
 
 Shape5 = tuple[int, int, int, int, int]
 """Sizes in the order T, C, Z, Y, X."""
@@ -95,7 +96,7 @@ class ImageHeader:
     @property
     def nbytes(self) -> int:
         """Bytes of all pixels, decoded."""
-        return int(np.prod(self.shape, dtype=object)) * self.dtype.itemsize
+        return prod(self.shape) * self.dtype.itemsize
 
     @property
     def whole(self) -> Region:
@@ -127,6 +128,36 @@ class ImageReader(ABC):
         InputChangedError
             If the file changed since it was opened.
         """
+
+    def peak_bytes(self, region: Region | None = None) -> int:
+        """Bound the memory that a read takes at its highest, its result included.
+
+        Computed from the header alone, before any pixel is read: the result and a copy of it, and
+        all that it touches, stored and decoded.
+
+        Returns
+        -------
+        bytes; some MiB that a read always takes may come on top
+        """
+        region = self.header.whole if region is None else region
+        return 2 * self._nbytes(region) + 3 * self._nbytes(self._touched(region))
+
+    def _nbytes(self, region: Region) -> int:
+        """Bytes of a window, decoded."""
+        return prod(region.shape) * self.header.dtype.itemsize
+
+    def _touched(self, region: Region) -> Region:
+        """Window of all chunks that a window touches, also where they leave the image."""
+        chunk = self.header.chunk_shape
+        if chunk is None:
+            return self.header.whole
+        ranges = (region.t, region.c, region.z, region.y, region.x)
+        return Region(
+            *(
+                (start // size * size, -(-stop // size) * size)
+                for (start, stop), size in zip(ranges, chunk, strict=True)
+            )
+        )
 
     @abstractmethod
     def close(self) -> None:

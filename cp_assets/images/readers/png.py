@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import struct
-from io import BytesIO
+import zlib
+from io import SEEK_END, BytesIO
 from typing import TYPE_CHECKING
 
 import imagecodecs
@@ -25,6 +26,8 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _HEAD = struct.Struct(
     ">16x2I2B"
 )  # signature, length and name of IHDR; width, height, depth, colour
+_CHUNK = struct.Struct(">I4s")  # length and name; then its bytes, and their checksum
+_CHECKSUM = struct.Struct(">I")
 _GREY, _PALETTE = 0, 3
 _SAMPLES = {_GREY: 1, 2: 3, _PALETTE: 1, 4: 2, 6: 4}
 _BYTE_BITS = 8
@@ -43,6 +46,7 @@ class PngReader(GuardedReader):
         self._watch.add(path)
         with decoding(path, self._watch), path.open("rb") as file:
             width, height, depth, colour = _HEAD.unpack(file.read(_HEAD.size))
+            self._stored = file.seek(0, SEEK_END)
         if colour not in _SAMPLES or not width or not height:
             msg = f"image {path}: a PNG of {width}x{height} pixels, colour type {colour}; corrupt"
             raise ImageReadError(msg)
@@ -60,6 +64,10 @@ class PngReader(GuardedReader):
             channel_names=(None,) * samples,
         )
 
+    def peak_bytes(self, region: Region | None = None) -> int:
+        """Bound the memory of a read; see `ImageReader.peak_bytes`."""
+        return super().peak_bytes(region) + self._stored
+
     def close(self) -> None:
         """Do nothing: the file is open only while it is read."""
 
@@ -67,9 +75,22 @@ class PngReader(GuardedReader):
         header = self.header
         data = header.path.read_bytes()
         check_stored(header.path, "the image", header.nbytes, len(data), self._limit)
+        _check_chunks(data)
         pixels = np.asarray(imagecodecs.png_decode(data)) if self._library else _indexed(data)
         samples = pixels.reshape(*pixels.shape[:_AXES], -1)
         return np.moveaxis(samples, -1, 0)[None, :, None][region.slices]
+
+
+def _check_chunks(data: bytes) -> None:
+    """Check that all chunks are there and as they were written; Pillow reads on if they are not."""
+    view, start, name = memoryview(data), len(SIGNATURE), b""
+    while name != b"IEND":
+        length, name = _CHUNK.unpack_from(data, start)
+        end = start + _CHUNK.size + length
+        (checksum,) = _CHECKSUM.unpack_from(data, end)
+        if zlib.crc32(view[start + _CHECKSUM.size : end]) != checksum:
+            raise ValueError(f"the checksum of its chunk {name!r} at byte {start:,} is wrong")
+        start = end + _CHECKSUM.size
 
 
 def _indexed(data: bytes) -> Pixels:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import ceil
+from math import ceil, prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +13,13 @@ from cp_assets.images.readers.axes import sizes
 from cp_assets.images.readers.guarding import GuardedReader, Watch, check_dtype, decoding
 from cp_assets.images.readers.model import ImageHeader
 from cp_assets.images.readers.tiff_ome import open_ome
-from cp_assets.images.readers.tiff_pages import PageReader, PageWindow, count_pages, keyframe_of
+from cp_assets.images.readers.tiff_pages import (
+    READ_BYTES,
+    PageReader,
+    PageWindow,
+    count_pages,
+    keyframe_of,
+)
 from cp_assets.images.readers.tiff_stacks import Stack, open_pages, page_axes
 
 if TYPE_CHECKING:
@@ -32,6 +38,9 @@ class TiffReader(GuardedReader):
 
     OME-XML and ImageJ's metadata name the axes. The pages of a TIFF without either are planes in Z.
     Colour samples are channels: those of plane channel ``c`` start at ``c * header.samples``.
+
+    Pixels are as stored: where white is zero (``MINISWHITE``) they are not inverted. As in a PNG, a
+    palette of greys gives its greys, and another one the labels that it colours.
     """
 
     def __init__(self, path: Path, series: int, limit: int) -> None:
@@ -50,6 +59,20 @@ class TiffReader(GuardedReader):
     def close(self) -> None:
         """Close the file."""
         self._tiff.close()
+
+    def peak_bytes(self, region: Region | None = None) -> int:
+        """Bound the memory of a read; see `ImageReader.peak_bytes`."""
+        header, region = self.header, region or self.header.whole
+        _, _, z, y, x = region.shape
+        result, row = self._nbytes(region), header.samples * header.dtype.itemsize
+        plane = z * y * x * row if len(list(self._planes(region))) > 1 else 0
+        copy = result if header.samples > 1 else 0
+        if self._stack.first.is_final:
+            held = min(READ_BYTES, z * y * header.shape[-1] * row)
+        else:
+            segment = prod(header.chunk_shape or ()) * header.dtype.itemsize
+            held = min(READ_BYTES, self._nbytes(self._touched(region))) + 4 * segment
+        return result + plane + copy + held
 
     def _open(self, path: Path, series: int) -> Stack:
         pages = count_pages(path, self._tiff)
@@ -125,12 +148,19 @@ def _header(path: Path, stack: Stack) -> ImageHeader:
         samples=samples,
         channel_names=stack.channel_names or (None,) * channels,
         physical_size=stack.physical_size,
-        chunk_shape=_chunk_shape(page),
+        chunk_shape=_chunk_shape(path, page),
     )
 
 
-def _chunk_shape(page: Any) -> Shape5:
+def _chunk_shape(path: Path, page: Any) -> Shape5:
     *_, mixed = page.shaped
+    z, y, x = 1, min(page.rowsperstrip, page.imagelength), page.imagewidth
     if page.is_tiled:
-        return 1, mixed, page.tiledepth, page.tilelength, page.tilewidth
-    return 1, mixed, 1, min(page.rowsperstrip, page.imagelength), page.imagewidth
+        z, y, x = page.tiledepth, page.tilelength, page.tilewidth
+    if min(z, y, x) < 1:
+        msg = (
+            f"image {path}: its tiles or strips have {z}x{y}x{x} pixels (ZYX); the file is "
+            "corrupt, copy it again from its source"
+        )
+        raise ImageReadError(msg)
+    return 1, mixed, z, y, x

@@ -95,8 +95,9 @@ def _siblings(path: Path, document: OmeDocument) -> dict[str, Path]:
             if document.uuid is None and all(block.file_name == name for block in blocks):
                 return {}  # the file itself, under another name
             msg = (
-                f"image {path}: its OME-XML names {name!r}, which is not there; copy the "
-                f"{len(names)} files that it names into its folder"
+                f"image {path}: its OME-XML names {name!r}, which is not there; copy "
+                f"{'it' if len(names) == 1 else f'the {len(names)} files that it names'} into its "
+                "folder"
             )
             raise ImageReadError(msg)
         found[name] = file

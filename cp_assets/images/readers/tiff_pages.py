@@ -9,11 +9,13 @@ from itertools import product
 from math import ceil, prod
 from typing import TYPE_CHECKING, Any, cast
 
+import imagecodecs
 import numpy as np
 from PIL import Image
-from tifffile import COMPRESSION, TiffFile, TiffFrame, TiffPage
+from tifffile import COMPRESSION, FILLORDER, PHOTOMETRIC, TiffFile, TiffFrame, TiffPage
 
 from cp_assets.errors import ImageReadError
+from cp_assets.images.readers.compressed import check_lzw
 from cp_assets.images.readers.guarding import MAX_PLANES, check_stored
 
 if TYPE_CHECKING:
@@ -46,6 +48,9 @@ _IMAGE_CODECS = {
 _SPARE_BYTES = 2**20
 _SLAB_BYTES = 16 * 2**20
 
+READ_BYTES = 16 * 2**20
+"""Stored bytes of tiles or strips that are held before they are decoded; at least one is."""
+
 _Segment = tuple[Any, tuple[int, int, int, int, int], tuple[int, int, int, int]]
 """Pixels (Z, Y, X, samples), where they start (sample, Z, Y, X, 0), and their shape."""
 
@@ -71,11 +76,16 @@ def count_pages(path: Path, tiff: TiffFile) -> int:
     Raises
     ------
     ImageReadError
-        If the chain of pages loops, leaves the file, or holds more than 262,144.
+        If there is no page, or the chain of pages loops, leaves the file, or holds more than
+        262,144.
     """
     form, file = tiff.tiff, tiff.filehandle
     seen: set[int] = set()
-    offset = tiff.pages.first.offset
+    try:
+        offset = tiff.pages.first.offset
+    except IndexError as error:
+        msg = f"image {path}: its first page is not inside the file; it is truncated, copy it again"
+        raise ImageReadError(msg) from error
     while offset:
         if offset in seen or len(seen) >= MAX_PLANES:
             fault = "leads back to an earlier one" if offset in seen else "is one too many"
@@ -169,6 +179,8 @@ class PageReader:
             block = self._decode_segments(page, window)
         else:
             block = self._read_rows(page, window, offset)
+        greys = _greys(keyframe)
+        block = block if greys is None else greys[block]
         separate, depth, height, width, mixed = block.shape
         samples = block.transpose(0, 4, 1, 2, 3)
         return samples.reshape(separate * mixed, depth, height, width)
@@ -262,10 +274,15 @@ class PageReader:
         check_stored(self.path, "a strip or tile", decoded, min(counts), self.limit)
         if max(counts) > 2 * decoded + _SPARE_BYTES:
             raise ValueError(f"a strip or tile takes {max(counts):,} bytes for {decoded:,}")
-        segments = page.parent.filehandle.read_segments(offsets, counts, touched)
+        segments = page.parent.filehandle.read_segments(
+            offsets, counts, touched, buffersize=READ_BYTES
+        )
         for data, index in cast("Iterator[tuple[bytes, int]]", segments):
             if codec in _IMAGE_CODECS:
                 _check_image_size(data, _IMAGE_CODECS[codec], pixels)
+            elif codec == COMPRESSION.LZW:
+                lsb_first = keyframe.fillorder == FILLORDER.LSB2MSB
+                check_lzw(bytes(imagecodecs.bitorder_decode(data)) if lsb_first else data)
             yield keyframe.decode(data, index, **tables)
 
 
@@ -289,6 +306,20 @@ def _stored_dtype(page: Page) -> np.dtype[Any]:
     if dtype is None:
         raise ValueError("pixels of an unknown type")
     return dtype.newbyteorder(page.parent.byteorder)
+
+
+def _greys(keyframe: TiffPage) -> Pixels | None:
+    """Give the grey that each value of a palette stands for; None if it holds colours, or is none.
+
+    The values of a palette of colours are labels.
+    """
+    palette = keyframe.colormap
+    if keyframe.photometric != PHOTOMETRIC.PALETTE or palette is None or keyframe.dtype != np.uint8:
+        return None
+    red = palette[0]
+    if not (palette == red).all():
+        return None
+    return np.asarray(red >> 8 if red.max() > np.iinfo(np.uint8).max else red, np.uint8)
 
 
 def _check_image_size(data: bytes, name: str, pixels: int) -> None:

@@ -7,6 +7,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import zarr
 
 from cp_assets.errors import ImageReadError
 from cp_assets.images.readers.axes import name_axes, shape5, sizes, to_tczyx
@@ -45,6 +46,15 @@ class ZarrReader(GuardedReader):
 
     def close(self) -> None:
         """Do nothing: chunks are open only while they are read."""
+
+    def peak_bytes(self, region: Region | None = None) -> int:
+        """Bound the memory of a read; see `ImageReader.peak_bytes`."""
+        region = self.header.whole if region is None else region
+        held = self._nbytes(self._touched(region))
+        if self._array.shards is None:
+            chunk = prod(self._array.chunks) * self.header.dtype.itemsize
+            held = min(held, zarr.config.get("async.concurrency") * chunk)
+        return 2 * self._nbytes(region) + 3 * held
 
     def _decode(self, region: Region) -> Pixels:
         windows = dict(zip(AXES, region.slices, strict=True))

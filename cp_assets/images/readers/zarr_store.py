@@ -9,17 +9,18 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-import imagecodecs
 import zarr
+from numcodecs import Delta
 from numcodecs.abc import Codec as NumcodecsCodec
 from zarr.abc.codec import BytesBytesCodec
 from zarr.abc.store import RangeByteRequest
-from zarr.codecs import BloscCodec, GzipCodec, ShardingCodec, ZstdCodec
+from zarr.codecs import BloscCodec, Crc32cCodec, GzipCodec, ShardingCodec, ZstdCodec
 from zarr.core.metadata.v2 import ArrayV2Metadata
 from zarr.core.metadata.v3 import ArrayV3Metadata
 from zarr.storage import LocalStore, StorePath
 
 from cp_assets.errors import ImageReadError, InputChangedError
+from cp_assets.images.readers.compressed import decompress
 from cp_assets.images.readers.guarding import check_stored, file_state
 from cp_assets.images.readers.zarr_nodes import METADATA_FILES, V3
 
@@ -41,41 +42,34 @@ _V3_DTYPES = frozenset({"bool", "float16", "float32", "float64"}) | {
 _COMPRESSORS = frozenset({"blosc", "bz2", "gzip", "lz4", "zlib", "zstd"})
 _FILTERS = frozenset({"delta", "shuffle"})
 _V3_CODECS = frozenset({"blosc", "bytes", "crc32c", "gzip", "transpose", "zstd"})
+_PACKING = frozenset({"blosc", "gzip", "sharding_indexed", "zstd"})
 _INDEX_CODECS = frozenset({"bytes", "crc32c"})
 _SHARDING = "sharding_indexed"
 _V3_NAMES = {BloscCodec: "blosc", GzipCodec: "gzip", ZstdCodec: "zstd"}
-_CHECKSUM_BYTES = 64
+_CHECKSUM_BYTES = 4
 _SPARE_BYTES = 2**20
 _MAX_CHUNKS_IN_SHARD = 2**20
 
 
-def decompress(name: str, data: Any, size: int) -> bytes:
-    """Decompress a chunk into at most `size` bytes and some for a checksum.
-
-    Zarr's own codecs decode as many bytes as a chunk claims to hold, however many these are.
-    """
-    out = size + _CHECKSUM_BYTES
-    match name:
-        case "blosc":
-            return bytes(imagecodecs.blosc_decode(data, numthreads=1, out=out))
-        case "lz4":
-            return bytes(imagecodecs.lz4_decode(data, header=True, out=out))
-        case _:
-            return bytes(getattr(imagecodecs, f"{name}_decode")(data, out=out))
-
-
 @dataclass(frozen=True)
 class _BoundedV3(BytesBytesCodec):
-    """Stands in for a compressor of Zarr 3 and knows how large a chunk may become."""
+    """Stands in for a compressor of Zarr 3 and knows how large a chunk becomes.
+
+    Attributes
+    ----------
+    checksums
+        Bytes of checksums that are compressed together with the pixels.
+    """
 
     name: str
+    checksums: int
 
     is_fixed_size = False
 
     async def _decode_single(self, chunk_data: Buffer, chunk_spec: ArraySpec) -> Buffer:
         size = prod(chunk_spec.shape) * chunk_spec.dtype.to_native_dtype().itemsize
         data = chunk_data.to_bytes()
-        decoded = await asyncio.to_thread(decompress, self.name, data, size)
+        decoded = await asyncio.to_thread(decompress, self.name, data, size + self.checksums)
         return chunk_spec.prototype.buffer.from_bytes(decoded)
 
     def compute_encoded_size(self, input_byte_length: int, chunk_spec: ArraySpec) -> int:
@@ -83,7 +77,7 @@ class _BoundedV3(BytesBytesCodec):
 
 
 class _BoundedV2(NumcodecsCodec):  # type: ignore[misc]
-    """Stands in for a compressor of Zarr 2 and knows how large a chunk may become."""
+    """Stands in for a compressor of Zarr 2 and knows how large a chunk becomes."""
 
     codec_id = "bounded"
 
@@ -209,9 +203,10 @@ def _v2(folder: Path, document: Json) -> ArrayV2Metadata:
     if compressor is None:
         return metadata
     size = prod(metadata.chunks) * metadata.dtype.to_native_dtype().itemsize
-    # Delta may store its differences in a wider type.
-    bounded = _BoundedV2(compressor["id"], 8 * size if filters else size)
-    return replace(metadata, compressor=bounded)
+    for one in metadata.filters or ():
+        if isinstance(one, Delta):  # it may store its differences in another type
+            size = size // one.dtype.itemsize * one.astype.itemsize
+    return replace(metadata, compressor=_BoundedV2(compressor["id"], size))
 
 
 def _v3(folder: Path, document: Json) -> ArrayV3Metadata:
@@ -226,7 +221,15 @@ def _v3(folder: Path, document: Json) -> ArrayV3Metadata:
 def _check_v3_codecs(folder: Path, codecs: object, *, sharded: bool) -> None:
     allowed = _V3_CODECS if sharded else _V3_CODECS | {_SHARDING}
     _check_codecs(folder, codecs, "name", allowed)
-    for codec in codecs if isinstance(codecs, list) else []:
+    chain = codecs if isinstance(codecs, list) else []
+    packing = [codec["name"] for codec in chain if codec["name"] in _PACKING]
+    if len(packing) > 1:
+        msg = (
+            f"image {folder}: has the codecs {' and '.join(packing)} one after another, which is "
+            "not read; write the array again with one compressor, inside its shards if it has any"
+        )
+        raise ImageReadError(msg)
+    for codec in chain:
         if codec["name"] == _SHARDING:
             settings = codec.get("configuration")
             settings = settings if isinstance(settings, dict) else {}
@@ -255,11 +258,14 @@ def _refuse_dtype(folder: Path, dtype: object) -> None:
 
 
 def _bounded(codecs: Iterable[Codec]) -> tuple[Codec, ...]:
-    return tuple(
-        replace(codec, codecs=_bounded(codec.codecs))
-        if isinstance(codec, ShardingCodec)
-        else _BoundedV3(_V3_NAMES[type(codec)])
-        if type(codec) in _V3_NAMES
-        else codec
-        for codec in codecs
-    )
+    bounded: list[Codec] = []
+    checksums = 0
+    for codec in codecs:
+        if isinstance(codec, ShardingCodec):
+            bounded.append(replace(codec, codecs=_bounded(codec.codecs)))
+        elif type(codec) in _V3_NAMES:
+            bounded.append(_BoundedV3(_V3_NAMES[type(codec)], checksums))
+        else:
+            bounded.append(codec)
+        checksums += _CHECKSUM_BYTES if isinstance(codec, Crc32cCodec) else 0
+    return tuple(bounded)

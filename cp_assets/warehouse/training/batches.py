@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from cp_assets.errors import ConfigurationError, ImageReadError
+from cp_assets.errors import ConfigurationError, ImageReadError, QueryError
 from cp_assets.streams import ordered_map
 from cp_assets.warehouse.lookup import OBJECT_ID
 from cp_assets.warehouse.query import CROPS
@@ -81,7 +81,17 @@ class CropBatches:
         self._units = units(files, selected)
 
     def __iter__(self) -> Iterator[CropBatch]:
-        return self.shard(0, 1)
+        before, found = self.skipped, False
+        for batch in self.shard(0, 1):
+            found = True
+            yield batch
+        if not found and self.skipped > before:
+            msg = (
+                f"{CROPS}: none of {self.skipped - before} objects has all of the channels "
+                f"{', '.join(self.options.channels)}; see its column Metadata_Channel for those "
+                "that there are"
+            )
+            raise QueryError(msg)
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the order of the iterations that follow, where they are shuffled."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import logging
 import os
 import pickle
 import resource
@@ -174,7 +175,7 @@ def test_tiff_page_past_the_end_of_the_file(tmp_path: Path) -> None:
 
 def test_tiff_first_page_past_the_end_of_the_file(tmp_path: Path) -> None:
     (tmp_path / "a.tif").write_bytes(b"II*\x00" + struct.pack("<I", 2**31))
-    _refused(tmp_path / "a.tif", "cannot be decoded")
+    _refused(tmp_path / "a.tif", "its first page is not inside the file")
 
 
 @pytest.mark.parametrize("tag", ["ImageWidth", "ImageLength"])
@@ -202,6 +203,56 @@ def test_tiff_that_is_truncated(tmp_path: Path, compression: Any, tile: Any) -> 
 def test_tiff_strip_shorter_than_its_rows(tmp_path: Path) -> None:
     path = _retag(_tiff(tmp_path / "a.tif"), StripByteCounts=[64 * 63])
     _refused(path, "hold 4,032 of 4,096 bytes")
+
+
+def test_tiff_strips_of_no_rows(tmp_path: Path) -> None:
+    path = _retag(_tiff(tmp_path / "a.tif"), RowsPerStrip=0)
+    with pytest.raises(ImageReadError, match="its tiles or strips have 1x0x64 pixels"):
+        open_image(path)
+
+
+@pytest.mark.parametrize("tag", ["TileWidth", "TileLength"])
+@pytest.mark.parametrize("compression", [None, "lzw"])
+def test_tiff_tiles_of_no_pixels(tmp_path: Path, tag: str, compression: Any) -> None:
+    path = _retag(_tiff(tmp_path / "a.tif", tile=(16, 16), compression=compression), **{tag: 0})
+    with pytest.raises(ImageReadError, match="its tiles or strips have"):
+        open_image(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "match"),
+    [
+        (b"II*\x00" + struct.pack("<I", 0), "its first page is not inside the file"),
+        (b"II*\x00" + struct.pack("<I", 2**31), "its first page is not inside the file"),
+        (b"MM\x00*", "it ends inside one of its headers"),
+        (b"II*\x00" + struct.pack("<IH", 8, 1) + b"\x00\x01", "corrupt"),
+    ],
+    ids=["none", "outside", "short", "half"],
+)
+def test_tiff_that_is_refused_says_why_and_nothing_else(
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    content: bytes,
+    match: str,
+) -> None:
+    (tmp_path / "a.tif").write_bytes(content)
+    _refused(tmp_path / "a.tif", match)
+    assert capfd.readouterr().err == ""
+    assert not caplog.records
+
+
+def test_log_of_tifffile_is_ours_at_debug_while_we_read(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "a.tif").write_bytes(b"II*\x00" + struct.pack("<I", 2**31))
+    with caplog.at_level(logging.DEBUG):
+        _refused(tmp_path / "a.tif", "its first page")
+    assert {record.levelname for record in caplog.records} == {"DEBUG"}
+    assert "invalid offset to first page" in caplog.text
+    caplog.clear()
+    logging.getLogger("tifffile").warning("said to others")
+    assert [record.name for record in caplog.records] == ["tifffile"]
 
 
 @pytest.mark.parametrize("inner", ["jpeg", "png", "webp"])
@@ -299,6 +350,12 @@ def test_ome_set_of_which_a_file_is_missing(tmp_path: Path) -> None:
     _refused(first, r"names 't1\.ome\.tif', which is not there; copy the 2 files")
 
 
+def test_ome_set_of_one_file_that_is_missing(tmp_path: Path) -> None:
+    blocks = '<TiffData IFD="0"><UUID FileName="b.tif">urn:uuid:2</UUID></TiffData>'
+    xml = ome_xml('SizeX="8" SizeY="8"', blocks, root=' UUID="urn:uuid:1"')
+    _refused(_ome(tmp_path / "a.tif", xml), r"'b\.tif', which is not there; copy it into")
+
+
 def test_ome_set_whose_files_differ(tmp_path: Path) -> None:
     first, second = write_ome_set(tmp_path, pixels("uint8", (2, 8, 8)))
     _tiff(second, pixels("uint16", (8, 8)))
@@ -339,6 +396,25 @@ def test_png_that_is_truncated(tmp_path: Path) -> None:
     Image.fromarray(pixels("uint8", (90, 90))).save(tmp_path / "a.png")
     os.truncate(tmp_path / "a.png", 2000)
     _refused(tmp_path / "a.png", r"a\.png: cannot be decoded")
+
+
+@pytest.mark.parametrize("mode", ["1", "P", "L", "I;16", "RGB"])
+@pytest.mark.parametrize("damage", ["zeros", "flip", "half", "no-end"])
+def test_png_that_is_damaged(tmp_path: Path, mode: str, damage: str) -> None:
+    path = tmp_path / "a.png"
+    image = pixels("uint16", (200, 300))
+    grey = Image.fromarray(image if mode == "I;16" else image.astype("uint8") * 2)
+    (grey if mode == "I;16" else grey.convert(mode)).save(path)
+    data = path.read_bytes()
+    half = len(data) // 2
+    damaged = {
+        "zeros": data[:half] + bytes(len(data) - half),
+        "flip": data[:half] + bytes([data[half] ^ 255]) + data[half + 1 :],
+        "half": data[:half],
+        "no-end": data[:-12],
+    }
+    path.write_bytes(damaged[damage])
+    _refused(path, "cannot be decoded .*(checksum of its chunk|ends inside)")
 
 
 # -- Zarr

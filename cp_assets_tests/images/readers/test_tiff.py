@@ -185,6 +185,31 @@ def test_tiles_that_are_images_are_read(tmp_path: Path, compression: str) -> Non
     )
 
 
+@pytest.mark.parametrize("compression", [None, "lzw"])
+@pytest.mark.parametrize("scale", [1, 257], ids=["8-bit-palette", "16-bit-palette"])
+def test_palette_of_greys_gives_its_greys(tmp_path: Path, compression: Any, scale: int) -> None:
+    image = pixels("uint8", (20, 30))
+    greys = np.arange(255, -1, -1, dtype=np.uint16)
+    options: dict[str, Any] = {"photometric": "palette", "compression": compression}
+    tifffile.imwrite(tmp_path / "a.tif", image, colormap=np.stack([greys * scale] * 3), **options)
+    header, got = read(tmp_path / "a.tif")
+    np.testing.assert_array_equal(got[0, 0, 0], 255 - image)
+    assert (header.dtype, header.samples) == (np.uint8, 1)
+
+
+def test_palette_of_colours_gives_its_labels(tmp_path: Path) -> None:
+    image = pixels("uint8", (20, 30))
+    colours = pixels("uint16", (3, 256), seed=2) * 257
+    tifffile.imwrite(tmp_path / "a.tif", image, photometric="palette", colormap=colours)
+    np.testing.assert_array_equal(read(tmp_path / "a.tif")[1][0, 0, 0], image)
+
+
+def test_pixels_whose_white_is_zero_are_as_stored(tmp_path: Path) -> None:
+    image = pixels("uint8", (20, 30))
+    tifffile.imwrite(tmp_path / "a.tif", image, photometric="miniswhite")
+    np.testing.assert_array_equal(read(tmp_path / "a.tif")[1][0, 0, 0], image)
+
+
 def test_codecs_that_cannot_be_bounded_are_refused(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "a.tif", pixels("uint8", (32, 48)), compression="jpegxl")
     with pytest.raises(ImageReadError, match="compressed as JPEGXL"):
