@@ -11,6 +11,7 @@ from pyiceberg.exceptions import NoSuchTableError as IcebergNoSuchTableError
 from cp_assets.datasets.identity import PlateKey
 from cp_assets.errors import NoSuchTableError
 from cp_assets.warehouse.catalog import open_catalog
+from cp_assets.warehouse.loaded_tables import LoadedTables
 from cp_assets.warehouse.lookup import DataFiles
 from cp_assets.warehouse.query import Selection, connect, scan_selection
 from cp_assets.warehouse.spec import PLATE_COLUMNS
@@ -62,6 +63,7 @@ class Warehouse:
         self.catalog = catalog
         self.name = name
         self.files = DataFiles()
+        self.loaded = LoadedTables(catalog)
 
     def __repr__(self) -> str:
         return f"Warehouse({self.name!r})"
@@ -87,7 +89,7 @@ class Warehouse:
             return False
 
     def table(self, name: str) -> Table:
-        """The PyIceberg table, fresh from the catalog.
+        """The PyIceberg table, as the catalog has it now.
 
         Parameters
         ----------
@@ -101,7 +103,7 @@ class Warehouse:
         """
         qualified = self.qualify(name)
         try:
-            return self.catalog.load_table(tuple(qualified.split(".")))
+            return self.loaded.load(qualified)
         except IcebergNoSuchTableError as error:
             raise NoSuchTableError(self._no_table(name)) from error
 

@@ -92,9 +92,9 @@ def test_read_table_of_objects_has_the_columns_asked_for(cells: Warehouse) -> No
 @pytest.mark.parametrize(
     ("selection", "told"),
     [
-        ({"columns": ["nunber"]}, "nunber"),
+        ({"columns": ["numero"]}, "numero"),
         ({"limit": -1}, "expected a number of rows"),
-        ({"where": "nunber = 1"}, "nunber"),
+        ({"where": "numero = 1"}, "numero"),
     ],
     ids=str,
 )

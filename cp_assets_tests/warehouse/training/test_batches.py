@@ -179,7 +179,7 @@ def test_crops_of_a_selection(
         ({"window": 0}, "window is 0"),
         ({"shuffle": True}, "expected a seed"),
         ({"shuffle": -1}, "expected a seed"),
-        ({"shufle": 1}, "no option shufle"),
+        ({"mixing": 1}, "no option mixing"),
     ],
     ids=str,
 )
