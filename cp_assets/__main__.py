@@ -4,4 +4,6 @@ from __future__ import annotations
 
 from cp_assets.cli import main
 
-main(prog_name="cp-assets")
+
+if __name__ == "__main__":
+    main(prog_name="cp-assets")
