@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from cp_assets.building.rejected import REJECTED_ROWS, rejected_batches
 from cp_assets.datasets.fingerprints import digest
 from cp_assets.rejections import RejectionLog
-from cp_assets.warehouse.partitions import PartitionState, partition_state
 from cp_assets.warehouse.rows import PartitionRows
 from cp_assets.warehouse.tables import find_table
 from cp_assets.warehouse.writer import PartitionWrite, write_partition
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from cp_assets.datasets.identity import PlateKey
+    from cp_assets.warehouse.partitions import PartitionState
     from cp_assets.warehouse.spec import TableSpec
     from cp_assets.warehouse.warehouse import Warehouse
 
@@ -111,7 +111,7 @@ def build_table(
         return _not_applicable(warehouse, table)
     scope = table.plate.columns()
     there = find_table(warehouse, table.spec.name)
-    state = partition_state(there, scope)
+    state = warehouse.partitions.state(there, scope)
     if not force and state.fingerprint == table.fingerprint and _has_books(warehouse, table, state):
         return _unchanged(table, state)
     log = RejectionLog()

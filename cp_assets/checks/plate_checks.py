@@ -13,7 +13,6 @@ from cp_assets.measurements.joined import JOINED_PROFILES
 from cp_assets.measurements.plan import IMAGE, plan_join
 from cp_assets.measurements.raw import RAW_MEASUREMENTS
 from cp_assets.provenance.etags import file_md5
-from cp_assets.warehouse.partitions import data_files
 from cp_assets.warehouse.spec import TableSpec
 
 _BOX = [f"Metadata_SourceBBox{edge}" for edge in ("XMin", "XMax", "YMin", "YMax")]
@@ -166,7 +165,10 @@ def _etags_match(tables: PlateTables, spec: TableSpec) -> Outcome:
         for row in batch.to_pylist():
             table = tables.warehouse.table(row["table_name"])
             recorded = {file["url"]: file["etag"] for file in row["data_files"]}
-            current = [file.file_path for file in data_files(table, tables.plate.columns())]
+            current = [
+                file.file_path
+                for file in tables.warehouse.partitions.files(table, tables.plate.columns())
+            ]
             if set(current) != set(recorded):
                 faults.append(f"{row['table_name']} was written again since; run manifest")
                 continue

@@ -12,13 +12,13 @@ import pyarrow as pa
 
 from cp_assets.provenance.etags import file_md5, partition_etag
 from cp_assets.provenance.permalinks import config_permalink, recipe_permalink
-from cp_assets.warehouse.partitions import PartitionState, partition_state
 from cp_assets.warehouse.spec import TableSpec, column
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from cp_assets.datasets.model import PlateSources
+    from cp_assets.warehouse.partitions import PartitionState
     from cp_assets.warehouse.warehouse import Warehouse
 
 _FILE = pa.struct(
@@ -67,7 +67,7 @@ def manifest_rows(
 
 def _row(warehouse: Warehouse, sources: PlateSources, name: str) -> dict[str, object] | None:
     table = warehouse.table(name)
-    state = partition_state(table, sources.key.columns())
+    state = warehouse.partitions.state(table, sources.key.columns())
     if not state.files:
         return None
     digests = [file_md5(table.io, file.file_path) for file in state.files]

@@ -11,6 +11,7 @@ from pyiceberg.utils.config import Config
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from cp_assets.errors import ConfigurationError, NoSuchTableError, WarehouseWriteError
+from cp_assets.warehouse.sql_catalog import RememberingSqlCatalog
 
 CATALOG_NAME = "cp_assets"
 """The configured catalog that is used where none is named; also the name of a folder's catalog."""
@@ -59,7 +60,7 @@ def open_catalog(warehouse: str | Path | None, *, create: bool) -> tuple[Catalog
     name = str(warehouse) if warehouse is not None else default_warehouse()
     configured = None if isinstance(warehouse, Path) else _configured(name)
     if configured is not None:
-        return load_catalog(configured), configured
+        return _configured_catalog(configured), configured
     folder = Path(name).expanduser().resolve()
     if _UNSAFE_IN_URI & set(str(folder)):
         msg = (
@@ -93,17 +94,26 @@ def _configured(name: str) -> str | None:
     return next((one for one in names if known.get_catalog_config(one) is not None), None)
 
 
+def _configured_catalog(name: str) -> Catalog:
+    catalog = load_catalog(name)
+    if type(catalog) is not SqlCatalog:
+        return catalog
+    # PyIceberg's configuration cannot name another class beside `type: sql`.
+    catalog.close()
+    return RememberingSqlCatalog(catalog.name, **catalog.properties)
+
+
 def _folder_catalog(folder: Path) -> SqlCatalog:
     uri = f"sqlite:///{folder / _CATALOG_FILE}?timeout=60"
     for _ in range(_ATTEMPTS):
         try:
-            return SqlCatalog(CATALOG_NAME, uri=uri, warehouse=f"file://{folder}")
+            return RememberingSqlCatalog(CATALOG_NAME, uri=uri, warehouse=f"file://{folder}")
         except OperationalError as error:
             # Another process makes the catalog's own tables at this moment: they are there next
             # time.
             if "already exists" not in str(error):
                 raise
-    return SqlCatalog(CATALOG_NAME, uri=uri, warehouse=f"file://{folder}")
+    return RememberingSqlCatalog(CATALOG_NAME, uri=uri, warehouse=f"file://{folder}")
 
 
 def first_line(error: BaseException) -> str:

@@ -40,7 +40,6 @@ from pyiceberg.table.update import (
 )
 
 from cp_assets.errors import WarehouseWriteError
-from cp_assets.warehouse.partitions import scoped_manifests
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -48,6 +47,8 @@ if TYPE_CHECKING:
     from pyiceberg.avro.codecs import AvroCompressionCodec
     from pyiceberg.manifest import DataFile, ManifestFile, ManifestWriter
     from pyiceberg.table import Table
+
+    from cp_assets.warehouse.partitions import Partitions
 
 _PATIENCE_SECONDS = 300.0
 _FIRST_WAIT, _LONGEST_WAIT = 0.02, 2.0
@@ -59,6 +60,7 @@ _COMPRESSION: AvroCompressionCodec = "deflate"
 
 
 def replace_files(
+    partitions: Partitions,
     table: Table,
     scope: Mapping[str, str],
     new: list[DataFile],
@@ -70,6 +72,8 @@ def replace_files(
 
     Parameters
     ----------
+    partitions
+        Of the table's warehouse.
     table
         As it was loaded; refreshed where others have committed since.
     scope
@@ -91,7 +95,7 @@ def replace_files(
     wait = _FIRST_WAIT
     seen: frozenset[str] | None = None
     while True:
-        commit = _Commit(table, scope, new, properties)
+        commit = _Commit(partitions, table, scope, new, properties)
         there = frozenset(file.file_path for file in commit.removed)
         if not there and not new:
             return None
@@ -118,6 +122,7 @@ def _what(scope: Mapping[str, str]) -> str:
 class _Commit:
     """One attempt, on the table as it was when the attempt began."""
 
+    partitions: Partitions
     table: Table
     scope: Mapping[str, str]
     new: list[DataFile]
@@ -129,7 +134,7 @@ class _Commit:
         self._id = self.table.metadata.new_snapshot_id()
         self._token = uuid.uuid4()
         self._written: list[str] = []
-        self._manifests = scoped_manifests(self.table, self.scope)
+        self._manifests = self.partitions.manifests(self.table, self.scope)
         self.removed = [entry.data_file for one in self._manifests for entry in one.inside]
 
     def send(self) -> int:
@@ -225,7 +230,7 @@ class _Commit:
             if len(alike) < _MERGE_AT:
                 result += alike
                 continue
-            entries = [e for m in alike for e in m.fetch_manifest_entry(self.table.io)]
+            entries = [e for m in alike for e in self.partitions.entries(self.table, m)]
             result.append(self._write(_existing(entries), alike[0]))
         return result
 

@@ -15,7 +15,7 @@ from pyiceberg.typedef import Record
 from pyiceberg.types import StringType
 
 from cp_assets.warehouse.partitions import FINGERPRINT_KEY, REJECTED_KEY
-from cp_assets.warehouse.schemas import with_field_ids
+from cp_assets.warehouse.schemas import annotated_schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -120,8 +120,8 @@ class PartitionFiles:
         path = f"{self.table.location()}/data/{self._write_id}-{len(self.paths):05d}.parquet"
         self.paths.append(path)
         stream = self.table.io.new_output(path).create()
-        nested = self.table.schema()
-        annotated = pa.schema([with_field_ids(f, nested.find_field(f.name)) for f in schema])
+        fields = annotated_schema(self.table.schema())
+        annotated = pa.schema([fields.field(name) for name in schema.names])
         parquet = pq.ParquetWriter(stream, annotated, **_parquet_options(self.spec, schema))
         self._open = _OpenFile(path, stream, parquet, partition, schema)
 

@@ -8,11 +8,9 @@ seen at once.
 from __future__ import annotations
 
 import os
-from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from threading import Lock
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,10 +20,12 @@ import pyarrow.dataset as pads
 from pyiceberg.expressions import AlwaysTrue, And, BooleanExpression, In
 from pyiceberg.io.pyarrow import PyArrowFileIO
 
+from cp_assets.warehouse.bounded_cache import BoundedCache
+from cp_assets.warehouse.partitions import FOOTER_GROWTH
 from cp_assets.warehouse.schemas import arrow_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     import pyarrow.fs as pafs
     from pyiceberg.table import Table
@@ -42,50 +42,7 @@ INDEX_BYTES = 128 * 2**20
 FOOTER_BYTES = 512 * 2**20
 """Most memory for footers of data files, as estimated with `FOOTER_GROWTH`."""
 
-FOOTER_GROWTH = 10
-"""Memory that a parsed footer takes for each of its bytes in the file; measured with pyarrow 25."""
-
 PlateTerms = dict[str, tuple[str, ...]]
-Value = TypeVar("Value")
-
-
-class BoundedCache(Generic[Value]):
-    """Values by key; those used longest ago go when all together pass a number of bytes.
-
-    Safe to share between threads; two that miss the same key at once both make its value.
-    """
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self.bytes = 0
-        self._kept: OrderedDict[Hashable, tuple[Value, int]] = OrderedDict()
-        self._lock = Lock()
-
-    def __reduce__(self) -> tuple[type[BoundedCache[Value]], tuple[int]]:
-        # Another process starts with an empty one.
-        return type(self), (self.limit,)
-
-    def __contains__(self, key: Hashable) -> bool:
-        return key in self._kept
-
-    def get(self, key: Hashable, make: Callable[[], tuple[Value, int]]) -> Value:
-        """The value of a key; ``make`` gives it, and its size in bytes, where it is not there."""
-        with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-                return self._kept[key][0]
-        value, size = make()
-        with self._lock:
-            self._drop(key)
-            self._kept[key] = (value, size)
-            self.bytes += size
-            while self.bytes > self.limit and len(self._kept) > 1:
-                self._drop(next(iter(self._kept)))
-        return value
-
-    def _drop(self, key: Hashable) -> None:
-        if key in self._kept:
-            self.bytes -= self._kept.pop(key)[1]
 
 
 @dataclass(frozen=True)

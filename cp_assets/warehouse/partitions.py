@@ -2,6 +2,9 @@
 
 The fingerprint lies in the key-value metadata of each Parquet file. So it lives and dies with the
 rows, needs no second table, and survives the expiry of snapshots.
+
+Manifests and data files never change once a snapshot names them, so each is read once for all the
+steps of a plate that ask.
 """
 
 from __future__ import annotations
@@ -12,15 +15,28 @@ from typing import TYPE_CHECKING
 import pyarrow.parquet as pq
 from pyiceberg.manifest import ManifestContent
 
+from cp_assets.warehouse.bounded_cache import BoundedCache
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pyiceberg.io import FileIO
     from pyiceberg.manifest import DataFile, ManifestEntry, ManifestFile
     from pyiceberg.table import Table
 
 FINGERPRINT_KEY = b"cp_assets.fingerprint"
 REJECTED_KEY = b"cp_assets.rejected"
+
+MANIFEST_BYTES = 32 * 2**20
+"""Most memory for entries of manifests."""
+
+FOOTER_BYTES = 32 * 2**20
+"""Most memory for footers of data files, as estimated with `FOOTER_GROWTH`."""
+
+FOOTER_GROWTH = 10
+"""Memory that a parsed footer takes for each of its bytes in the file; measured with pyarrow 25."""
+
+_ENTRY_BYTES = 2000
+"""Memory of an entry of a manifest; measured with PyIceberg 0.12."""
 
 
 @dataclass(frozen=True)
@@ -71,30 +87,88 @@ class ScopedManifest:
     outside: tuple[ManifestEntry, ...] = ()
 
 
-def scoped_manifests(table: Table, scope: Mapping[str, str]) -> list[ScopedManifest]:
-    """All manifests of the table's current snapshot, with the partition's entries told apart.
+class Partitions:
+    """The partitions of a warehouse's tables, as the tables' current snapshots have them."""
 
-    Only manifests whose bounds admit the partition are read.
-    """
-    snapshot = table.current_snapshot()
-    if snapshot is None:
-        return []
-    specs = table.specs()
-    found = []
-    for manifest in snapshot.manifests(table.io):
-        names = [one.name for one in specs[manifest.partition_spec_id].fields]
-        wanted = {names.index(name): value for name, value in scope.items()}
-        if manifest.content != ManifestContent.DATA or not _may_hold(manifest, wanted):
-            found.append(ScopedManifest(manifest))
-            continue
-        inside: list[ManifestEntry] = []
-        outside: list[ManifestEntry] = []
-        for entry in manifest.fetch_manifest_entry(table.io):
-            partition = entry.data_file.partition
-            owned = all(partition[position] == value for position, value in wanted.items())
-            (inside if owned else outside).append(entry)
-        found.append(ScopedManifest(manifest, tuple(inside), tuple(outside)))
-    return found
+    def __init__(self) -> None:
+        self._entries: BoundedCache[tuple[ManifestEntry, ...]] = BoundedCache(MANIFEST_BYTES)
+        self._lists: BoundedCache[tuple[ManifestFile, ...]] = BoundedCache(MANIFEST_BYTES)
+        self._footers: BoundedCache[pq.FileMetaData] = BoundedCache(FOOTER_BYTES)
+
+    def state(self, table: Table | None, scope: Mapping[str, str]) -> PartitionState:
+        """What the table holds of a partition; nothing where there is no table."""
+        if table is None:
+            return PartitionState((), None, None)
+        files = self.files(table, scope)
+        snapshot = table.current_snapshot()
+        # The last file is closed when all rows have been made, so it knows their books.
+        notes = (self.footer(table, files[-1]).metadata if files else None) or {}
+        fingerprint, rejected = notes.get(FINGERPRINT_KEY), notes.get(REJECTED_KEY)
+        return PartitionState(
+            files=files,
+            fingerprint=fingerprint.decode() if fingerprint else None,
+            snapshot_id=snapshot.snapshot_id if snapshot else None,
+            rejected=int(rejected) if rejected else None,
+        )
+
+    def files(self, table: Table, scope: Mapping[str, str]) -> tuple[DataFile, ...]:
+        """The current data files of a partition, in the order in which they were written."""
+        entries = [entry for one in self.manifests(table, scope) for entry in one.inside]
+        return tuple(
+            sorted((entry.data_file for entry in entries), key=lambda file: file.file_path)
+        )
+
+    def manifests(self, table: Table, scope: Mapping[str, str]) -> list[ScopedManifest]:
+        """All manifests of the table's current snapshot, with the partition's entries told apart.
+
+        Only manifests whose bounds admit the partition are read.
+        """
+        specs = table.specs()
+        found = []
+        for manifest in self._listed(table):
+            names = [one.name for one in specs[manifest.partition_spec_id].fields]
+            wanted = {names.index(name): value for name, value in scope.items()}
+            if manifest.content != ManifestContent.DATA or not _may_hold(manifest, wanted):
+                found.append(ScopedManifest(manifest))
+                continue
+            inside: list[ManifestEntry] = []
+            outside: list[ManifestEntry] = []
+            for entry in self.entries(table, manifest):
+                partition = entry.data_file.partition
+                owned = all(partition[position] == value for position, value in wanted.items())
+                (inside if owned else outside).append(entry)
+            found.append(ScopedManifest(manifest, tuple(inside), tuple(outside)))
+        return found
+
+    def entries(self, table: Table, manifest: ManifestFile) -> tuple[ManifestEntry, ...]:
+        """Entries of a manifest's live files."""
+
+        def read() -> tuple[tuple[ManifestEntry, ...], int]:
+            entries = tuple(manifest.fetch_manifest_entry(table.io))
+            return entries, len(entries) * _ENTRY_BYTES
+
+        return self._entries.get(manifest.manifest_path, read)
+
+    def footer(self, table: Table, file: DataFile) -> pq.FileMetaData:
+        """Footer of a data file."""
+
+        def read() -> tuple[pq.FileMetaData, int]:
+            with table.io.new_input(file.file_path).open() as stream:
+                footer = pq.read_metadata(stream)
+            return footer, footer.serialized_size * FOOTER_GROWTH
+
+        return self._footers.get(file.file_path, read)
+
+    def _listed(self, table: Table) -> tuple[ManifestFile, ...]:
+        snapshot = table.current_snapshot()
+        if snapshot is None:
+            return ()
+
+        def read() -> tuple[tuple[ManifestFile, ...], int]:
+            manifests = tuple(snapshot.manifests(table.io))
+            return manifests, len(manifests) * _ENTRY_BYTES
+
+        return self._lists.get(snapshot.manifest_list, read)
 
 
 def _may_hold(manifest: ManifestFile, wanted: Mapping[int, str]) -> bool:
@@ -108,31 +182,3 @@ def _may_hold(manifest: ManifestFile, wanted: Mapping[int, str]) -> bool:
         and (one.upper_bound is None or one.upper_bound >= value)
         for one, value in bounds
     )
-
-
-def data_files(table: Table, scope: Mapping[str, str]) -> tuple[DataFile, ...]:
-    """The current data files of a partition, in the order in which they were written."""
-    entries = [entry for one in scoped_manifests(table, scope) for entry in one.inside]
-    return tuple(sorted((entry.data_file for entry in entries), key=lambda file: file.file_path))
-
-
-def partition_state(table: Table | None, scope: Mapping[str, str]) -> PartitionState:
-    """What the table holds of a partition; nothing where there is no table."""
-    if table is None:
-        return PartitionState((), None, None)
-    files = data_files(table, scope)
-    snapshot = table.current_snapshot()
-    # The last file is closed when all rows have been made, so it knows their books.
-    notes = _notes(table.io, files[-1].file_path) if files else {}
-    fingerprint, rejected = notes.get(FINGERPRINT_KEY), notes.get(REJECTED_KEY)
-    return PartitionState(
-        files=files,
-        fingerprint=fingerprint.decode() if fingerprint else None,
-        snapshot_id=snapshot.snapshot_id if snapshot else None,
-        rejected=int(rejected) if rejected else None,
-    )
-
-
-def _notes(io: FileIO, path: str) -> dict[bytes, bytes]:
-    with io.new_input(path).open() as stream:
-        return dict(pq.read_metadata(stream).metadata or {})

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cp_assets.warehouse.partitions import partition_state
 from cp_assets.warehouse.tables import find_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from pyiceberg.io import InputStream
     from pyiceberg.manifest import DataFile
+    from pyiceberg.table import Table
 
     from cp_assets.warehouse.warehouse import Warehouse
 
@@ -45,7 +44,8 @@ class PartitionRows:
     def __init__(self, warehouse: Warehouse, table: str, scope: Mapping[str, str]) -> None:
         self.name = table
         self._table = find_table(warehouse, table)
-        self.state = partition_state(self._table, scope)
+        self._partitions = warehouse.partitions
+        self.state = self._partitions.state(self._table, scope)
         self._files = self.state.files
         spec = self._table.spec().fields if self._table is not None else ()
         self._position = {field.name: position for position, field in enumerate(spec)}
@@ -92,8 +92,10 @@ class PartitionRows:
         named with points: ``ome_arrow_image.pixels_meta.size_x``.
         """
         for file in self._matching(narrow):
-            with self._open(file) as stream:
-                parquet = pq.ParquetFile(stream)
+            with self._there.io.new_input(file.file_path).open() as stream:
+                parquet = pq.ParquetFile(
+                    stream, metadata=self._partitions.footer(self._there, file)
+                )
                 names = parquet.schema_arrow.names
                 there = None if columns is None else [n for n in columns if _top(n, names) in names]
                 yield from parquet.iter_batches(batch_size=batch_rows, columns=there)
@@ -107,14 +109,14 @@ class PartitionRows:
         return str(file.partition[self._position[column]])
 
     def _read_schema(self, file: DataFile) -> pa.Schema:
-        with self._open(file) as stream:
-            return pq.read_schema(stream)
+        return self._partitions.footer(self._there, file).schema.to_arrow_schema()
 
-    def _open(self, file: DataFile) -> InputStream:
+    @property
+    def _there(self) -> Table:
         if self._table is None:
             msg = "a table that does not exist has no file to open"
             raise AssertionError(msg)
-        return self._table.io.new_input(file.file_path).open()
+        return self._table
 
 
 def _top(name: str, names: Sequence[str]) -> str:

@@ -72,7 +72,7 @@ _ICEBERG: dict[pa.DataType, PrimitiveType] = {
 def find_table(warehouse: Warehouse, name: str) -> Table | None:
     """The table ``namespace.table`` as the catalog has it now, or None if it does not exist."""
     try:
-        return warehouse.loaded.load(name)
+        return warehouse.catalog.load_table(name)
     except NoSuchTableError:
         return None
 

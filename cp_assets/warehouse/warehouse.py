@@ -11,8 +11,8 @@ from pyiceberg.exceptions import NoSuchTableError as IcebergNoSuchTableError
 from cp_assets.datasets.identity import PlateKey
 from cp_assets.errors import NoSuchTableError
 from cp_assets.warehouse.catalog import open_catalog
-from cp_assets.warehouse.loaded_tables import LoadedTables
 from cp_assets.warehouse.lookup import DataFiles
+from cp_assets.warehouse.partitions import Partitions
 from cp_assets.warehouse.query import Selection, connect, scan_selection
 from cp_assets.warehouse.spec import PLATE_COLUMNS
 
@@ -52,6 +52,8 @@ class Warehouse:
     ----------
     files
         What reads have learnt of the data files, kept for later reads in bounded memory.
+    partitions
+        What each table holds of a plate.
 
     Examples
     --------
@@ -63,7 +65,7 @@ class Warehouse:
         self.catalog = catalog
         self.name = name
         self.files = DataFiles()
-        self.loaded = LoadedTables(catalog)
+        self.partitions = Partitions()
 
     def __repr__(self) -> str:
         return f"Warehouse({self.name!r})"
@@ -103,7 +105,7 @@ class Warehouse:
         """
         qualified = self.qualify(name)
         try:
-            return self.loaded.load(qualified)
+            return self.catalog.load_table(qualified)
         except IcebergNoSuchTableError as error:
             raise NoSuchTableError(self._no_table(name)) from error
 

@@ -160,7 +160,7 @@ class _StagedPartition:
             "cp_assets.fingerprint": self.fingerprint,
             "cp_assets.code-version": self.spec.code_version,
         }
-        return replace_files(table, self.scope, new, properties)
+        return replace_files(self.warehouse.partitions, table, self.scope, new, properties)
 
     def discard(self) -> None:
         if self._files is not None:

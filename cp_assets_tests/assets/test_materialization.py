@@ -11,7 +11,6 @@ from cp_assets.jobs import materialize_plates
 from cp_assets.measurements.joined import JOINED_PROFILES
 from cp_assets.partitions import PLATES
 from cp_assets.resources import DatasetsResource, IcebergIOManager, WarehouseResource
-from cp_assets.warehouse.partitions import partition_state
 from cp_assets.warehouse.rows import PartitionRows
 from cp_assets.warehouse.writer import write_partition
 from cp_assets_tests.assets.conftest import Project
@@ -139,7 +138,9 @@ def with_doubled_profiles(project: Project) -> Project:
         build_table(warehouse, STEPS[name](sources, warehouse))
     scope = sources.key.columns()
     batches = list(PartitionRows(warehouse, JOINED_PROFILES.name, scope).batches())
-    fingerprint = partition_state(warehouse.table(JOINED_PROFILES.name), scope).fingerprint
+    fingerprint = warehouse.partitions.state(
+        warehouse.table(JOINED_PROFILES.name), scope
+    ).fingerprint
     assert fingerprint is not None
     write_partition(warehouse, JOINED_PROFILES, scope, batches * 2, fingerprint)
     return project

@@ -13,7 +13,6 @@ from pyiceberg.table import Table
 
 from cp_assets.errors import WarehouseWriteError
 from cp_assets.warehouse.commits import replace_files
-from cp_assets.warehouse.partitions import data_files
 from cp_assets.warehouse.warehouse import Warehouse, open_warehouse
 from cp_assets_tests.warehouse.plates import batch, numbers, scope, write
 
@@ -97,14 +96,16 @@ def test_any_series_of_writes_reads_as_a_dictionary_of_plates(
     for plate, wanted in truth.items():
         rows = sorted(row["number"] for row in found if row["plate_id"] == plate)
         assert rows == wanted
-        assert sum(f.record_count for f in data_files(table, scope(plate))) == len(wanted)
+        assert sum(f.record_count for f in warehouse.partitions.files(table, scope(plate))) == len(
+            wanted
+        )
 
 
 def test_another_plate_committed_meanwhile_is_built_upon(warehouse: Warehouse) -> None:
     write(warehouse, batch([1], "P1"), plate="P1")
     stale = warehouse.table("small")
     write(warehouse, batch([2], "P2"), plate="P2")
-    replace_files(stale, scope("P1"), [], {})
+    replace_files(warehouse.partitions, stale, scope("P1"), [], {})
     assert numbers(warehouse) == [2]
 
 
@@ -114,7 +115,7 @@ def test_same_plate_committed_meanwhile_is_refused(warehouse: Warehouse) -> None
     write(warehouse, batch([2], "P1"), plate="P1")
     before = avro_files(warehouse)
     with pytest.raises(WarehouseWriteError, match=r"d/b/P1: another run wrote the same partition"):
-        replace_files(stale, scope("P1"), [], {})
+        replace_files(warehouse.partitions, stale, scope("P1"), [], {})
     assert numbers(warehouse) == [2]
     assert avro_files(warehouse) == before
 
@@ -132,5 +133,5 @@ def test_writers_that_leave_no_gap_end_in_an_error_that_says_so(
     monkeypatch.setattr(type(table.catalog), "commit_table", refuse)
     before = avro_files(warehouse)
     with pytest.raises(WarehouseWriteError, match="left no gap to commit"):
-        replace_files(table, scope("P1"), [], {})
+        replace_files(warehouse.partitions, table, scope("P1"), [], {})
     assert avro_files(warehouse) == before

@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cp_assets.errors import QueryError
-from cp_assets.warehouse.lookup import OBJECT_ID, BoundedCache
+from cp_assets.warehouse.bounded_cache import BoundedCache
+from cp_assets.warehouse.lookup import OBJECT_ID
 from cp_assets.warehouse.spec import TableSpec, column
 from cp_assets.warehouse.warehouse import Warehouse, open_warehouse
 from cp_assets_tests.warehouse.plates import SPEC, batch, write
@@ -185,4 +186,5 @@ def test_bounded_cache_drops_what_was_used_longest_ago() -> None:
     assert "a" in cache
     assert cache.bytes == 8
     assert value("big", 100) == "BIG"
-    assert (cache.bytes, made) == (100, ["a", "b", "c", "big"])
+    assert "big" not in cache
+    assert (cache.bytes, made) == (8, ["a", "b", "c", "big"])

@@ -15,7 +15,6 @@ from pyiceberg.conversions import from_bytes
 from pyiceberg.types import StringType
 
 from cp_assets.errors import ImageReadError, SchemaConflictError
-from cp_assets.warehouse.partitions import data_files, partition_state
 from cp_assets.warehouse.rows import PartitionRows
 from cp_assets.warehouse.spec import column
 from cp_assets.warehouse.warehouse import Warehouse, open_warehouse
@@ -68,9 +67,9 @@ def test_write_partition_without_rows_empties_it(warehouse: Warehouse) -> None:
 
 def test_write_partition_fingerprint_is_kept(warehouse: Warehouse) -> None:
     write(warehouse, batch([1]), fingerprint="abc")
-    state = partition_state(warehouse.table("small"), scope())
+    state = warehouse.partitions.state(warehouse.table("small"), scope())
     assert (state.fingerprint, state.rows) == ("abc", 1)
-    assert partition_state(warehouse.table("small"), scope("P2")).fingerprint is None
+    assert warehouse.partitions.state(warehouse.table("small"), scope("P2")).fingerprint is None
 
 
 def test_write_partition_columns_are_joined_by_name(warehouse: Warehouse) -> None:
@@ -171,7 +170,7 @@ def test_write_partition_metrics_bound_the_partition_columns_only(warehouse: War
     long = "P" * 40
     write(warehouse, batch([1, 2], long), plate=long)
     table = warehouse.table("small")
-    (file,) = data_files(table, scope(long))
+    (file,) = warehouse.partitions.files(table, scope(long))
     ids = {table.schema().find_field(name).field_id: value for name, value in scope(long).items()}
     for bounds in (file.lower_bounds, file.upper_bounds):
         assert {key: from_bytes(StringType(), value) for key, value in bounds.items()} == ids

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pyiceberg.catalog import load_catalog
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.exceptions import NoSuchTableError
+from pyiceberg.utils.config import Config
 
-from cp_assets.warehouse.loaded_tables import LoadedTables
+from cp_assets.warehouse.sql_catalog import RememberingSqlCatalog
 from cp_assets.warehouse.warehouse import Warehouse, open_warehouse
 from cp_assets_tests.warehouse.plates import batch, numbers, write
 
@@ -32,6 +34,7 @@ def test_a_table_is_parsed_once_for_each_of_its_states(
     warehouse: Warehouse, parsed: list[str]
 ) -> None:
     write(warehouse, batch([1]))
+    warehouse = open_warehouse(warehouse.name)
     parsed.clear()
     first, second = warehouse.table("small"), warehouse.table("small")
     assert len(parsed) == 1
@@ -47,7 +50,7 @@ def test_what_another_process_wrote_is_seen_at_once(warehouse: Warehouse) -> Non
     assert numbers(warehouse) == [2, 3]
     other.catalog.drop_table("profiles.small")
     with pytest.raises(NoSuchTableError):
-        warehouse.loaded.load("profiles.small")
+        warehouse.catalog.load_table("profiles.small")
     write(other, batch([4]))
     assert numbers(warehouse) == [4]
 
@@ -60,23 +63,29 @@ def test_refreshing_one_table_does_not_change_another(warehouse: Warehouse) -> N
     assert one.current_snapshot() != other.current_snapshot()
 
 
-def test_a_catalog_that_is_not_kept_in_sql_is_asked_each_time() -> None:
-    catalog = load_catalog("memory", type="in-memory")
-    catalog.create_namespace("n")
+def test_a_committed_state_is_known_as_it_would_be_parsed(
+    warehouse: Warehouse, parsed: list[str]
+) -> None:
+    for number in range(3):
+        write(warehouse, batch([number], **{f"Cells_{number}": [0.5]}))
+    parsed.clear()
+    known = warehouse.table("small")
+    assert parsed == []
+    fresh = open_warehouse(warehouse.name).table("small")
+    assert known.metadata == fresh.metadata
+    assert known.metadata_location == fresh.metadata_location
 
-    class Other:
-        """Not a `SqlCatalog`: as a REST catalog is."""
 
-        asked = 0
-
-        def load_table(self, name: str) -> object:
-            self.asked += 1
-            return catalog.load_table(name)
-
-    other = Other()
-    from pyiceberg.schema import Schema
-
-    catalog.create_table("n.t", Schema())
-    loaded = LoadedTables(other)  # type: ignore[arg-type]
-    assert loaded.load("n.t").name() == loaded.load("n.t").name() == ("n", "t")
-    assert other.asked == 2
+def test_a_configured_sql_catalog_remembers_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = f"sqlite:///{tmp_path / 'catalog.db'}"
+    monkeypatch.setenv("PYICEBERG_CATALOG__LAB__TYPE", "sql")
+    monkeypatch.setenv("PYICEBERG_CATALOG__LAB__URI", uri)
+    monkeypatch.setenv("PYICEBERG_CATALOG__LAB__WAREHOUSE", f"file://{tmp_path}")
+    # PyIceberg reads the environment when it is imported.
+    monkeypatch.setattr("pyiceberg.catalog._ENV_CONFIG", Config())
+    warehouse = open_warehouse("lab")
+    assert isinstance(warehouse.catalog, RememberingSqlCatalog)
+    write(warehouse, batch([1]))
+    assert load_catalog("lab").load_table("profiles.small").scan().to_arrow().num_rows == 1
