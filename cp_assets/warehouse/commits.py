@@ -42,7 +42,7 @@ from pyiceberg.table.update import (
 from cp_assets.errors import WarehouseWriteError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pyiceberg.avro.codecs import AvroCompressionCodec
     from pyiceberg.manifest import DataFile, ManifestFile, ManifestWriter
@@ -134,6 +134,8 @@ class _Commit:
         self._id = self.table.metadata.new_snapshot_id()
         self._token = uuid.uuid4()
         self._written: list[str] = []
+        self._sequence_number = self.table.metadata.next_sequence_number()
+        self._entries: dict[str, tuple[ManifestEntry, ...]] = {}
         self._manifests = self.partitions.manifests(self.table, self.scope)
         self.removed = [entry.data_file for one in self._manifests for entry in one.inside]
 
@@ -146,7 +148,7 @@ class _Commit:
             If the table has changed since; nothing is left behind.
         """
         try:
-            snapshot = self._snapshot()
+            snapshot, manifests = self._snapshot()
             self.table.catalog.commit_table(
                 self.table,
                 (
@@ -171,33 +173,36 @@ class _Commit:
         except BaseException:
             self._discard()
             raise
+        self.partitions.learn(snapshot.manifest_list, manifests, self._entries)
         return self._id
 
     @property
     def _parent_id(self) -> int | None:
         return self._parent.snapshot_id if self._parent else None
 
-    def _snapshot(self) -> Snapshot:
+    def _snapshot(self) -> tuple[Snapshot, list[ManifestFile]]:
+        """The snapshot, and its manifests as a reader of it has them."""
         metadata = self.table.metadata
-        sequence_number = metadata.next_sequence_number()
         path = self._metadata_path(f"snap-{self._id}-0-{self._token}.avro")
         with write_manifest_list(
             format_version=metadata.format_version,
             output_file=self.table.io.new_output(path),
             snapshot_id=self._id,
             parent_snapshot_id=self._parent_id,
-            sequence_number=sequence_number,
+            sequence_number=self._sequence_number,
             avro_compression=_COMPRESSION,
         ) as listing:
-            listing.add_manifests(self._new_manifests())
-        return Snapshot(
+            manifests = [listing.prepare_manifest(one) for one in self._new_manifests()]
+            listing.add_manifests(manifests)
+        snapshot = Snapshot(
             snapshot_id=self._id,
             parent_snapshot_id=self._parent_id,
-            sequence_number=sequence_number,
+            sequence_number=self._sequence_number,
             manifest_list=path,
             summary=self._summary(),
             schema_id=metadata.current_schema_id,
         )
+        return snapshot, manifests
 
     def _new_manifests(self) -> list[ManifestFile]:
         """The change itself, then what stays, with small manifests merged."""
@@ -235,7 +240,7 @@ class _Commit:
         return result
 
     def _write(
-        self, entries: Iterable[ManifestEntry], like: ManifestFile | None = None
+        self, entries: Sequence[ManifestEntry], like: ManifestFile | None = None
     ) -> ManifestFile:
         spec = self.table.specs()[like.partition_spec_id] if like else self.table.spec()
         path = self._metadata_path(f"{self._token}-m{len(self._written)}.avro")
@@ -250,9 +255,12 @@ class _Commit:
         with writer:
             for entry in entries:
                 writer.add_entry(entry)
+        live = (entry for entry in entries if entry.status != ManifestEntryStatus.DELETED)
+        self._entries[path] = tuple(_as_read(entry, self._sequence_number) for entry in live)
         return writer.to_manifest_file()
 
     def _entry(self, status: ManifestEntryStatus, file: DataFile) -> ManifestEntry:
+        file.spec_id = self.table.spec().spec_id
         return ManifestEntry.from_args(
             status=status,
             snapshot_id=self._id,
@@ -286,6 +294,19 @@ class _Commit:
             except OSError:
                 # No snapshot names it: maintenance removes what could not be removed here.
                 continue
+
+
+def _as_read(entry: ManifestEntry, sequence_number: int) -> ManifestEntry:
+    """The entry as readers have it: what is new takes the snapshot's sequence number."""
+    if entry.sequence_number is not None:
+        return entry
+    return ManifestEntry.from_args(
+        status=entry.status,
+        snapshot_id=entry.snapshot_id,
+        sequence_number=sequence_number,
+        file_sequence_number=sequence_number,
+        data_file=entry.data_file,
+    )
 
 
 def _existing(entries: Iterable[ManifestEntry]) -> list[ManifestEntry]:

@@ -10,7 +10,8 @@ steps of a plate that ask.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 import pyarrow.parquet as pq
 from pyiceberg.manifest import ManifestContent
@@ -18,7 +19,7 @@ from pyiceberg.manifest import ManifestContent
 from cp_assets.warehouse.bounded_cache import BoundedCache
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from pyiceberg.manifest import DataFile, ManifestEntry, ManifestFile
     from pyiceberg.table import Table
@@ -34,6 +35,8 @@ FOOTER_BYTES = 32 * 2**20
 
 FOOTER_GROWTH = 10
 """Memory that a parsed footer takes for each of its bytes in the file; measured with pyarrow 25."""
+
+Known = TypeVar("Known")
 
 _ENTRY_BYTES = 2000
 """Memory of an entry of a manifest; measured with PyIceberg 0.12."""
@@ -144,10 +147,28 @@ class Partitions:
         """Entries of a manifest's live files."""
 
         def read() -> tuple[tuple[ManifestEntry, ...], int]:
-            entries = tuple(manifest.fetch_manifest_entry(table.io))
-            return entries, len(entries) * _ENTRY_BYTES
+            return _sized(tuple(manifest.fetch_manifest_entry(table.io)))
 
         return self._entries.get(manifest.manifest_path, read)
+
+    def learn(
+        self,
+        manifest_list: str,
+        manifests: Sequence[ManifestFile],
+        entries: Mapping[str, tuple[ManifestEntry, ...]],
+    ) -> None:
+        """Take over what a commit of this process has written: nobody needs to read it again.
+
+        Parameters
+        ----------
+        manifest_list
+            Where the snapshot's list of manifests lies.
+        entries
+            Of the new manifests' live files, by the manifest's path.
+        """
+        self._lists.get(manifest_list, partial(_sized, tuple(manifests)))
+        for path, known in entries.items():
+            self._entries.get(path, partial(_sized, known))
 
     def footer(self, table: Table, file: DataFile) -> pq.FileMetaData:
         """Footer of a data file."""
@@ -165,10 +186,13 @@ class Partitions:
             return ()
 
         def read() -> tuple[tuple[ManifestFile, ...], int]:
-            manifests = tuple(snapshot.manifests(table.io))
-            return manifests, len(manifests) * _ENTRY_BYTES
+            return _sized(tuple(snapshot.manifests(table.io)))
 
         return self._lists.get(snapshot.manifest_list, read)
+
+
+def _sized(values: tuple[Known, ...]) -> tuple[tuple[Known, ...], int]:
+    return values, len(values) * _ENTRY_BYTES
 
 
 def _may_hold(manifest: ManifestFile, wanted: Mapping[int, str]) -> bool:

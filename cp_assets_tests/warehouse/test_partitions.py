@@ -10,6 +10,7 @@ import pytest
 from pyiceberg.manifest import ManifestFile
 
 from cp_assets.warehouse.bounded_cache import BoundedCache
+from cp_assets.warehouse.partitions import ScopedManifest
 from cp_assets.warehouse.rows import PartitionRows
 from cp_assets.warehouse.warehouse import Warehouse, open_warehouse
 from cp_assets_tests.warehouse.plates import SPEC, batch, scope, write
@@ -37,7 +38,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 def test_steps_of_a_plate_read_manifests_and_footers_once(
     warehouse: Warehouse, reads: Counter[str]
 ) -> None:
-    write(warehouse, batch([1, 2]), fingerprint="one")
+    write(open_warehouse(warehouse.name), batch([1, 2]), fingerprint="one")
     reads.clear()
     for _ in range(3):
         rows = PartitionRows(warehouse, SPEC.name, scope())
@@ -65,3 +66,25 @@ def test_a_partition_is_right_where_nothing_can_be_kept(
     for number in (1, 2):
         write(warehouse, batch([number]), fingerprint=str(number))
         assert PartitionRows(warehouse, SPEC.name, scope()).state.fingerprint == str(number)
+
+
+def test_what_a_commit_wrote_is_known_as_it_would_be_read(
+    warehouse: Warehouse, reads: Counter[str]
+) -> None:
+    for number, plate in enumerate(["P1", "P2", "P1"]):
+        write(warehouse, batch([number], plate), plate=plate)
+    table = warehouse.table("small")
+    reads.clear()
+    known = warehouse.partitions.manifests(table, {})
+    assert not reads
+    read = open_warehouse(warehouse.name).partitions.manifests(table, {})
+    assert reads == {"fetch_manifest_entry": len(read)}
+    assert [_plain(one) for one in known] == [_plain(one) for one in read]
+
+
+def _plain(one: ScopedManifest) -> object:
+    entries = [
+        (*entry._data[:4], entry.data_file._data, entry.data_file.spec_id)
+        for entry in (*one.inside, *one.outside)
+    ]
+    return one.manifest._data, entries
