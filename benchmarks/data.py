@@ -14,7 +14,7 @@ import pyarrow as pa
 import tifffile
 
 from cp_assets.datasets import PlateKey
-from cp_assets.datasets.ids import crop_id, image_set_id, object_id, source_image_id
+from cp_assets.datasets.ids import crop_ids, image_set_id, object_id, source_image_id
 from cp_assets.images import CROPS_SCHEMA, IMAGE_CROPS
 from cp_assets.images.columns import BATCH_BYTES
 from cp_assets.images.schemas import without_absent_overlays
@@ -219,7 +219,7 @@ def _site_batch(
     sources = {channel: source_image_id(image, channel, file) for channel, file in files.items()}
     owner = np.repeat(np.arange(len(boxes)), len(planes))
     channels = list(planes) * len(boxes)
-    crops = [crop_id(objects[o], sources[c]) for o, c in zip(owner, channels, strict=True)]
+    crops = crop_ids(objects, sources.values())
     cut = [
         planes[channel][y0:y1, x0:x1]
         for (x0, y0, x1, y1), channel in zip(boxes[owner].tolist(), channels, strict=True)

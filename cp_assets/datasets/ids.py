@@ -14,7 +14,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from cp_assets.datasets.identity import PlateKey
 
@@ -27,6 +27,7 @@ _Part = str | int | float | None
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _quoted = json.encoder.encode_basestring
 _SHA1 = hashlib.sha1(NAMESPACE.bytes, usedforsecurity=False)
+_VARIANT = {f"{digit:x}": f"{digit & 3 | 8:x}" for digit in range(16)}
 
 
 def canonical_string(kind: str, parts: Sequence[_Part]) -> str:
@@ -40,17 +41,16 @@ def stable_id(kind: str, parts: Sequence[_Part]) -> str:
     Equal to ``str(uuid.uuid5(NAMESPACE, canonical_string(kind, parts)))``, several times faster: a
     plate has millions of ids.
     """
-    return _uuid(canonical_string(kind, parts))
-
-
-def _uuid(text: str) -> str:
     sha = _SHA1.copy()
-    sha.update(text.encode())
-    digest = bytearray(sha.digest()[:16])
-    digest[6] = (digest[6] & 0x0F) | 0x50
-    digest[8] = (digest[8] & 0x3F) | 0x80
-    digits = digest.hex()
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+    sha.update(canonical_string(kind, parts).encode())
+    return _uuid(sha)
+
+
+def _uuid(sha: hashlib._Hash) -> str:
+    """Make a UUIDv5 of a hash: with its version and its variant, as RFC 9562 writes it."""
+    digits = sha.hexdigest()
+    variant = _VARIANT[digits[16]]
+    return f"{digits[:8]}-{digits[8:12]}-5{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:32]}"
 
 
 def image_set_id(plate: PlateKey, well: str | None, site: str | None, image_set: str | None) -> str:
@@ -80,6 +80,16 @@ def source_image_id(image_id: str, channel: str, file_name: str) -> str:
     return stable_id("source_image", [image_id, channel, file_name])
 
 
-def crop_id(object_id_: str, source_image_id_: str) -> str:
-    """Id of a crop (``Metadata_ImageCropID``): an object, with its box, in a source image."""
-    return _uuid(f'["crop",{_quoted(object_id_)},{_quoted(source_image_id_)}]')
+def crop_ids(object_ids: Iterable[str], source_image_ids: Iterable[str]) -> list[str]:
+    """Ids of crops (``Metadata_ImageCropID``): each object, with its box, in each source image."""
+    images = [f",{_quoted(one)}]".encode() for one in source_image_ids]
+    ids = []
+    for object_id_ in object_ids:
+        # What the crops of an object have in common is hashed once.
+        common = _SHA1.copy()
+        common.update(f'["crop",{_quoted(object_id_)}'.encode())
+        for image in images:
+            sha = common.copy()
+            sha.update(image)
+            ids.append(_uuid(sha))
+    return ids

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from cp_assets.images.windows import Box
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cp_assets.images.readers import Shape5
+    from cp_assets.images.windows import Windows
 
 _PLANE_EDGES = 4
 
@@ -30,14 +29,37 @@ def good_boxes(edges: npt.NDArray[np.float64], shape: Shape5) -> npt.NDArray[np.
         Shape (boxes, 6), as `box_fault` takes them.
     """
     _, _, depth, height, width = shape
-    flat = np.asarray(np.isnan(edges[:, _PLANE_EDGES:]).all(axis=1))
-    known = np.where(flat[:, None] & (np.arange(6) >= _PLANE_EDGES), [0, 0, 0, 0, 0, depth], edges)
+    known = _with_depth(edges, depth)
     low, high = known[:, [0, 1, 4]], known[:, [2, 3, 5]]
     with np.errstate(invalid="ignore"):
         whole = (np.floor(known) == known).all(axis=1)
         inside = ((low >= 0) & (high <= [width, height, depth]) & (low < high)).all(axis=1)
     good: npt.NDArray[np.bool_] = whole & inside
     return good
+
+
+def boxes_in(edges: npt.NDArray[np.float64], good: npt.NDArray[np.bool_], depth: int) -> Windows:
+    """Boxes as whole numbers; without a range in Z the whole depth, empty where a box is not good.
+
+    Parameters
+    ----------
+    edges, good
+        As `good_boxes` takes and gives them.
+    depth
+        Planes of the image.
+    """
+    known = np.where(good[:, None], _with_depth(edges, depth), 0).astype(np.int64)
+    return known[:, [[4, 5], [1, 3], [0, 2]]]
+
+
+def flat_boxes(edges: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """Which boxes were measured in a plane: they have no range in Z."""
+    return np.asarray(np.isnan(edges[:, _PLANE_EDGES:]).all(axis=1))
+
+
+def _with_depth(edges: npt.NDArray[np.float64], depth: int) -> npt.NDArray[np.float64]:
+    missing = flat_boxes(edges)[:, None] & (np.arange(6) >= _PLANE_EDGES)
+    return np.where(missing, [0, 0, 0, 0, 0, depth], edges)
 
 
 def box_fault(edges: Sequence[float]) -> tuple[str, str] | None:
@@ -59,12 +81,6 @@ def box_fault(edges: Sequence[float]) -> tuple[str, str] | None:
     if not all(map(float.is_integer, map(float, known))):
         return "fractional_box", f"box {box_text(edges)} is not in whole pixels"
     return None
-
-
-def box_of(edges: Sequence[float]) -> Box:
-    """The box of edges that have no fault."""
-    x, y, *z = ((int(low), int(high)) for low, high in _ranges(_known(edges)))
-    return Box(y, x, z[0] if z else None)
 
 
 def box_outside(edges: Sequence[float], shape: Shape5) -> str | None:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cp_assets.images.cutting import BoxedObjects, Cutting
+from cp_assets.images.boxed_objects import BoxedObjects
+from cp_assets.images.cutting import Cutting
 from cp_assets.images.loading import ImageSetLoader
 from cp_assets.images.objects import ObjectGroup, object_groups
 from cp_assets.images.schemas import CROPS_SCHEMA, without_absent_overlays
@@ -165,13 +166,10 @@ class _Cropper:
         image_set = self._sets.get(group.image_id)
         if image_set is None:
             return self._without_image_set(group)
-        objects = BoxedObjects(group, self._options)
+        objects = BoxedObjects(group, self._options, self._compartment)
         loaded = self._loader.load(image_set, objects.place, admit)
-        cutting = Cutting(objects, loaded, self._compartment, self._schema)
-        batches = cutting.batches()
-        # What is too large to wait here is cut while it is written.
-        cut = list(batches) if loaded.cut_at_once else batches
-        return _SetCrops(cut, cutting.rejections, lambda: _books(cutting))
+        cutting = Cutting(objects, loaded, self._schema)
+        return _SetCrops(cutting.batches(), cutting.rejections, lambda: _books(cutting))
 
     def _without_image_set(self, group: ObjectGroup) -> _SetCrops:
         channels = max(1, self._plate_channels)
@@ -196,4 +194,4 @@ class _Cropper:
 
 def _books(cutting: Cutting) -> CropBooks:
     rejected = sum(one.count for one in cutting.rejections if one.kind == "crop")
-    return CropBooks(len(cutting.objects.group), cutting.expected, cutting.written, rejected)
+    return CropBooks(len(cutting.subjects.numbers), cutting.expected, cutting.written, rejected)

@@ -1,66 +1,59 @@
-"""Cutting one image set: its objects' windows from its channels, as batches of crops."""
+"""Cutting one image set: windows of its channels and their overlays, as batches of rows."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pyarrow as pa
 
-from cp_assets.datasets.ids import crop_id
 from cp_assets.errors import ImageReadError
-from cp_assets.images.boxes import box_fault, box_of, box_outside, good_boxes
-from cp_assets.images.columns import (
-    cut_piece,
-    fits,
-    image_ids,
-    in_batches,
-    overlay_rejections,
-    payload_columns,
-    source_columns,
-    too_large,
-)
-from cp_assets.images.objects import DEPTH_COLUMNS
-from cp_assets.images.schemas import CROPS_SCHEMA
-from cp_assets.images.windows import Placement, Placements, window_of
-from cp_assets.rejections import Rejection
+from cp_assets.images.columns import Piece, in_batches, payload_columns
+from cp_assets.payloads.building import MAX_BATCH_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from cp_assets.datasets.model import Border, ImageOptions
-    from cp_assets.images.columns import Piece
-    from cp_assets.images.loaded import LoadedChannel, LoadedImageSet
-    from cp_assets.images.objects import ObjectGroup
-    from cp_assets.images.readers import Shape5
-    from cp_assets.images.windows import Fault
-
-_PLACES = ("plate", "well", "site")
+    from cp_assets.images.loaded import LoadedChannel, LoadedImageSet, LoadedOverlay
+    from cp_assets.images.readers import Pixels, Shape5
+    from cp_assets.images.windows import Fault, Placements
+    from cp_assets.rejections import Rejection
 
 
-class BoxedObjects:
-    """The objects of an image set, and where their boxes lie in its images."""
+class Subjects(ABC):
+    """What is cut of an image set: its objects, or its images whole.
 
-    def __init__(self, group: ObjectGroup, options: ImageOptions) -> None:
-        self.group = group
-        self.options = options
-        self._edges = group.boxes
-        self._placed: dict[Shape5, Placements] = {}
+    Attributes
+    ----------
+    kind, compartment
+        What one of them in one channel is for the books.
+    numbers
+        The objects' numbers; a single None for whole images.
+    together
+        Whether all channels of a subject are cut at once, into one batch.
+    id_column
+        The column that becomes the payloads' id.
+    """
 
+    kind: Literal["crop", "image"]
+    compartment: str | None
+    numbers: Sequence[int | None]
+    together: bool
+    id_column: str
+
+    @abstractmethod
     def place(self, shape: Shape5) -> Placements:
-        """What is cut from images of a shape (T, C, Z, Y, X); worked out once for each shape."""
-        if shape not in self._placed:
-            good = good_boxes(self._edges, shape).tolist()
-            rows = zip(self._edges.tolist(), good, strict=True)
-            found = [
-                self._found(edges, shape) if ok else _fault(edges, shape) for edges, ok in rows
-            ]
-            self._placed[shape] = Placements(found)
-        return self._placed[shape]
+        """What is cut from images of a shape (T, C, Z, Y, X)."""
 
-    def _found(self, edges: list[float], shape: Shape5) -> Placement:
-        return Placement.of(window_of(box_of(edges), shape, self.options), shape)
+    @abstractmethod
+    def fault(self, row: int, shape: Shape5) -> Fault:
+        """Why a subject that is not good in images of a shape cannot be cut from them."""
+
+    @abstractmethod
+    def columns(self, loaded: LoadedImageSet) -> Mapping[str, pa.Array]:
+        """All columns but the payloads, a row for each subject and, within it, each channel."""
 
 
 @dataclass(eq=False, slots=True)
@@ -69,145 +62,189 @@ class Cutting:
 
     Attributes
     ----------
-    compartment
-        Whose objects these are, for the books.
     schema
-        Of the batches: `CROPS_SCHEMA`, or a part of it.
+        Of the batches.
     written, rejections
         Complete when `batches` has ended.
     """
 
-    objects: BoxedObjects
+    subjects: Subjects
     loaded: LoadedImageSet
-    compartment: str
-    schema: pa.Schema = CROPS_SCHEMA
+    schema: pa.Schema
     written: int = 0
     rejections: list[Rejection] = field(default_factory=list)
 
     @property
     def expected(self) -> int:
-        """Crops that the image set should give."""
+        """Rows that the image set should give."""
         channels = len(self.loaded.channels) + len(self.loaded.faults)
-        return len(self.objects.group) * channels
+        return len(self.subjects.numbers) * channels
 
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        """Cut object by object, in whole objects a batch; the image set is closed afterwards."""
+    def batches(self) -> Iterable[pa.RecordBatch]:
+        """Cut one after the other, in whole objects a batch; the image set is closed afterwards."""
+        made = self._made()
+        # What is too large to wait here is cut while it is written.
+        return list(made) if self.loaded.cut_at_once else made
+
+    def _made(self) -> Iterator[pa.RecordBatch]:
         self.rejections.extend(self.loaded.incomplete)
-        group = self.objects.group
         for fault in self.loaded.faults:
+            self._reject((fault.reason, fault.detail), fault.channel, fault.source_file)
+        with self.loaded:
+            if self.loaded.channels:
+                rows = self._rows()
+                for pieces in in_batches(self._pieces()):
+                    self.written += len(pieces)
+                    yield self._batch(rows, pieces)
+
+    def _pieces(self) -> Iterator[list[Piece]]:
+        """Cut each subject from every channel that its window fits."""
+        channels = [self._channel(number) for number in range(len(self.loaded.channels))]
+        for group in [channels] if self.subjects.together else [[one] for one in channels]:
+            too_large = self._too_large(group)
+            for row in range(len(self.subjects.numbers)):
+                fault = too_large.get(row)
+                pieces = [self._piece(row, channel, fault) for channel in group]
+                yield [piece for piece in pieces if piece]
+
+    def _channel(self, number: int) -> _Channel:
+        channel = self.loaded.channels[number]
+        shape = channel.pixels.shape
+        placements = self.subjects.place(shape)
+        bad = np.flatnonzero(~placements.good).tolist()
+
+        def cutter(overlay: LoadedOverlay | None) -> Callable[[int], Pixels] | None:
+            return placements.cutter(overlay.pixels) if overlay else None
+
+        return _Channel(
+            number=number,
+            loaded=channel,
+            placements=placements,
+            faults={row: self.subjects.fault(row, shape) for row in bad},
+            image=placements.cutter(channel.pixels),
+            mask=cutter(channel.mask),
+            outline=cutter(channel.outline),
+        )
+
+    def _too_large(self, channels: Sequence[_Channel]) -> dict[int, Fault]:
+        """Subjects that cannot be cut from the channels at once, for want of memory."""
+        areas = np.stack([channel.placements.areas for channel in channels])
+        each = np.array([channel.loaded.bytes_per_pixel for channel in channels])
+        sizes = areas.max(axis=0) * (each @ (areas > 0))
+        room = self.loaded.room
+        # Pixels are held twice, as cut and as payloads.
+        large = np.flatnonzero((2 * sizes > room) | (sizes > MAX_BATCH_BYTES))
+        return {
+            row: _image_too_large(channels[int(areas[:, row].argmax())].placements, row, size, room)
+            for row, size in zip(large.tolist(), sizes[large].tolist(), strict=True)
+        }
+
+    def _piece(self, row: int, channel: _Channel, fault: Fault | None) -> Piece | None:
+        """Cut one subject from one channel; None where that cannot be."""
+        loaded = channel.loaded
+        fault = fault or channel.faults.get(row)
+        if fault is None:
+            try:
+                image = channel.image(row)
+            except ImageReadError as error:
+                fault = "unreadable_image", str(error)
+        if fault is not None:
+            self._reject(fault, loaded.name, loaded.found.relative, row)
+            return None
+        return Piece(
+            row * len(self.loaded.channels) + channel.number,
+            loaded,
+            image,
+            channel.mask and self._overlay(row, loaded, channel.mask),
+            channel.outline and self._overlay(row, loaded, channel.outline),
+        )
+
+    def _overlay(
+        self, row: int, channel: LoadedChannel, cut: Callable[[int], Pixels]
+    ) -> Pixels | None:
+        try:
+            return cut(row)
+        except ImageReadError as error:
             self.rejections.append(
-                self._rejection(
-                    (fault.reason, fault.detail), fault.channel, fault.source_file, count=len(group)
+                self.loaded.image_set.rejection(
+                    "image",
+                    "unreadable_overlay",
+                    f"{error}; it is left empty",
+                    outcome="incomplete",
+                    object_number=self.subjects.numbers[row],
+                    channel=channel.name,
                 )
             )
-        origins = {
-            name: pa.array(values, pa.string())
-            for name, values in source_columns(self.loaded).items()
-        }
-        place = {id(channel): place for place, channel in enumerate(self.loaded.channels)}
-        with self.loaded:
-            for pieces in in_batches(self._objects()):
-                which = pa.array([place[id(piece.channel)] for piece in pieces], pa.int64())
-                columns = {name: values.take(which) for name, values in origins.items()}
-                yield _batch(group, pieces, columns, self.schema)
-
-    def _objects(self) -> Iterator[list[Piece]]:
-        """Cut each object from every channel that its box fits."""
-        group, border = self.objects.group, self.objects.options.border
-        channels = [
-            (image_id, channel, self.objects.place(channel.pixels.shape).found)
-            for image_id, channel in zip(image_ids(self.loaded), self.loaded.channels, strict=True)
-        ]
-        largest = max(
-            (self.objects.place(one.pixels.shape).largest for _, one, _ in channels), default=0
-        )
-        all_fit = fits(largest, self.loaded.channels, self.loaded.room)
-        keys = zip(group.object_ids, group.object_numbers, strict=True)
-        for row, (object_id, number) in enumerate(keys):
-            pieces = []
-            places = [(channel, found[row]) for _, channel, found in channels]
-            fault = None if all_fit else self._too_large(places)
-            for image_id, channel, found in channels:
-                place = fault or found[row]
-                piece = _piece(crop_id(object_id, image_id), row, channel, place, border)
-                if isinstance(piece, tuple):
-                    path = channel.found.relative
-                    self.rejections.append(self._rejection(piece, channel.name, path, number))
-                    continue
-                pieces.append(piece)
-                if piece.overlay_errors:
-                    self.rejections.extend(overlay_rejections(piece, self.loaded.image_set, number))
-            self.written += len(pieces)
-            yield pieces
-
-    def _too_large(self, places: Sequence[tuple[LoadedChannel, Placement | Fault]]) -> Fault | None:
-        """Why all channels of an object cannot be in memory together; None if they can."""
-        placed = [(channel, one) for channel, one in places if isinstance(one, Placement)]
-        if not placed:
             return None
-        largest = max((one.window for _, one in placed), key=lambda window: window.area)
-        return too_large(largest, [channel for channel, _ in placed], self.loaded.room)
 
-    def _rejection(
-        self,
-        why: tuple[str, str],
-        channel: str,
-        source_file: str | None,
-        object_number: int | None = None,
-        count: int = 1,
-    ) -> Rejection:
-        image_set = self.loaded.image_set
-        return Rejection(
-            kind="crop",
-            reason=why[0],
-            detail=why[1],
-            compartment=self.compartment,
-            well_id=image_set.well_id,
-            site_id=image_set.site_id,
-            image_id=image_set.image_id,
-            object_number=object_number,
-            channel=channel,
-            source_file=source_file,
-            count=count,
+    def _reject(
+        self, fault: Fault, channel: str, source_file: str | None, row: int | None = None
+    ) -> None:
+        """Reject one subject in one channel, or all of them in one entry."""
+        numbers = self.subjects.numbers
+        self.rejections.append(
+            self.loaded.image_set.rejection(
+                self.subjects.kind,
+                *fault,
+                compartment=self.subjects.compartment,
+                object_number=None if row is None else numbers[row],
+                channel=channel,
+                source_file=source_file,
+                count=len(numbers) if row is None else 1,
+            )
+        )
+
+    def _rows(self) -> pa.RecordBatch:
+        """All rows that the image set should give, without payloads."""
+        columns = self.subjects.columns(self.loaded)
+        fields = [field for field in self.schema if field.name in columns]
+        arrays = [_as_type(columns[field.name], field.type) for field in fields]
+        return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields))
+
+    def _batch(self, rows: pa.RecordBatch, pieces: Sequence[Piece]) -> pa.RecordBatch:
+        first, last, count = pieces[0].row, pieces[-1].row, len(pieces)
+        if last - first + 1 == count:
+            there = rows.slice(first, count)
+        else:
+            there = rows.take(pa.array([piece.row for piece in pieces]))
+        columns = dict(zip(there.schema.names, there.columns, strict=True))
+        columns |= payload_columns(pieces, there, there[self.subjects.id_column])
+        return pa.RecordBatch.from_arrays(
+            [columns[name] for name in self.schema.names], schema=self.schema
         )
 
 
-def _fault(edges: list[float], shape: Shape5) -> Fault:
-    """Why a box cannot be cut from images of a shape."""
-    outside = ("box_outside_image", box_outside(edges, shape) or "")
-    return box_fault(edges) or outside
+@dataclass(frozen=True, eq=False, slots=True)
+class _Channel:
+    """One channel, and what cuts from it.
+
+    Attributes
+    ----------
+    faults
+        Row -> why it cannot be cut from this channel.
+    image, mask, outline
+        Row -> pixels.
+    """
+
+    number: int
+    loaded: LoadedChannel
+    placements: Placements
+    faults: Mapping[int, Fault]
+    image: Callable[[int], Pixels]
+    mask: Callable[[int], Pixels] | None
+    outline: Callable[[int], Pixels] | None
 
 
-def _piece(
-    id_: str, row: int, channel: LoadedChannel, found: Placement | Fault, border: Border
-) -> Piece | Fault:
-    """One crop, or why there is none."""
-    if isinstance(found, tuple):
-        return found
-    try:
-        return cut_piece(id_, row, channel, found, border)
-    except ImageReadError as error:
-        return "unreadable_image", str(error)
+def _as_type(values: pa.Array, kind: pa.DataType) -> pa.Array:
+    return values if values.type == kind else values.cast(kind)
 
 
-def _batch(
-    group: ObjectGroup,
-    pieces: Sequence[Piece],
-    origins: dict[str, pa.Array],
-    schema: pa.Schema,
-) -> pa.RecordBatch:
-    owners = pa.array([piece.owner for piece in pieces], pa.int64())
-    objects = group.rows.take(owners).combine_chunks()
-    columns = {name: objects[name].combine_chunks() for name in objects.column_names}
-    columns |= origins
-    columns |= {f"Metadata_{name.capitalize()}": columns[f"{name}_id"] for name in _PLACES}
-    columns |= payload_columns(pieces)
-    edges = np.array([(*p.window.x, *p.window.y) for p in pieces], np.int32)
-    for axis, first in (("X", 0), ("Y", 2)):
-        columns[f"Metadata_SourceBBox{axis}Min"] = pa.array(edges[:, first])
-        columns[f"Metadata_SourceBBox{axis}Max"] = pa.array(edges[:, first + 1])
-    # In Z the window is the box as measured, or the whole stack, which is null.
-    columns |= {name: columns[name].cast(pa.int32()) for name in DEPTH_COLUMNS}
-    columns["Metadata_ImageCropID"] = pa.array([piece.id for piece in pieces], pa.string())
-    arrays = [columns[field.name].cast(field.type) for field in schema]
-    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+def _image_too_large(placements: Placements, row: int, size: int, room: int) -> Fault:
+    z, y, x = np.diff(placements.windows[row]).ravel().tolist()
+    detail = (
+        f"window of {x} x {y} x {z} pixels (x by y by z): with masks and outlines it takes "
+        f"{2 * size / 2**20:.0f} MiB in memory, {room / 2**20:.0f} MiB of max_memory are left "
+        f"(and one batch holds {MAX_BATCH_BYTES / 2**20:.0f} MiB at most); raise max_memory, or "
+        "lower padding or crop_size"
+    )
+    return "image_too_large", detail

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from cp_assets.errors import ConfigurationError
 from cp_assets.images import recorded
+from cp_assets.rejections import Rejection
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -98,6 +99,20 @@ class ImageSet:
     others: tuple[ChannelFile, ...] = ()
     saved: tuple[ChannelFile, ...] = ()
     absent: tuple[str, ...] = ()
+
+    def rejection(
+        self, kind: Literal["crop", "image"], reason: str, detail: str, **more: Any
+    ) -> Rejection:
+        """What the books say of something of this image set; ``more`` is for `Rejection`."""
+        return Rejection(
+            kind,
+            reason,
+            detail,
+            well_id=self.well_id,
+            site_id=self.site_id,
+            image_id=self.image_id,
+            **more,
+        )
 
 
 def image_sets(

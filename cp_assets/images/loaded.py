@@ -22,6 +22,11 @@ class LoadedOverlay:
     pixels: PixelSource
     relative: str
 
+    @property
+    def file_name(self) -> str:
+        """Last part of the path."""
+        return self.relative.rsplit("/", 1)[-1]
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class LoadedChannel:

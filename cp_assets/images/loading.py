@@ -25,7 +25,6 @@ from cp_assets.images.pixels import (
 from cp_assets.images.planes import SharedFiles, channel_names, meant_region
 from cp_assets.images.readers import open_image
 from cp_assets.images.resolve import ImageResolver, UnresolvedImage
-from cp_assets.rejections import Rejection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from cp_assets.images.readers import ImageReader, Region, Shape5
     from cp_assets.images.resolve import ResolvedImage
     from cp_assets.images.windows import Placements
+    from cp_assets.rejections import Rejection
     from cp_assets.streams import Admit
 
     Place = Callable[[Shape5], Placements]
@@ -294,14 +294,11 @@ class _SetLoading:
     def _tell(self, kind: OverlayKind, reason: str, what: str, detail: str) -> None:
         self._incomplete.setdefault(
             (reason, what),
-            Rejection(
-                kind="image",
-                reason=reason,
-                detail=f"{detail}; the {kind} is left empty",
+            self._set.rejection(
+                "image",
+                reason,
+                f"{detail}; the {kind} is left empty",
                 outcome="incomplete",
-                well_id=self._set.well_id,
-                site_id=self._set.site_id,
-                image_id=self._set.image_id,
                 source_file=what,
             ),
         )

@@ -53,8 +53,7 @@ class ObjectGroup:
     @property
     def place(self) -> tuple[str | None, str | None]:
         """Well and site."""
-        first = self.rows.slice(0, 1).to_pylist()[0]
-        return first["well_id"], first["site_id"]
+        return self.rows["well_id"][0].as_py(), self.rows["site_id"][0].as_py()
 
     @property
     def object_ids(self) -> list[str]:
@@ -69,11 +68,14 @@ class ObjectGroup:
     @property
     def boxes(self) -> npt.NDArray[np.float64]:
         """Boxes as measured, shape (objects, 6) in the order of `BOX_COLUMNS`; NaN for null."""
-        edges = [
-            self.rows[name].cast(pa.float64()).combine_chunks().to_numpy(zero_copy_only=False)
-            for name in BOX_COLUMNS
-        ]
+        edges = [self.rows[name].cast(pa.float64()).to_numpy() for name in BOX_COLUMNS]
         return np.stack(edges, axis=1)
+
+    @property
+    def keys(self) -> pa.RecordBatch:
+        """The columns but for the boxes."""
+        (batch,) = self.rows.drop_columns(BOX_COLUMNS).combine_chunks().to_batches()
+        return batch
 
 
 def object_groups(profiles: Iterable[pa.RecordBatch]) -> Iterator[ObjectGroup]:

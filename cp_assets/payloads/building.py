@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from itertools import product
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Sequence
+from itertools import compress, product
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -13,12 +14,15 @@ from cp_assets.errors import ConfigurationError
 from cp_assets.payloads.types import OME_ARROW_TAG, OME_ARROW_TYPE, OME_ARROW_VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
 
     from cp_assets.payloads.types import PhysicalSize, Pixels
 
 Plane = npt.NDArray[Any]
 """Pixels of shape (Y, X)."""
+
+Texts: TypeAlias = Sequence[str | None] | pa.StringArray
+"""A text for each payload."""
 
 MAX_BATCH_BYTES = 2**31 - 1
 """Most pixel bytes of one payload array: its offsets are int32, as Iceberg's binary is."""
@@ -45,16 +49,18 @@ _CHANNELS: pa.ListType = _META.field("channels").type
 _PLANES: pa.ListType = OME_ARROW_TYPE.field("planes").type
 
 _MICROMETRE = "\N{MICRO SIGN}m"
-_TO_5D = {2: (None, None, None), 3: (None, None), 4: (None,), 5: ()}
+_TO_5D = {2: (None, None, None), 3: (None, None), 4: (None,)}
 _Z_Y_X = 3
+_AXES = 5
+_NOTHING = np.zeros((1,) * _AXES, np.uint8)
 
 
 def payload_array(
     images: Sequence[Pixels | None],
     *,
-    ids: Sequence[str],
-    names: Sequence[str | None],
-    channels: Sequence[str],
+    ids: Texts,
+    names: Texts,
+    channels: Texts,
     image_type: Literal["image", "label"] = "image",
     physical_sizes: Sequence[PhysicalSize] | None = None,
 ) -> pa.StructArray:
@@ -83,33 +89,49 @@ def payload_array(
         If the pixels together exceed `MAX_BATCH_BYTES`; build the images in several arrays.
     """
     total = len(images)
-    present = [image[_TO_5D[image.ndim]] for image in images if image is not None]
-    if not present:
+    there = np.fromiter((image is not None for image in images), np.bool_, total)
+    if not there.any():
         return pa.nulls(total, OME_ARROW_TYPE)
-    missing = np.fromiter((image is None for image in images), bool, total)
-    shapes = np.ones((total, 5), np.int32)
-    shapes[~missing] = [image.shape for image in present]
-    grids = np.ones((total, 3), np.int32)
-    grids[~missing] = _grids(present, shapes[~missing])
-    chunks, places, counts = _split(present, grids[~missing])
+    # What a null payload holds is never seen.
+    given = [_NOTHING if image is None else _to_5d(image) for image in images]
+    shapes = np.array([image.shape for image in given], np.int32)
+    dtypes = [image.dtype for image in given]
+    chunks = _Chunks(given, shapes, there)
     return _struct(
         OME_ARROW_TYPE,
         total,
         {
             "type": _repeat(OME_ARROW_TAG, total),
             "version": _repeat(OME_ARROW_VERSION, total),
-            "id": pa.array(ids, pa.string()),
-            "name": pa.array(names, pa.string()),
+            "id": _texts(ids),
+            "name": _texts(names),
             "image_type": _repeat(image_type, total),
-            "pixels_meta": _pixels_meta(images, shapes, missing, channels, physical_sizes),
-            "chunk_grid": _chunk_grid(grids),
-            "chunks": _list(_CHUNKS, _starts(counts, missing), _chunks(chunks, places)),
-            # Empty as in ome_arrow's own byte payloads: the pixels are in the chunks.
-            "planes": _list(
-                _PLANES, np.zeros(total + 1, np.int32), pa.nulls(0, _PLANES.value_type)
+            "pixels_meta": _struct(
+                _META,
+                total,
+                {
+                    "dimension_order": _repeat("XYZCT", total),
+                    "type": _by_dtype(dtypes, lambda name: OME_PIXEL_TYPES.get(name, name)),
+                    **_columns("size_{}", "tczyx", shapes),
+                    **_physical(physical_sizes),
+                    "channels": _channels(shapes[:, 1] * there, _texts(channels)),
+                },
             ),
+            "chunk_grid": _struct(
+                _GRID,
+                total,
+                {
+                    "order": _repeat("TCZYX", total),
+                    **_columns("chunk_{}", "tc", np.ones((total, 2), np.int32)),
+                    **_columns("chunk_{}", "zyx", chunks.grids),
+                    "chunk_order": _repeat("ZYX", total),
+                },
+            ),
+            "chunks": _list(_CHUNKS, chunks.counts, chunks.structs()),
+            # Empty as in ome_arrow's own byte payloads: the pixels are in the chunks.
+            "planes": _list(_PLANES, np.zeros(total, np.int32), pa.nulls(0, _PLANES.value_type)),
         },
-        missing,
+        None if there.all() else pa.array(~there),
     )
 
 
@@ -129,65 +151,103 @@ def chunk_shape(shape: Sequence[int], itemsize: int) -> tuple[int, int, int]:
     return 1, min(y, CHUNK_EDGE), min(x, CHUNK_EDGE)
 
 
-def _grids(images: Sequence[Pixels], shapes: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
-    """Chunk sizes (Z, Y, X) of each image; crops, which are small, are their own chunks."""
-    grids = shapes[:, 2:].copy()
-    for row, image in enumerate(images):
-        if image.nbytes > CHUNK_BYTES:
-            grids[row] = chunk_shape(image.shape, image.itemsize)
-    return grids
+def _to_5d(image: Pixels) -> Pixels:
+    return image if image.ndim == _AXES else image[_TO_5D[image.ndim]]
 
 
-def _split(
-    images: Sequence[Pixels], grids: npt.NDArray[np.int32]
-) -> tuple[list[Pixels], npt.NDArray[np.int32], list[int]]:
-    """Chunks (Z, Y, X) of all images, their places (T, C, Z, Y, X), and how many an image has."""
-    if all(image.shape[:2] == (1, 1) and image.nbytes <= CHUNK_BYTES for image in images):
-        chunks = [image[0, 0] for image in images]
-        return chunks, np.zeros((len(chunks), 5), np.int32), [1] * len(chunks)
-    found: list[tuple[Pixels, tuple[int, ...]]] = []
-    counts = []
-    for image, grid in zip(images, grids.tolist(), strict=True):
-        before = len(found)
-        steps = (1, 1, *grid)
-        for place in product(*(range(0, n, k) for n, k in zip(image.shape, steps, strict=True))):
-            t, c, z, y, x = place
-            chunk = image[t, c, z : z + grid[0], y : y + grid[1], x : x + grid[2]]
-            found.append((chunk, place))
-        counts.append(len(found) - before)
-    return [chunk for chunk, _ in found], np.array([p for _, p in found], np.int32), counts
+class _Chunks:
+    """The chunks of all images, one image after the other.
+
+    Attributes
+    ----------
+    grids
+        Chunk sizes of each image, shape (images, 3): Z, Y, X.
+    counts
+        How many chunks an image has.
+    """
+
+    def __init__(
+        self,
+        images: Sequence[Pixels],
+        shapes: npt.NDArray[np.int32],
+        there: npt.NDArray[np.bool_],
+    ) -> None:
+        self.grids = shapes[:, 2:]
+        self.counts = there.astype(np.int32)
+        self._pixels = list(compress(images, there))
+        self._places = np.zeros((len(self._pixels), 5), np.int32)
+        self._shapes = self.grids[there]
+        # Crops, which are small, are their own chunks.
+        if (shapes[:, :2] > 1).any() or any(image.nbytes > CHUNK_BYTES for image in images):
+            self._split(there)
+
+    def _split(self, there: npt.NDArray[np.bool_]) -> None:
+        shapes = [chunk_shape(image.shape, image.itemsize) for image in self._pixels]
+        parts = [
+            [
+                (place, image[tuple(map(slice, place, np.add(place, (1, 1, *shape))))])
+                for place in _places(image.shape, (1, 1, *shape))
+            ]
+            for image, shape in zip(self._pixels, shapes, strict=True)
+        ]
+        self.grids = self.grids.copy()
+        self.grids[there] = shapes
+        self.counts[there] = [len(of_image) for of_image in parts]
+        self._places = np.array([place for of_image in parts for place, _ in of_image], np.int32)
+        self._pixels = [pixels for of_image in parts for _, pixels in of_image]
+        self._shapes = np.array([pixels.shape[2:] for pixels in self._pixels], np.int32)
+
+    def structs(self) -> pa.StructArray:
+        """Chunks as payloads have them.
+
+        Raises
+        ------
+        ConfigurationError
+            If they are too large for one array.
+        """
+        return _struct(
+            _CHUNKS.value_type,
+            len(self._pixels),
+            {
+                **_columns("{}", "tczyx", self._places),
+                **_columns("shape_{}", "zyx", self._shapes),
+                "dtype": _by_dtype([chunk.dtype for chunk in self._pixels], str),
+                "pixel_bytes": _pixel_bytes(self._pixels),
+            },
+        )
 
 
-def _starts(counts: Sequence[int], missing: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
-    """Offsets of a list column with ``counts`` elements in the rows that are there."""
-    lengths = np.zeros(len(missing), np.int32)
-    lengths[~missing] = counts
-    return np.concatenate(([0], np.cumsum(lengths))).astype(np.int32)
+def _places(shape: Sequence[int], steps: Sequence[int]) -> Iterator[tuple[int, ...]]:
+    """Where the chunks of an image begin, in C order."""
+    return product(*(range(0, size, step) for size, step in zip(shape, steps, strict=True)))
 
 
-def _pixels_meta(
-    images: Sequence[Pixels | None],
-    shapes: npt.NDArray[np.int32],
-    missing: npt.NDArray[np.bool_],
-    names: Sequence[str],
-    physical_sizes: Sequence[PhysicalSize] | None,
-) -> pa.StructArray:
-    total = len(images)
-    dtypes = {image.dtype for image in images if image is not None}
-    words = {dtype: OME_PIXEL_TYPES.get(dtype.name, dtype.name) for dtype in dtypes}
-    types = [None if image is None else words[image.dtype] for image in images]
-    sizes = dict(zip("tczyx", shapes.T, strict=True))
-    return _struct(
-        _META,
-        total,
-        {
-            "dimension_order": _repeat("XYZCT", total),
-            "type": pa.array(types, pa.string()),
-            **{f"size_{axis}": pa.array(size) for axis, size in sizes.items()},
-            **_physical(physical_sizes),
-            "channels": _channels(shapes[:, 1], missing, names),
-        },
-    )
+def _pixel_bytes(chunks: Sequence[Pixels]) -> pa.BinaryArray:
+    """All pixels in one buffer; each chunk is copied once, from its place in the image."""
+    offsets = np.zeros(len(chunks) + 1, np.int64)
+    np.cumsum([chunk.nbytes for chunk in chunks], out=offsets[1:])
+    size = int(offsets[-1])
+    if size > MAX_BATCH_BYTES:
+        msg = (
+            f"{len(chunks)} chunks hold {size} bytes; one array of payloads holds at most "
+            f"{MAX_BATCH_BYTES}, build them in several"
+        )
+        raise ConfigurationError(msg)
+    # Arrow's pool hands memory out again without the page faults of fresh memory.
+    buffer = pa.allocate_buffer(size)
+    little = {dtype: dtype.newbyteorder("<") for dtype in {chunk.dtype for chunk in chunks}}
+    for chunk, start in zip(chunks, offsets[:-1].tolist(), strict=True):
+        np.ndarray(chunk.shape, little[chunk.dtype], buffer, start)[...] = chunk
+    places = pa.py_buffer(offsets.astype(np.int32))
+    return pa.Array.from_buffers(pa.binary(), len(chunks), [None, places, buffer])
+
+
+def _by_dtype(dtypes: Sequence[np.dtype[Any]], word: Callable[[str], str]) -> pa.StringArray:
+    """A word for the name of each dtype; the name, which is slow, is asked for once for each."""
+    words = {dtype: word(dtype.name) for dtype in set(dtypes)}
+    if len(words) == 1:
+        return _repeat(words.popitem()[1], len(dtypes))
+    return pa.array([words[dtype] for dtype in dtypes], pa.string())
 
 
 def _physical(sizes: Sequence[PhysicalSize] | None) -> dict[str, pa.Array]:
@@ -204,80 +264,32 @@ def _physical(sizes: Sequence[PhysicalSize] | None) -> dict[str, pa.Array]:
     return columns
 
 
-def _channels(
-    counts: npt.NDArray[np.int32], missing: npt.NDArray[np.bool_], names: Sequence[str]
-) -> pa.ListArray:
-    present = counts[~missing]
-    # 0, 1, ... within each payload.
-    numbers = np.arange(present.sum()) - np.repeat(np.cumsum(present) - present, present)
-    repeated = np.repeat(np.flatnonzero(~missing), present)
+def _channels(counts: npt.NDArray[np.int32], names: pa.StringArray) -> pa.ListArray:
+    """Channels of each payload, so many of its name: ``ch-0``, ``ch-1``, ..."""
+    ends = np.cumsum(counts)
+    numbers = np.arange(ends[-1]) - np.repeat(ends - counts, counts)
+    ids = pa.array([f"ch-{number}" for number in range(counts.max())], pa.string())
     values = _struct(
         _CHANNELS.value_type,
         len(numbers),
         {
-            "id": pa.array([f"ch-{number}" for number in numbers.tolist()], pa.string()),
-            "name": pa.array(names, pa.string()).take(pa.array(repeated)),
+            "id": ids.take(pa.array(numbers)),
+            "name": names.take(pa.array(np.repeat(np.arange(len(counts)), counts))),
         },
     )
-    return _list(_CHANNELS, _starts(present.tolist(), missing), values)
+    return _list(_CHANNELS, counts, values)
 
 
-def _chunk_grid(grids: npt.NDArray[np.int32]) -> pa.StructArray:
-    total = len(grids)
-    return _struct(
-        _GRID,
-        total,
-        {
-            "order": _repeat("TCZYX", total),
-            **_ones(("chunk_t", "chunk_c"), total),
-            **{f"chunk_{axis}": pa.array(grids[:, n]) for n, axis in enumerate("zyx")},
-            "chunk_order": _repeat("ZYX", total),
-        },
-    )
-
-
-def _chunks(chunks: list[Pixels], places: npt.NDArray[np.int32]) -> pa.StructArray:
-    # `dtype.name` is slow: asked once for each dtype, not once for each chunk.
-    names = {dtype: dtype.name for dtype in {chunk.dtype for chunk in chunks}}
-    shapes = np.array([chunk.shape for chunk in chunks], np.int32)
-    return _struct(
-        _CHUNKS.value_type,
-        len(chunks),
-        {
-            **{axis: pa.array(places[:, n]) for n, axis in enumerate("tczyx")},
-            **{f"shape_{axis}": pa.array(shapes[:, n]) for n, axis in enumerate("zyx")},
-            "dtype": pa.array([names[chunk.dtype] for chunk in chunks], pa.string()),
-            "pixel_bytes": _pixel_bytes(chunks),
-        },
-    )
-
-
-def _pixel_bytes(chunks: list[Pixels]) -> pa.BinaryArray:
-    """All pixels in one buffer; each chunk is copied once, from its place in the image."""
-    ends = np.cumsum([chunk.nbytes for chunk in chunks], dtype=np.int64)
-    if ends[-1] > MAX_BATCH_BYTES:
-        msg = (
-            f"{len(chunks)} chunks hold {ends[-1]} bytes; one array of payloads holds at most "
-            f"{MAX_BATCH_BYTES}, build them in several"
-        )
-        raise ConfigurationError(msg)
-    # Arrow's pool hands memory out again without the page faults of fresh memory.
-    buffer = pa.allocate_buffer(int(ends[-1]))
-    pixels = np.frombuffer(buffer, np.uint8)
-    little = {dtype: dtype.newbyteorder("<") for dtype in {chunk.dtype for chunk in chunks}}
-    start = 0
-    for chunk, end in zip(chunks, ends.tolist(), strict=True):
-        pixels[start:end].view(little[chunk.dtype]).reshape(chunk.shape)[...] = chunk
-        start = end
-    offsets = np.concatenate(([0], ends)).astype(np.int32)
-    return pa.Array.from_buffers(pa.binary(), len(chunks), [None, pa.py_buffer(offsets), buffer])
+def _columns(name: str, axes: str, values: npt.NDArray[np.int32]) -> dict[str, pa.Array]:
+    """A column for each axis, of values of shape (rows, axes)."""
+    return {name.format(axis): pa.array(values[:, n]) for n, axis in enumerate(axes)}
 
 
 def _struct(
     kind: pa.StructType,
     length: int,
     given: Mapping[str, pa.Array],
-    missing: npt.NDArray[np.bool_] | None = None,
+    missing: pa.BooleanArray | None = None,
 ) -> pa.StructArray:
     """Make a struct array of the fields that are given and null for all others."""
     fields = list(kind)
@@ -285,11 +297,13 @@ def _struct(
         given[field.name] if field.name in given else pa.nulls(length, field.type)
         for field in fields
     ]
-    mask = None if missing is None else pa.array(missing)
-    return pa.StructArray.from_arrays(arrays, fields=fields, mask=mask)
+    return pa.StructArray.from_arrays(arrays, fields=fields, mask=missing)
 
 
-def _list(kind: pa.ListType, starts: npt.NDArray[np.int32], values: pa.StructArray) -> pa.ListArray:
+def _list(kind: pa.ListType, counts: npt.NDArray[np.int32], values: pa.StructArray) -> pa.ListArray:
+    """Make a list array whose rows hold so many values each."""
+    starts = np.zeros(len(counts) + 1, np.int32)
+    np.cumsum(counts, out=starts[1:])
     return pa.ListArray.from_arrays(pa.array(starts), values, type=kind)
 
 
@@ -297,5 +311,5 @@ def _repeat(text: str, length: int) -> pa.StringArray:
     return pa.repeat(pa.scalar(text, pa.string()), length)
 
 
-def _ones(names: tuple[str, ...], length: int) -> dict[str, pa.Array]:
-    return dict.fromkeys(names, pa.array(np.ones(length, np.int32)))
+def _texts(values: Texts) -> pa.StringArray:
+    return values if isinstance(values, pa.Array) else pa.array(values, pa.string())

@@ -10,7 +10,7 @@ from cp_assets.datasets import PlateKey
 from cp_assets.datasets.ids import (
     NAMESPACE,
     canonical_string,
-    crop_id,
+    crop_ids,
     image_set_id,
     object_id,
     source_image_id,
@@ -46,7 +46,10 @@ def test_ids_are_what_the_documentation_says() -> None:
     assert cell == documented("object", image, "Cells", 7, 1, 2, 30.5, None)
     source = source_image_id(image, "DNA", "ü image.tif")
     assert source == documented("source_image", image, "DNA", "ü image.tif")
-    assert crop_id(cell, source) == documented("crop", cell, source)
+    other = source_image_id(image, "ER", "b.tif")
+    assert crop_ids([cell, 'odd "é"'], [source, other]) == [
+        documented("crop", one, of) for one in (cell, 'odd "é"') for of in (source, other)
+    ]
 
 
 def test_ids_never_change() -> None:

@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cp_assets.errors import BoxColumnsError
-from cp_assets.images.boxes import box_fault, box_of, box_outside, good_boxes
-from cp_assets.images.windows import Box
+from cp_assets.images.boxes import box_fault, box_outside, boxes_in, flat_boxes, good_boxes
 from cp_assets.measurements.boxes import BoxColumns, resolve_box_columns
 
 ENDS = ("Minimum_X", "Minimum_Y", "Maximum_X", "Maximum_Y")
@@ -104,10 +103,13 @@ def test_box_with_a_depth_needs_all_of_it(depth: tuple[float, float], reason: st
 
 def test_box_knows_x_y_and_z() -> None:
     edges = (1.0, 2.0, 5.0, 7.0, 0.0, 3.0)
-    assert box_of(edges) == Box(y=(2, 7), x=(1, 5), z=(0, 3))
-    assert box_of((*edges[:4], math.nan, math.nan)) == Box(y=(2, 7), x=(1, 5))
     assert box_outside(edges, (1, 1, 3, 7, 5)) is None
     assert "x 1..5, y 2..7, z 0..3" in (box_outside(edges, (1, 1, 2, 7, 5)) or "")
+    flat = (*edges[:4], math.nan, math.nan)
+    boxes = boxes_in(np.array([edges, flat, edges]), np.array([True, True, False]), depth=4)
+    in_plane = [[2, 7], [1, 5]]
+    assert boxes.tolist() == [[[0, 3], *in_plane], [[0, 4], *in_plane], [[0, 0]] * 3]
+    assert flat_boxes(np.array([edges, flat])).tolist() == [False, True]
 
 
 EDGE = st.sampled_from([math.nan, math.inf, -1.0, 0.0, 0.5, 1.0, 3.0, 5.0, 7.0, 1e300])
