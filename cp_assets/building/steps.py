@@ -11,7 +11,14 @@ from cp_assets.building.plate_table import NotApplicable, PlateTable
 from cp_assets.datasets.fingerprints import digest, image_fingerprint, measurement_fingerprint
 from cp_assets.datasets.model import PlateSources
 from cp_assets.errors import WarehouseError
-from cp_assets.images import OBJECT_COLUMNS, ImageSet, image_crops, image_sets, source_images
+from cp_assets.images import (
+    OBJECT_COLUMNS,
+    ImageSet,
+    file_columns,
+    image_crops,
+    image_sets,
+    source_images,
+)
 from cp_assets.images.mapped_files import mapped_fingerprint
 from cp_assets.images.tables import IMAGE_CROPS, SOURCE_IMAGES
 from cp_assets.measurements.joined import JOINED_PROFILES, joined_profiles
@@ -71,7 +78,7 @@ def build_image_crops(sources: PlateSources, warehouse: Warehouse) -> PlateTable
     def rows(log: RejectionLog) -> Iterator[pa.RecordBatch]:
         profiles = joined.batches(OBJECT_COLUMNS)
         anchor = plan_join(_compartment_columns(raw), sources.dataset, str(sources.key)).anchor
-        return image_crops(profiles, _image_sets(sources, raw), sources, log, anchor)
+        return image_crops(profiles, plate_image_sets(sources, raw), sources, log, anchor)
 
     return PlateTable(_stored(IMAGE_CROPS, sources), sources.key, inputs, rows)
 
@@ -87,7 +94,7 @@ def build_source_images(sources: PlateSources, warehouse: Warehouse) -> PlateTab
     inputs = digest([_upstream(raw, sources), *_image_inputs(sources, raw)])
 
     def rows(log: RejectionLog) -> Iterator[pa.RecordBatch]:
-        return source_images(_image_sets(sources, raw), sources, log)
+        return source_images(plate_image_sets(sources, raw), sources, log)
 
     return PlateTable(_stored(SOURCE_IMAGES, sources), sources.key, inputs, rows)
 
@@ -133,6 +140,13 @@ STEPS: dict[str, Step] = {
 """Table -> its step, in an order in which each finds what it reads."""
 
 
+def plate_image_sets(sources: PlateSources, raw: PartitionRows) -> Iterator[ImageSet]:
+    """The plate's image sets, from the rows of its raw measurements."""
+    image = {"compartment": IMAGE}
+    rows = raw.batches(file_columns(raw.columns(image)), image)
+    return image_sets(rows, sources.dataset.images.channels)
+
+
 def _partition(warehouse: Warehouse, spec: TableSpec, sources: PlateSources) -> PartitionRows:
     return PartitionRows(warehouse, spec.name, sources.key.columns())
 
@@ -141,14 +155,9 @@ def _compartment_columns(raw: PartitionRows) -> dict[str, list[str]]:
     return {name: raw.columns({"compartment": name}) for name in raw.values("compartment")}
 
 
-def _image_sets(sources: PlateSources, raw: PartitionRows) -> Iterator[ImageSet]:
-    rows = raw.batches(narrow={"compartment": IMAGE})
-    return image_sets(rows, sources.dataset.images.channels)
-
-
 def _image_inputs(sources: PlateSources, raw: PartitionRows) -> tuple[str, str]:
     """Fingerprints of the files in the plate's image folders, and of those that it maps to."""
-    return image_fingerprint(sources), mapped_fingerprint(sources, _image_sets(sources, raw))
+    return image_fingerprint(sources), mapped_fingerprint(sources, plate_image_sets(sources, raw))
 
 
 def _upstream(rows: PartitionRows, sources: PlateSources) -> str:

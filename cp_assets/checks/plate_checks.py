@@ -6,11 +6,11 @@ import pandas as pd
 import pyarrow.compute as pc
 
 from cp_assets.building.rejected import REJECTED_ROWS
+from cp_assets.building.steps import plate_image_sets
 from cp_assets.checks.outcome import Outcome, PlateTables, TableCheck, outcome_of
 from cp_assets.checks.schemas import BOX_SCHEMA, CROP_SIZE_SCHEMA, faults_of
-from cp_assets.images import image_sets
 from cp_assets.measurements.joined import JOINED_PROFILES
-from cp_assets.measurements.plan import IMAGE, plan_join
+from cp_assets.measurements.plan import plan_join
 from cp_assets.measurements.raw import RAW_MEASUREMENTS
 from cp_assets.provenance.etags import file_md5
 from cp_assets.warehouse.spec import TableSpec
@@ -47,10 +47,10 @@ def _boxes_inside(tables: PlateTables, spec: TableSpec) -> Outcome:
 
 def _recorded_sizes(tables: PlateTables) -> dict[tuple[str, str], tuple[float, float]]:
     """Height and width in pixels by image set and file column, where the Image table has them."""
-    raw = tables.rows(RAW_MEASUREMENTS.name).batches(narrow={"compartment": IMAGE})
+    raw = tables.rows(RAW_MEASUREMENTS.name)
     return {
         (image_set.image_id, f"Image_FileName_{channel.channel}"): (channel.height, channel.width)
-        for image_set in image_sets(raw, tables.sources.dataset.images.channels)
+        for image_set in plate_image_sets(tables.sources, raw)
         for channel in image_set.channels
         if channel.height and channel.width
     }
@@ -120,8 +120,7 @@ def _joined_objects(tables: PlateTables, compartments: tuple[str, ...]) -> dict[
 
 def _crop_books(tables: PlateTables, spec: TableSpec) -> Outcome:
     """Crops expected = crops written + crops rejected."""
-    raw = tables.rows(RAW_MEASUREMENTS.name).batches(narrow={"compartment": IMAGE})
-    sets = list(image_sets(raw, tables.sources.dataset.images.channels))
+    sets = list(plate_image_sets(tables.sources, tables.rows(RAW_MEASUREMENTS.name)))
     channels = {one.image_id: len(one.channels) + len(one.absent) for one in sets}
     most = max(channels.values(), default=0)
     options = tables.sources.dataset.images

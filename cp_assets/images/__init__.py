@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from cp_assets.images.contact_sheet import SheetOptions, contact_sheet, contact_sheet_png
 from cp_assets.images.crops import CropBooks, image_crops
-from cp_assets.images.image_sets import ChannelFile, ImageSet, image_sets
+from cp_assets.images.image_sets import ChannelFile, ImageSet, file_columns, image_sets
 from cp_assets.images.objects import OBJECT_COLUMNS
 from cp_assets.images.readers import ImageHeader, ImageReader, Region, open_image
 from cp_assets.images.schemas import CROPS_SCHEMA, SOURCE_IMAGES_SCHEMA
@@ -31,6 +31,7 @@ __all__ = [
     "SheetOptions",
     "contact_sheet",
     "contact_sheet_png",
+    "file_columns",
     "image_crops",
     "image_sets",
     "open_image",

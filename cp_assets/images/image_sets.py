@@ -31,6 +31,8 @@ _FULL_SIZE = "0"
 _LOADED_MARKS = ("MD5Digest_", "Height_", "Scaling_", "Channel_", "Frame_")
 """Columns that CellProfiler fills for images that it loaded, and not for images that it saved."""
 
+_FILE_COLUMNS = ("FileName_", "PathName_", "URL_", "Width_", "Series_", *_LOADED_MARKS)
+
 _KEYS = ("image_id", "well_id", "site_id", "source_folder", "ImageNumber")
 
 _Row = Mapping[str, Any]
@@ -126,7 +128,8 @@ def image_sets(
     Parameters
     ----------
     batches
-        Rows of the Image compartment of ``profiles.raw_measurements`` of one plate.
+        Rows of the Image compartment of ``profiles.raw_measurements`` of one plate; of their
+        columns those of `file_columns` are enough.
     channels
         Names of the channels to take, or None for every source image.
 
@@ -147,12 +150,15 @@ def image_sets(
         yield _image_set(row, wanted, others, saved)
 
 
+def file_columns(names: Iterable[str]) -> list[str]:
+    """Those columns of an Image table that `image_sets` reads."""
+    return [name for name in names if name in _KEYS or name.startswith(_FILE_COLUMNS)]
+
+
 def _file_rows(batches: Iterable[pa.RecordBatch]) -> list[_Row]:
-    prefixes = ("FileName_", "PathName_", "URL_", "Width_", "Series_", *_LOADED_MARKS)
     rows: list[_Row] = []
     for batch in batches:
-        kept = [n for n in batch.schema.names if n in _KEYS or n.startswith(prefixes)]
-        rows.extend(batch.select(kept).to_pylist())
+        rows.extend(batch.select(file_columns(batch.schema.names)).to_pylist())
     return rows
 
 
