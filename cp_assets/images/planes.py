@@ -34,7 +34,7 @@ _COLOURS = {
 
 
 class SharedFiles:
-    """Which files several records of the plate lead to, each for a plane of its own.
+    """What the plate's records of one file say together, where each is for a plane of its own.
 
     Parameters
     ----------
@@ -45,18 +45,45 @@ class SharedFiles:
     """
 
     def __init__(self, sets: Iterable[ImageSet], images: ImageResolver) -> None:
-        frames: dict[tuple[Path, int], set[int]] = defaultdict(set)
+        # Only numbers other than 0 tell of planes: CellProfiler writes 0 for most files.
+        self._last_series: dict[Path, int] = defaultdict(int)
+        self._last_frame: dict[tuple[Path, int], int] = defaultdict(int)
         for image_set in sets:
             for file in (*image_set.channels, *image_set.others):
-                # Only a frame other than 0 tells of planes: CellProfiler writes 0 for most files.
-                found = images.resolve(image_set, file) if file.frame is not None else None
+                found = images.resolve(image_set, file) if _is_numbered(file) else None
                 if isinstance(found, ResolvedImage):
-                    frames[found.path, file.series or 0].add(file.frame or 0)
-        self._shared = {key for key, planes in frames.items() if max(planes)}
+                    path, series = found.path, file.series or 0
+                    self._last_series[path] = max(self._last_series[path], series)
+                    frame = max(self._last_frame[path, series], file.frame or 0)
+                    self._last_frame[path, series] = frame
 
-    def frame(self, file: ChannelFile, path: Path) -> int | None:
-        """The one plane that a record means, or None where it means all of the file."""
-        return file.frame or 0 if (path, file.series or 0) in self._shared else None
+    def region(self, header: ImageHeader, file: ChannelFile, path: Path) -> Region:
+        """The planes of its file that a record means: one if the file is shared, else all.
+
+        Raises
+        ------
+        ImageReadError
+            If the file has no such plane or channel, or is shared and the record does not say
+            which is its own.
+        """
+        shared = bool(self._last_frame.get((path, file.series or 0)))
+        if file.series is None and self._last_series.get(path):
+            raise _unsaid(path, "Series", file)
+        if file.frame is None and shared:
+            raise _unsaid(path, "Frame", file)
+        return meant_region(header, file.frame if shared else None, file.colour)
+
+
+def _is_numbered(file: ChannelFile) -> bool:
+    return file.frame is not None or file.series is not None
+
+
+def _unsaid(path: Path, column: str, file: ChannelFile) -> ImageReadError:
+    msg = (
+        f"image {path}: other records of the plate name a {column} of it, this one has no "
+        f"{column}_{file.channel} that can be used; fill it in the Image table"
+    )
+    return ImageReadError(msg)
 
 
 def meant_region(header: ImageHeader, frame: int | None, colour: int | None = None) -> Region:
