@@ -15,6 +15,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 import cp_assets
+from cp_assets.convert_options import convert_options, only_given
 from cp_assets.datasets import Dataset, PlateKey, dataset_from_folder, find_plates
 from cp_assets.datasets.config import Configuration, read_configuration
 from cp_assets.datasets.identity import normalise_site, normalise_well
@@ -129,52 +130,15 @@ def sample(out: Path, plates: int, wells: int, sites: int, seed: int) -> None:
 
 @main.command(epilog="Example: cp-assets convert CellProfiler/ --warehouse wh --image-dir images/")
 @click.argument("source", type=click.Path(path_type=Path))
-@click.option("--image-dir")
-@click.option("--mask-dir")
-@click.option("--outline-dir")
-@click.option("--include-source-images", is_flag=True)
+@convert_options
 @click.option(
-    "--bbox-column", "boxes", multiple=True, metavar="EDGE=COLUMN", help="x_min=..., four times."
+    "--no-join", is_flag=True, help="Keep measurements as they are: no joined profiles, no crops."
 )
-@click.option("--segmentation-regex", "patterns", multiple=True, metavar="OVERLAY=SOURCE")
-@click.option("--path-prefix", "prefixes", multiple=True, metavar="RECORDED=HERE")
-@click.option("--channel", "channels", multiple=True)
-@click.option("--well", "wells", multiple=True, help="Crop this well only; several times.")
-@click.option("--site", "sites", multiple=True, help="Crop this site only; several times.")
-@click.option("--box-compartment", help="Whose box is cut, such as Nuclei.")
-@click.option("--padding", default=0, help="Pixels added on each side of the box.")
-@click.option("--crop-size", type=int, help="Cut squares of so many pixels around the centre.")
-@click.option(
-    "--border",
-    type=click.Choice(["clip", "zero", "edge", "reflect"]),
-    default="clip",
-    show_default=True,
-    help="What a crop holds over the image's edge.",
-)
-@click.option("--zstd-level", default=1, show_default=True, help="Of the pixels; 0 for none.")
-@click.option("--follow-links", is_flag=True, help="Use images behind links that lead out.")
-@click.option("--layout", type=click.Choice(["cell-painting-gallery", "cellprofiler"]))
-@click.option("--preset")
-@click.option("--dataset-id")
-@click.option("--batch-id")
-@click.option("--plate-id")
-@click.option("--no-join", is_flag=True, help="Keep measurements as they are.")
-@click.option("--workers", default=2, show_default=True)
-@click.option("--max-memory", default="512MiB", show_default=True, help="For pixels in work.")
-@click.option("--force", is_flag=True, help="Write even what is unchanged.")
 @_warehouse
 @_config
-def convert(  # noqa: PLR0913 - one option each
+def convert(
     source: Path,
     *,
-    boxes: tuple[str, ...],
-    patterns: tuple[str, ...],
-    prefixes: tuple[str, ...],
-    channels: tuple[str, ...],
-    wells: tuple[str, ...],
-    sites: tuple[str, ...],
-    zstd_level: int,
-    max_memory: str,
     no_join: bool,
     warehouse: str | None,
     config: str | None,
@@ -193,17 +157,9 @@ def convert(  # noqa: PLR0913 - one option each
     opened = cp_assets.convert(
         source,
         warehouse or configured or default_warehouse(),
-        bbox_column_map=_pairs("--bbox-column", boxes),
-        segmentation_file_regex=_pairs("--segmentation-regex", patterns),
-        path_prefix_map=_pairs("--path-prefix", prefixes),
-        channels=channels or None,
-        wells=wells or None,
-        sites=sites or None,
-        zstd_level=zstd_level or None,
-        max_memory=_bytes("--max-memory", max_memory),
         join=not no_join,
         report=report,
-        **options,
+        **only_given(options),
     )
     _print_tables(opened)
 
@@ -352,28 +308,6 @@ def show(  # noqa: PLR0913 - one option each
         raise PlateNotFoundError(msg)
     out.write_bytes(sheet_png(crops, cells=cells))
     click.echo(out)
-
-
-def _bytes(option: str, text: str) -> int:
-    """Read a size such as ``512MiB`` or ``2 GB``."""
-    from pydantic import ByteSize, TypeAdapter, ValidationError
-
-    try:
-        return int(TypeAdapter(ByteSize).validate_python(text))
-    except ValidationError as error:
-        msg = f"{option} {text!r} is no size; write for example 512MiB"
-        raise ConfigurationError(msg) from error
-
-
-def _pairs(option: str, given: Iterable[str]) -> dict[str, str] | None:
-    pairs = {}
-    for text in given:
-        left, equals, right = text.partition("=")
-        if not equals or not left or not right:
-            msg = f"{option} {text!r}: expected LEFT=RIGHT"
-            raise ConfigurationError(msg)
-        pairs[left] = right
-    return pairs or None
 
 
 def _location(warehouse: str | None, config: str | None) -> str | None:
