@@ -7,7 +7,8 @@ read again as text, to find and record the rows at fault.
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +18,7 @@ import pyarrow.csv as pacsv
 
 from cp_assets.datasets.fingerprints import unchanged
 from cp_assets.errors import MeasurementError
-from cp_assets.measurements.columns import KEYS, column_kind
+from cp_assets.measurements.columns import ADDED, KEYS, SOURCE_ROW, column_kind
 from cp_assets.rejections import Rejection
 
 if TYPE_CHECKING:
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cp_assets.rejections import Outcome
-
-SOURCE_ROW = "source_row"
-"""Column that `read_csv_table` adds: row in the file, counted from 1 without the header."""
 
 _NULLS = ["", "nan", "NaN", "NAN", "-nan", "NA", "N/A", "null", "NULL", "None", "#N/A"]
 _BLOCK_BYTES = 64 * 2**20
@@ -47,9 +45,10 @@ class CsvTable:
     Attributes
     ----------
     rows
-        Typed columns under their names in the file, and `SOURCE_ROW`.
+        Typed columns under their names in the file, and `SOURCE_ROW`. A column that is named like
+        one of those that are `ADDED` is left out.
     rejections
-        One for each row left out, one for each value left out of a row that is kept
+        One for each row left out, one for each value or column left out of rows that are kept
         (``incomplete``), and one for a file without rows.
     """
 
@@ -101,10 +100,12 @@ def read_csv_chunks(
             return
         file = _File(name, compartment, read_header(path, name, compartment), overrides or {})
         rows_before = 0
+        left_out = file.columns_left_out()
         for chunk in _chunks(path, chunk_bytes):
             table, lines = _read_chunk(file, chunk, rows_before)
             rows_before += lines
-            yield table
+            yield replace(table, rejections=(*left_out, *table.rejections))
+            left_out = ()
         if not rows_before:
             detail = "the file has a header and no row"
             yield _without_rows(name, compartment, "header_only", detail)
@@ -116,6 +117,27 @@ class _File:
     compartment: str
     header: list[str]
     overrides: Mapping[str, str]
+
+    @cached_property
+    def columns(self) -> list[str]:
+        return [name for name in self.header if name not in ADDED]
+
+    def columns_left_out(self) -> tuple[Rejection, ...]:
+        return tuple(
+            Rejection(
+                kind="file",
+                reason="column_name_taken",
+                detail=(
+                    f"{name} is a column that every row is given, so the file's own is left out; "
+                    "name it otherwise to keep it"
+                ),
+                outcome="incomplete",
+                compartment=self.compartment,
+                source_file=self.name,
+            )
+            for name in self.header
+            if name in ADDED
+        )
 
     def kind(self, column: str) -> str:
         return column_kind(column, self.overrides)
@@ -166,9 +188,9 @@ def _read_chunk(file: _File, chunk: bytes, rows_before: int) -> tuple[CsvTable, 
     bad_lines: list[pacsv.InvalidRow] = []
     # CellProfiler writes whole numbers as 12.0 too: integers are read as float64 and converted
     # after.
-    types = {c: pa.string() if file.kind(c) == "string" else pa.float64() for c in file.header}
+    types = {c: pa.string() if file.kind(c) == "string" else pa.float64() for c in file.columns}
     try:
-        parsed = _read(chunk, types, bad_lines)
+        parsed = _read(file, chunk, types, bad_lines)
     except pa.ArrowInvalid as error:
         return _read_with_faults(file, chunk, rows_before, error)
     rows = _numbered(parsed, bad_lines, rows_before)
@@ -207,7 +229,7 @@ def read_header(path: Path, name: str, compartment: str) -> list[str]:
 
 
 def _read(
-    chunk: bytes, types: dict[str, pa.DataType], bad_lines: list[pacsv.InvalidRow]
+    file: _File, chunk: bytes, types: dict[str, pa.DataType], bad_lines: list[pacsv.InvalidRow]
 ) -> pa.Table:
     def keep(line: pacsv.InvalidRow) -> str:
         bad_lines.append(line)
@@ -218,11 +240,12 @@ def _read(
         # Numbers of invalid lines are known only without threads; files are read side by side
         # instead.
         read_options=pacsv.ReadOptions(
-            use_threads=False, block_size=_BLOCK_BYTES, column_names=list(types)
+            use_threads=False, block_size=_BLOCK_BYTES, column_names=file.header
         ),
         parse_options=pacsv.ParseOptions(newlines_in_values=True, invalid_row_handler=keep),
         convert_options=pacsv.ConvertOptions(
             column_types=types,
+            include_columns=list(types),
             null_values=_NULLS,
             strings_can_be_null=True,
             quoted_strings_can_be_null=True,
@@ -262,14 +285,14 @@ def _read_with_faults(
     """Read as text, take out the rows with a value that is no number, and convert the rest."""
     bad_lines: list[pacsv.InvalidRow] = []
     try:
-        parsed = _read(chunk, dict.fromkeys(file.header, pa.string()), bad_lines)
+        parsed = _read(file, chunk, dict.fromkeys(file.columns, pa.string()), bad_lines)
     except pa.ArrowInvalid as error:
         msg = f"{file.name} cannot be read as CSV ({error}); expected a file of ExportToSpreadsheet"
         raise MeasurementError(msg) from cause
     as_text = _numbered(parsed, bad_lines, rows_before)
     faults = [_bad_line(file, line, rows_before) for line in bad_lines]
     good = np.ones(as_text.num_rows, dtype=bool)
-    numeric = [column for column in file.header if file.kind(column) != "string"]
+    numeric = [column for column in file.columns if file.kind(column) != "string"]
     named = dict(zip(as_text.column_names, as_text.columns, strict=True))
     for column in numeric:
         values = named[column]
@@ -298,7 +321,7 @@ def _with_whole_numbers(file: _File, rows: pa.Table, faults: list[Rejection]) ->
     """Turn integer columns into int64; a fraction there, or no key, costs the row or the value."""
     good = np.ones(rows.num_rows, dtype=bool)
     place = {name: position for position, name in enumerate(rows.column_names)}
-    whole = [column for column in file.header if file.kind(column) == "int"]
+    whole = [column for column in file.columns if file.kind(column) == "int"]
     for column in whole:
         values = rows.column(place[column]).to_numpy()
         missing = np.isnan(values)

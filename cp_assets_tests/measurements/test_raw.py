@@ -66,6 +66,22 @@ def test_raw_every_value_of_a_file_is_kept_verbatim(small_sample: SampleTruth) -
                 assert mine[name].equals(expected if name in text else expected.astype(kind)), name
 
 
+def test_raw_keys_are_ours_whatever_the_files_say(tmp_path: Path) -> None:
+    theirs = {"plate_id": "X", "well_id": "H12", "image_id": "i", "source_row": 77, "__order": 5}
+    images = [image_row(1, Metadata_Well="A01", Metadata_Site="1")]
+    plain = {"Image": images, **cells_and_nuclei()}
+    named = {name: [row | theirs for row in rows] for name, rows in plain.items()}
+    write_folder(tmp_path / "a" / "P", plain)
+    write_folder(tmp_path / "b" / "P", named)
+    for compartment in plain:
+        first, second = (raw_table(one_plate(tmp_path / side / "P"), compartment) for side in "ab")
+        assert second.equals(first)
+    there = first_columns(one_plate(tmp_path / "b" / "P"))
+    assert there.equals(first_columns(one_plate(tmp_path / "a" / "P")))
+    _, log = read_raw(one_plate(tmp_path / "b" / "P"))
+    assert reasons(log) == {"column_name_taken": len(theirs) * len(plain)}
+
+
 def test_raw_order_of_rows_on_disk_does_not_matter(tmp_path: Path) -> None:
     images = [image_row(n, Metadata_Well=w, Metadata_Site="1") for n, w in ((1, "B02"), (2, "A01"))]
     tables = [cells_and_nuclei(number, ((1, 3), (2, 1), (3, 2))) for number in (1, 2)]
