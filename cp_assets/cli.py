@@ -15,6 +15,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 import cp_assets
+from cp_assets.building.rejected import REJECTED_ROWS
 from cp_assets.convert_options import convert_options, only_given
 from cp_assets.datasets import Dataset, PlateKey, dataset_from_folder, find_plates
 from cp_assets.datasets.config import Configuration, read_configuration
@@ -254,19 +255,8 @@ def read(
     chosen = [name.strip() for name in columns.split(",")] if columns else None
     opened = _open(warehouse, config)
     _check_plate(opened, table, selection["plate"])
-    rows = opened.scan(table, columns=chosen, **selection)
-    if out is None:
-        _write_csv(rows, sys.stdout.buffer)
-    elif out.suffix == ".parquet":
-        with pq.ParquetWriter(out, rows.schema) as writer:
-            for batch in rows:
-                writer.write_batch(batch)
-    elif out.suffix == ".csv":
-        with out.open("wb") as stream:
-            _write_csv(rows, stream)
-    else:
-        msg = f"--out {out}: expected a name that ends in .parquet or .csv"
-        raise ConfigurationError(msg)
+    if not _write_rows(opened.scan(table, columns=chosen, **selection), out):
+        _say(_no_rows(opened.qualify(table), selection))
 
 
 @main.command(
@@ -340,8 +330,13 @@ def _plates(datasets: Iterable[Dataset]) -> dict[PlateKey, int]:
 
 
 def _check_plate(warehouse: Warehouse, table: str, plate: str | None) -> None:
-    """Refuse a plate that the table does not have: no rows would look like an empty plate."""
-    there = sorted({key.plate_id for key in warehouse.plates(warehouse.qualify(table))})
+    """Refuse a plate that the table does not have: no rows would look like an empty plate.
+
+    The books have no rows of a plate of which nothing was rejected: any plate will do for them.
+    """
+    name = warehouse.qualify(table)
+    tables = warehouse.list_tables() if name == REJECTED_ROWS.name else [name]
+    there = sorted({key.plate_id for one in tables for key in warehouse.plates(one)})
     if plate is not None and plate not in there:
         msg = f"{table} has no plate {plate}; it has: {', '.join(there[:5]) or 'none'}"
         raise PlateNotFoundError(msg)
@@ -357,7 +352,34 @@ def _plate_with_crops(warehouse: Warehouse, plate: str | None) -> PlateKey:
     return matching[0]
 
 
-def _write_csv(rows: pa.RecordBatchReader, stream: Any) -> None:
+def _no_rows(table: str, selection: dict[str, Any]) -> str:
+    """Say what it means that no row was read."""
+    given = {name for name, value in selection.items() if value is not None}
+    if table != REJECTED_ROWS.name or given - {"plate"}:
+        return f"{table} has no such rows"
+    whose = f" of plate {selection['plate']}" if given else ""
+    return f"{table} has no rows{whose}: nothing was rejected, and nothing is incomplete"
+
+
+def _write_rows(rows: pa.RecordBatchReader, out: Path | None) -> int:
+    """Write rows to a file, or as CSV to standard output; give their number."""
+    if out is None:
+        return _write_csv(rows, sys.stdout.buffer)
+    if out.suffix == ".csv":
+        with out.open("wb") as stream:
+            return _write_csv(rows, stream)
+    if out.suffix != ".parquet":
+        msg = f"--out {out}: expected a name that ends in .parquet or .csv"
+        raise ConfigurationError(msg)
+    count = 0
+    with pq.ParquetWriter(out, rows.schema) as writer:
+        for batch in rows:
+            writer.write_batch(batch)
+            count += batch.num_rows
+    return count
+
+
+def _write_csv(rows: pa.RecordBatchReader, stream: Any) -> int:
     flat = [
         f.name
         for f in rows.schema
@@ -366,9 +388,12 @@ def _write_csv(rows: pa.RecordBatchReader, stream: Any) -> None:
     if len(flat) < len(rows.schema):
         _say("columns of pixels are left out of CSV; --out rows.parquet keeps them")
     header = pa.schema([rows.schema.field(name) for name in flat])
+    count = 0
     with pacsv.CSVWriter(stream, header) as writer:
         for batch in rows:
             writer.write_batch(batch.select(flat))
+            count += batch.num_rows
+    return count
 
 
 def _print_tables(warehouse: Warehouse) -> None:

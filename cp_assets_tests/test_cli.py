@@ -43,6 +43,11 @@ def last_line(result: Result) -> str:
     return result.stderr.strip().splitlines()[-1]
 
 
+def last_line_of_notes(result: Result) -> str:
+    """What was said last, beside the rows on standard output."""
+    return result.stderr.strip().splitlines()[-1]
+
+
 def test_commands_are_these() -> None:
     assert sorted(main.commands) == COMMANDS
 
@@ -180,6 +185,30 @@ def test_read_writes_parquet_with_pixels_and_csv_without(built: Warehouse, tmp_p
     frame = pd.read_csv(tmp_path / "crops.csv")
     assert len(frame) == 4
     assert "ome_arrow_image" not in frame.columns
+
+
+def test_read_says_that_nothing_was_rejected(tmp_path: Path) -> None:
+    warehouse = ("--warehouse", tmp_path / "wh")
+    run("convert", write_plate(tmp_path / "good"), *warehouse)
+    for words, told in ((), "has no rows: "), (("--plate", "P1"), "has no rows of plate P1: "):
+        result = run("read", "rejected_rows", *words, *warehouse)
+        assert result.stdout.startswith('"dataset_id","batch_id","plate_id"')
+        assert len(result.stdout.splitlines()) == 1
+        assert f"{told}nothing was rejected, and nothing is incomplete" in last_line_of_notes(
+            result
+        )
+    assert "has no plate P0; it has: P1" in last_line(
+        run("read", "rejected_rows", "--plate", "P0", *warehouse, code=2)
+    )
+    odd = write_plate(tmp_path / "odd", plate="P2")
+    cells = odd / "Cells.csv"
+    cells.write_text(cells.read_text() + "7,1,1,1,1,1,1,1\n")
+    run("convert", odd, *warehouse)
+    assert "no_image_set" in run("read", "rejected_rows", *warehouse).stdout
+    result = run("read", "rejected_rows", "--plate", "P1", *warehouse)
+    assert "nothing was rejected" in last_line_of_notes(result)
+    result = run("read", "rejected_rows", "--where", "count > 9", *warehouse)
+    assert last_line_of_notes(result) == "quality_control.rejected_rows has no such rows"
 
 
 def test_show_writes_a_picture_and_its_name(built: Warehouse, tmp_path: Path) -> None:
