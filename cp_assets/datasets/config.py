@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,6 +16,8 @@ from cp_assets.datasets.model import Border, Dataset, ImageOptions, Layout
 from cp_assets.errors import ConfigurationError, PlateNotFoundError
 
 if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
     from cp_assets.datasets.identity import PlateKey
 
 CONFIG_FILE = "cp_assets.yaml"
@@ -100,6 +103,10 @@ class _File(_Strict):
     datasets: tuple[_Dataset, ...] = ()
 
 
+_MODELS: dict[int, type[_Strict]] = {1: _File, 3: _Dataset, 4: _Images}
+"""Parts of a key's place, such as ``datasets.0.root`` -> the model whose key it is."""
+
+
 def read_configuration(path: Path | str | None = None) -> Configuration:
     """Read ``cp_assets.yaml``; paths in it are relative to its folder.
 
@@ -126,10 +133,7 @@ def read_configuration(path: Path | str | None = None) -> Configuration:
         msg = f"configuration {file} is not YAML: {error}"
         raise ConfigurationError(msg) from error
     except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()
-        )
-        msg = f"configuration {file}: {faults}"
+        msg = f"configuration {file}: {'; '.join(map(_told, error.errors()))}"
         raise ConfigurationError(msg) from error
     base = file.resolve().parent
     try:
@@ -142,6 +146,17 @@ def read_configuration(path: Path | str | None = None) -> Configuration:
     if warehouse is not None and "/" in warehouse and not Path(warehouse).is_absolute():
         warehouse = str(base / warehouse)
     return Configuration(file, warehouse, datasets)
+
+
+def _told(fault: ErrorDetails) -> str:
+    """What is wrong, after the place of it."""
+    place = [str(part) for part in fault["loc"]]
+    if fault["type"] != "extra_forbidden":
+        return f"{'.'.join(place)}: {fault['msg']}"
+    known = _MODELS[len(place)].model_fields
+    near = get_close_matches(place[-1].lower(), known, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+    return f"{'.'.join(place)}: no such key; {hint}"
 
 
 def _dataset(entry: _Dataset, file: Path) -> Dataset:

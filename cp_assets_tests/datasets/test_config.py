@@ -112,14 +112,37 @@ def test_read_configuration_empty_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("datasets: [{dataset_id: a, root: r, rooot: x}]", r"datasets.0.rooot: Extra inputs"),
+        ("datasets: [{dataset_id: a, root: r, rooot: x}]", r"datasets.0.rooot: .* mean root\?"),
+        ("warehose: x", r"yaml: warehose: no such key; did you mean warehouse\?"),
+        ("quite: x", r"yaml: quite: no such key; there are warehouse, datasets"),
+        (
+            "datasets: [{dataset_id: a, root: r, images: {Channel: [DNA]}}]",
+            r"datasets.0.images.Channel: no such key; did you mean channels\?",
+        ),
+        (
+            "datasets: [{dataset_id: a, root: r}, {dataset_id: b, root: r, imagedir: x}]",
+            r"datasets.1.imagedir: no such key; did you mean image_dir\?",
+        ),
+        ("{1: x}", r"yaml: 1: "),
         ("datasets: [{dataset_id: a}]", r"datasets.0.root: Field required"),
         ("datasets: [{dataset_id: a, root: r, layout: x}]", r"datasets.0.layout: .*gallery"),
         ("datasets: [{dataset_id: a, root: r}, {dataset_id: a, root: s}]", "'a' is given twice"),
         ("datasets: [", "is not YAML"),
         ("- 1", "cp_assets.yaml"),
     ],
-    ids=["unknown key", "missing key", "unknown layout", "one id twice", "no YAML", "a list"],
+    ids=[
+        "unknown key",
+        "unknown key of the file",
+        "unlike any",
+        "unknown option",
+        "unknown key of the second",
+        "a number for a key",
+        "missing key",
+        "unknown layout",
+        "one id twice",
+        "no YAML",
+        "a list",
+    ],
 )
 def test_read_configuration_fault_is_named(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
