@@ -124,9 +124,24 @@ def test_raw_unknown_image_number_rejects_the_row(tmp_path: Path) -> None:
     assert sum(batch.num_rows for batch in raw["Cells"]) == 2
 
 
+@pytest.mark.parametrize("folder", ["P-A01-1", "P-a1-s01", "P-A01-site_1"])
+@pytest.mark.parametrize("site", ["1", "01", "s1", "S01", "Site1", "1.0"])
+def test_raw_spellings_of_one_site_are_one_image_set(
+    tmp_path: Path, folder: str, site: str
+) -> None:
+    place = gallery_folder(tmp_path, "P", folder)
+    write_folder(place, {"Image": [image_row(1, Metadata_Site=site)], **cells_and_nuclei()})
+    (sources,) = find_plates(Dataset(dataset_id="d", root=tmp_path)).values()
+    raw, log = read_raw(sources)
+    assert len(log) == 0
+    ids = {batch["image_id"][0].as_py() for batches in raw.values() for batch in batches}
+    assert ids == {image_set_id(sources.key, "A01", "1", None)}
+
+
 @pytest.mark.parametrize(
     ("columns", "detail"),
     [
+        ({"Metadata_Site": "-1"}, "the Image table says site -1, the folder's name 1"),
         ({"Metadata_Well": "B02"}, "the Image table says well B02, the folder's name A01"),
         ({"Metadata_Site": "2"}, "the Image table says site 2, the folder's name 1"),
     ],
