@@ -2,7 +2,8 @@
 
 One file may hold one plane, a stack, several channels, or planes of several image sets. The Image
 table's ``Frame_X``, a plane counted from 0 in the file's own order, says which where it has to:
-where the plate's records name one file for more than one image set or channel.
+where the plate's records name one file for more than one image set or channel. An image that lies
+in several files is, to a record that names one of them, what lies in that file.
 """
 
 from __future__ import annotations
@@ -51,7 +52,8 @@ class SharedFiles:
     """
 
     def __init__(self, sets: Iterable[ImageSet], images: ImageResolver) -> None:
-        # Only numbers other than 0 tell of planes: CellProfiler writes 0 for most files.
+        # Only numbers other than 0 tell of planes: CellProfiler writes 0 for most files. Every file
+        # that is named has a series here.
         self._last_series: dict[Path, int] = defaultdict(int)
         self._last_plane: dict[tuple[Path, int], tuple[int, int]] = {}
         for image_set in sets:
@@ -82,12 +84,18 @@ class SharedFiles:
             raise _unsaid(path, "Series", file)
         if file.frame is None and last_frame:
             raise _unsaid(path, "Frame", file)
-        part = header.part
-        of_set = part is not None and self._last_series.keys().isdisjoint(part.others)
-        if of_set and part is not None and part.region is not None:
-            planes = _count_planes(header, part.region)
-            of_set = last_frame >= prod(planes) or last_colour >= _width(part.region.c)
+        of_set = self._number_set(header, last_frame, last_colour)
         return meant_region(header, file.frame if last_frame else None, file.colour, of_set=of_set)
+
+    def _number_set(self, header: ImageHeader, last_frame: int, last_colour: int) -> bool:
+        """Whether the records of a file number the planes of all files of its set."""
+        part = header.part
+        if part is None or not self._last_series.keys().isdisjoint(part.others):
+            return False
+        if part.region is None:
+            return True
+        planes = prod(_count_planes(header, part.region))
+        return last_frame >= planes or last_colour >= _width(part.region.c)
 
 
 def _unsaid(path: Path, column: str, file: ChannelFile) -> ImageReadError:
