@@ -15,6 +15,8 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 import cp_assets
+from cp_assets.building.rejected import REJECTED_ROWS
+from cp_assets.convert_options import convert_options, only_given
 from cp_assets.datasets import Dataset, PlateKey, dataset_from_folder, find_plates
 from cp_assets.datasets.config import Configuration, read_configuration
 from cp_assets.datasets.identity import normalise_site, normalise_well
@@ -129,52 +131,15 @@ def sample(out: Path, plates: int, wells: int, sites: int, seed: int) -> None:
 
 @main.command(epilog="Example: cp-assets convert CellProfiler/ --warehouse wh --image-dir images/")
 @click.argument("source", type=click.Path(path_type=Path))
-@click.option("--image-dir")
-@click.option("--mask-dir")
-@click.option("--outline-dir")
-@click.option("--include-source-images", is_flag=True)
+@convert_options
 @click.option(
-    "--bbox-column", "boxes", multiple=True, metavar="EDGE=COLUMN", help="x_min=..., four times."
+    "--no-join", is_flag=True, help="Keep measurements as they are: no joined profiles, no crops."
 )
-@click.option("--segmentation-regex", "patterns", multiple=True, metavar="OVERLAY=SOURCE")
-@click.option("--path-prefix", "prefixes", multiple=True, metavar="RECORDED=HERE")
-@click.option("--channel", "channels", multiple=True)
-@click.option("--well", "wells", multiple=True, help="Crop this well only; several times.")
-@click.option("--site", "sites", multiple=True, help="Crop this site only; several times.")
-@click.option("--box-compartment", help="Whose box is cut, such as Nuclei.")
-@click.option("--padding", default=0, help="Pixels added on each side of the box.")
-@click.option("--crop-size", type=int, help="Cut squares of so many pixels around the centre.")
-@click.option(
-    "--border",
-    type=click.Choice(["clip", "zero", "edge", "reflect"]),
-    default="clip",
-    show_default=True,
-    help="What a crop holds over the image's edge.",
-)
-@click.option("--zstd-level", default=1, show_default=True, help="Of the pixels; 0 for none.")
-@click.option("--follow-links", is_flag=True, help="Use images behind links that lead out.")
-@click.option("--layout", type=click.Choice(["cell-painting-gallery", "cellprofiler"]))
-@click.option("--preset")
-@click.option("--dataset-id")
-@click.option("--batch-id")
-@click.option("--plate-id")
-@click.option("--no-join", is_flag=True, help="Keep measurements as they are.")
-@click.option("--workers", default=2, show_default=True)
-@click.option("--max-memory", default="512MiB", show_default=True, help="For pixels in work.")
-@click.option("--force", is_flag=True, help="Write even what is unchanged.")
 @_warehouse
 @_config
-def convert(  # noqa: PLR0913 - one option each
+def convert(
     source: Path,
     *,
-    boxes: tuple[str, ...],
-    patterns: tuple[str, ...],
-    prefixes: tuple[str, ...],
-    channels: tuple[str, ...],
-    wells: tuple[str, ...],
-    sites: tuple[str, ...],
-    zstd_level: int,
-    max_memory: str,
     no_join: bool,
     warehouse: str | None,
     config: str | None,
@@ -193,17 +158,9 @@ def convert(  # noqa: PLR0913 - one option each
     opened = cp_assets.convert(
         source,
         warehouse or configured or default_warehouse(),
-        bbox_column_map=_pairs("--bbox-column", boxes),
-        segmentation_file_regex=_pairs("--segmentation-regex", patterns),
-        path_prefix_map=_pairs("--path-prefix", prefixes),
-        channels=channels or None,
-        wells=wells or None,
-        sites=sites or None,
-        zstd_level=zstd_level or None,
-        max_memory=_bytes("--max-memory", max_memory),
         join=not no_join,
         report=report,
-        **options,
+        **only_given(options),
     )
     _print_tables(opened)
 
@@ -298,19 +255,8 @@ def read(
     chosen = [name.strip() for name in columns.split(",")] if columns else None
     opened = _open(warehouse, config)
     _check_plate(opened, table, selection["plate"])
-    rows = opened.scan(table, columns=chosen, **selection)
-    if out is None:
-        _write_csv(rows, sys.stdout.buffer)
-    elif out.suffix == ".parquet":
-        with pq.ParquetWriter(out, rows.schema) as writer:
-            for batch in rows:
-                writer.write_batch(batch)
-    elif out.suffix == ".csv":
-        with out.open("wb") as stream:
-            _write_csv(rows, stream)
-    else:
-        msg = f"--out {out}: expected a name that ends in .parquet or .csv"
-        raise ConfigurationError(msg)
+    if not _write_rows(opened.scan(table, columns=chosen, **selection), out):
+        _say(_no_rows(opened.qualify(table), selection))
 
 
 @main.command(
@@ -354,28 +300,6 @@ def show(  # noqa: PLR0913 - one option each
     click.echo(out)
 
 
-def _bytes(option: str, text: str) -> int:
-    """Read a size such as ``512MiB`` or ``2 GB``."""
-    from pydantic import ByteSize, TypeAdapter, ValidationError
-
-    try:
-        return int(TypeAdapter(ByteSize).validate_python(text))
-    except ValidationError as error:
-        msg = f"{option} {text!r} is no size; write for example 512MiB"
-        raise ConfigurationError(msg) from error
-
-
-def _pairs(option: str, given: Iterable[str]) -> dict[str, str] | None:
-    pairs = {}
-    for text in given:
-        left, equals, right = text.partition("=")
-        if not equals or not left or not right:
-            msg = f"{option} {text!r}: expected LEFT=RIGHT"
-            raise ConfigurationError(msg)
-        pairs[left] = right
-    return pairs or None
-
-
 def _location(warehouse: str | None, config: str | None) -> str | None:
     return warehouse or _configuration(config).warehouse
 
@@ -406,8 +330,13 @@ def _plates(datasets: Iterable[Dataset]) -> dict[PlateKey, int]:
 
 
 def _check_plate(warehouse: Warehouse, table: str, plate: str | None) -> None:
-    """Refuse a plate that the table does not have: no rows would look like an empty plate."""
-    there = sorted({key.plate_id for key in warehouse.plates(warehouse.qualify(table))})
+    """Refuse a plate that the table does not have: no rows would look like an empty plate.
+
+    The books have no rows of a plate of which nothing was rejected: any plate will do for them.
+    """
+    name = warehouse.qualify(table)
+    tables = warehouse.list_tables() if name == REJECTED_ROWS.name else [name]
+    there = sorted({key.plate_id for one in tables for key in warehouse.plates(one)})
     if plate is not None and plate not in there:
         msg = f"{table} has no plate {plate}; it has: {', '.join(there[:5]) or 'none'}"
         raise PlateNotFoundError(msg)
@@ -423,7 +352,34 @@ def _plate_with_crops(warehouse: Warehouse, plate: str | None) -> PlateKey:
     return matching[0]
 
 
-def _write_csv(rows: pa.RecordBatchReader, stream: Any) -> None:
+def _no_rows(table: str, selection: dict[str, Any]) -> str:
+    """Say what it means that no row was read."""
+    given = {name for name, value in selection.items() if value is not None}
+    if table != REJECTED_ROWS.name or given - {"plate"}:
+        return f"{table} has no such rows"
+    whose = f" of plate {selection['plate']}" if given else ""
+    return f"{table} has no rows{whose}: nothing was rejected, and nothing is incomplete"
+
+
+def _write_rows(rows: pa.RecordBatchReader, out: Path | None) -> int:
+    """Write rows to a file, or as CSV to standard output; give their number."""
+    if out is None:
+        return _write_csv(rows, sys.stdout.buffer)
+    if out.suffix == ".csv":
+        with out.open("wb") as stream:
+            return _write_csv(rows, stream)
+    if out.suffix != ".parquet":
+        msg = f"--out {out}: expected a name that ends in .parquet or .csv"
+        raise ConfigurationError(msg)
+    count = 0
+    with pq.ParquetWriter(out, rows.schema) as writer:
+        for batch in rows:
+            writer.write_batch(batch)
+            count += batch.num_rows
+    return count
+
+
+def _write_csv(rows: pa.RecordBatchReader, stream: Any) -> int:
     flat = [
         f.name
         for f in rows.schema
@@ -432,9 +388,12 @@ def _write_csv(rows: pa.RecordBatchReader, stream: Any) -> None:
     if len(flat) < len(rows.schema):
         _say("columns of pixels are left out of CSV; --out rows.parquet keeps them")
     header = pa.schema([rows.schema.field(name) for name in flat])
+    count = 0
     with pacsv.CSVWriter(stream, header) as writer:
         for batch in rows:
             writer.write_batch(batch.select(flat))
+            count += batch.num_rows
+    return count
 
 
 def _print_tables(warehouse: Warehouse) -> None:

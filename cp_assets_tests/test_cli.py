@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 
+import cp_assets
 from cp_assets.cli import main
+from cp_assets.datasets import ImageOptions
 from cp_assets.warehouse.warehouse import Warehouse
 from cp_assets_tests.test_conversion import write_plate
 
@@ -39,6 +43,11 @@ def last_line(result: Result) -> str:
     return result.stderr.strip().splitlines()[-1]
 
 
+def last_line_of_notes(result: Result) -> str:
+    """What was said last, beside the rows on standard output."""
+    return result.stderr.strip().splitlines()[-1]
+
+
 def test_commands_are_these() -> None:
     assert sorted(main.commands) == COMMANDS
 
@@ -57,6 +66,58 @@ def test_example_names_only_options_that_exist(command: str) -> None:
     example = str(main.commands[command].epilog).removeprefix("Example: ")
     known = {option for parameter in main.commands[command].params for option in parameter.opts}
     assert {word for word in example.split() if word.startswith("--")} <= known
+
+
+def options_of_convert() -> dict[str, click.Option]:
+    shown = main.commands["convert"].params
+    return {str(one.name): one for one in shown if isinstance(one, click.Option)}
+
+
+def test_convert_has_every_option_of_the_library_and_says_what_it_does() -> None:
+    known = set(inspect.signature(cp_assets.convert).parameters)
+    options = options_of_convert()
+    assert known - {"source", "report", "join"} == options.keys() - {"config", "no_join", "help"}
+    assert all(option.help for option in options.values())
+
+
+def test_help_of_convert_shows_the_defaults_of_the_image_options() -> None:
+    text = " ".join(run("convert", "--help").stdout.split())
+    for name in ("padding", "border", "zstd_level", "workers"):
+        option = options_of_convert()[name]
+        shown = " ".join(str(option.help).split())
+        assert f"{shown} [default: {getattr(ImageOptions, name)}]" in text
+    assert f"[default: {ImageOptions.max_memory // 2**20}MiB]" in text
+
+
+def test_convert_hands_over_only_what_is_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plate = write_plate(tmp_path / "plate")
+    seen: list[dict[str, object]] = []
+
+    def convert(source: Path, warehouse: str, **options: object) -> Warehouse:
+        seen.append(options)
+        return real(source, warehouse)
+
+    real = cp_assets.convert
+    monkeypatch.setattr(cp_assets, "convert", convert)
+    words = ("convert", plate, "--warehouse", tmp_path / "wh")
+    run(*words)
+    boxes = ("--bbox-column", "x_min=a", "--bbox-column", "x_max=b")
+    run(*words, *boxes, "--zstd-level", 0, "--max-memory", "2GB", "--well", "a1", "--workers", 2)
+    for options in seen:
+        assert options.pop("report")
+        assert options.pop("join") is True
+    assert seen == [
+        {},
+        {
+            "bbox_column_map": {"x_min": "a", "x_max": "b"},
+            "zstd_level": None,
+            "max_memory": 2 * 10**9,
+            "wells": ("a1",),
+            "workers": 2,
+        },
+    ]
 
 
 def test_program_answers_by_its_module_path_and_starts_without_dagster() -> None:
@@ -124,6 +185,30 @@ def test_read_writes_parquet_with_pixels_and_csv_without(built: Warehouse, tmp_p
     frame = pd.read_csv(tmp_path / "crops.csv")
     assert len(frame) == 4
     assert "ome_arrow_image" not in frame.columns
+
+
+def test_read_says_that_nothing_was_rejected(tmp_path: Path) -> None:
+    warehouse = ("--warehouse", tmp_path / "wh")
+    run("convert", write_plate(tmp_path / "good"), *warehouse)
+    for words, told in ((), "has no rows: "), (("--plate", "P1"), "has no rows of plate P1: "):
+        result = run("read", "rejected_rows", *words, *warehouse)
+        assert result.stdout.startswith('"dataset_id","batch_id","plate_id"')
+        assert len(result.stdout.splitlines()) == 1
+        assert f"{told}nothing was rejected, and nothing is incomplete" in last_line_of_notes(
+            result
+        )
+    assert "has no plate P0; it has: P1" in last_line(
+        run("read", "rejected_rows", "--plate", "P0", *warehouse, code=2)
+    )
+    odd = write_plate(tmp_path / "odd", plate="P2")
+    cells = odd / "Cells.csv"
+    cells.write_text(cells.read_text() + "7,1,1,1,1,1,1,1\n")
+    run("convert", odd, *warehouse)
+    assert "no_image_set" in run("read", "rejected_rows", *warehouse).stdout
+    result = run("read", "rejected_rows", "--plate", "P1", *warehouse)
+    assert "nothing was rejected" in last_line_of_notes(result)
+    result = run("read", "rejected_rows", "--where", "count > 9", *warehouse)
+    assert last_line_of_notes(result) == "quality_control.rejected_rows has no such rows"
 
 
 def test_show_writes_a_picture_and_its_name(built: Warehouse, tmp_path: Path) -> None:

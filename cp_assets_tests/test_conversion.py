@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 import tifffile
 
 import cp_assets
+from cp_assets.datasets import ImageOptions
 from cp_assets.errors import BoxColumnsError, ConfigurationError, PlateNotFoundError
 from cp_assets_tests.warehouses import pixels, rejected
 
@@ -40,6 +43,13 @@ def write_plate(folder: Path, *, plate: str = "P1", value: int = 0, cells: int =
         "\n".join(["ImageNumber,ObjectNumber,AreaShape_Area", *nuclei, ""])
     )
     return folder
+
+
+def test_defaults_are_those_of_the_image_options() -> None:
+    said = inspect.signature(cp_assets.convert).parameters
+    for one in fields(ImageOptions):
+        expected = None if one.name == "path_prefix_map" else getattr(ImageOptions(), one.name)
+        assert said[one.name].default == expected
 
 
 @pytest.fixture

@@ -107,6 +107,9 @@ def test_single_parquet_file_answers_the_same_questions(tmp_path: Path) -> None:
         ({"where": "1 ="}, errors.QueryError, "where='1 ='"),
         ({"where": "nope > 1"}, errors.QueryError, "nope"),
         ({"limit": -1}, errors.QueryError, "limit is -1"),
+        ({"object_id": 7}, errors.QueryError, "object_id is 7: expected a Metadata_ObjectID"),
+        ({"object_id": b"abc"}, errors.QueryError, "object_id is b'abc'"),
+        ({"object_id": ["abc", None]}, errors.QueryError, r"object_id is \['abc', None\]"),
     ],
 )
 def test_wrong_question_is_a_clear_error(
@@ -114,6 +117,30 @@ def test_wrong_question_is_a_clear_error(
 ) -> None:
     with pytest.raises(error, match=message):
         built.read_table(**{"name": "joined_profiles", **selection})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("table", ["joined_profiles", "image_crops", "profile_with_images"])
+@pytest.mark.parametrize("object_id", ["abc", "", "' OR 1=1 --", [], ["abc"], ("a", "b")])
+def test_an_object_that_no_row_has_gives_no_rows(
+    built: Warehouse, table: str, object_id: object
+) -> None:
+    found = built.read_table(table, object_id=object_id)
+    assert found.num_rows == 0
+    assert "Metadata_ObjectID" in found.column_names
+
+
+def test_objects_may_be_any_sequence_of_ids(built: Warehouse) -> None:
+    every = built.read_table("joined_profiles", columns=["Metadata_ObjectID"], limit=3)
+    ids = every["Metadata_ObjectID"]
+    for wanted in (
+        ids,
+        ids.combine_chunks(),
+        ids.to_numpy(),
+        ids.to_pandas(),
+        iter(ids.to_pylist()),
+    ):
+        found = built.read_table("joined_profiles", object_id=wanted, columns=["Metadata_ObjectID"])
+        assert set(found["Metadata_ObjectID"].to_pylist()) == set(ids.to_pylist())
 
 
 def test_no_warehouse_is_a_clear_error(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from cp_assets.building.rejected import REJECTED_ROWS, rejected_batches
 from cp_assets.datasets.fingerprints import digest
 from cp_assets.rejections import RejectionLog
 from cp_assets.warehouse.rows import PartitionRows
-from cp_assets.warehouse.tables import find_table
+from cp_assets.warehouse.tables import find_table, open_table
 from cp_assets.warehouse.writer import PartitionWrite, write_partition
 
 if TYPE_CHECKING:
@@ -170,7 +170,11 @@ def _has_books(warehouse: Warehouse, table: PlateTable, state: PartitionState) -
 
 def _write_rejected(warehouse: Warehouse, table: PlateTable, log: RejectionLog) -> None:
     batches = rejected_batches(log, table.plate, table.spec.name)
-    write_partition(warehouse, REJECTED_ROWS, _books_scope(table), batches, table.fingerprint)
+    # Made also where there is nothing to write: no table could mean that nobody kept books.
+    books = open_table(warehouse, REJECTED_ROWS)
+    write_partition(
+        warehouse, REJECTED_ROWS, _books_scope(table), batches, table.fingerprint, table=books
+    )
 
 
 def _books_scope(table: PlateTable) -> dict[str, str]:

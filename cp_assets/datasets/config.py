@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ByteSize, ConfigDict, ValidationError
@@ -15,6 +16,8 @@ from cp_assets.datasets.model import Border, Dataset, ImageOptions, Layout
 from cp_assets.errors import ConfigurationError, PlateNotFoundError
 
 if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
     from cp_assets.datasets.identity import PlateKey
 
 CONFIG_FILE = "cp_assets.yaml"
@@ -56,44 +59,52 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+_LEFT_OUT: Any = None
+"""Stands for a key that is not in the file: the model, not the file, has the defaults."""
+
+
 class _Images(_Strict):
-    include_source_images: bool = False
-    channels: tuple[str, ...] | None = None
-    path_prefix_map: dict[str, str] = {}
-    bbox_column_map: dict[Literal["x_min", "x_max", "y_min", "y_max"], str] | None = None
-    segmentation_file_regex: dict[str, str] | None = None
-    follow_links: bool = False
-    wells: tuple[str, ...] | None = None
-    sites: tuple[str, ...] | None = None
-    box_compartment: str | None = None
-    padding: int = 0
-    crop_size: int | None = None
-    border: Border = "clip"
-    zstd_level: int | None = 1
-    workers: int = 2
-    max_memory: ByteSize = ByteSize(512 * 2**20)
+    include_source_images: bool = _LEFT_OUT
+    channels: tuple[str, ...] | None = _LEFT_OUT
+    path_prefix_map: dict[str, str] = _LEFT_OUT
+    bbox_column_map: dict[Literal["x_min", "x_max", "y_min", "y_max"], str] | None = _LEFT_OUT
+    segmentation_file_regex: dict[str, str] | None = _LEFT_OUT
+    follow_links: bool = _LEFT_OUT
+    wells: tuple[str, ...] | None = _LEFT_OUT
+    sites: tuple[str, ...] | None = _LEFT_OUT
+    box_compartment: str | None = _LEFT_OUT
+    padding: int = _LEFT_OUT
+    crop_size: int | None = _LEFT_OUT
+    border: Border = _LEFT_OUT
+    zstd_level: int | None = _LEFT_OUT
+    workers: int = _LEFT_OUT
+    max_memory: ByteSize = _LEFT_OUT
 
 
 class _Dataset(_Strict):
     dataset_id: str
     root: Path
-    layout: Layout | None = None
-    batch_id: str | None = None
-    plate_id: str | None = None
-    image_dir: Path | None = None
-    mask_dir: Path | None = None
-    outline_dir: Path | None = None
+    layout: Layout | None = _LEFT_OUT
+    batch_id: str | None = _LEFT_OUT
+    plate_id: str | None = _LEFT_OUT
+    image_dir: Path | None = _LEFT_OUT
+    mask_dir: Path | None = _LEFT_OUT
+    outline_dir: Path | None = _LEFT_OUT
     images: _Images = _Images()
-    anchor: str | None = None
-    compartments: tuple[str, ...] | None = None
-    column_types: dict[str, Literal["float", "int", "string"]] = {}
-    recipe_permalink: str | None = None
-    config_permalink: str | None = None
+    anchor: str | None = _LEFT_OUT
+    compartments: tuple[str, ...] | None = _LEFT_OUT
+    column_types: dict[str, Literal["float", "int", "string"]] = _LEFT_OUT
+    recipe_permalink: str | None = _LEFT_OUT
+    config_permalink: str | None = _LEFT_OUT
 
 
 class _File(_Strict):
     warehouse: str | None = None
     datasets: tuple[_Dataset, ...] = ()
+
+
+_MODELS: dict[int, type[_Strict]] = {1: _File, 3: _Dataset, 4: _Images}
+"""Parts of a key's place, such as ``datasets.0.root`` -> the model whose key it is."""
 
 
 def read_configuration(path: Path | str | None = None) -> Configuration:
@@ -122,10 +133,7 @@ def read_configuration(path: Path | str | None = None) -> Configuration:
         msg = f"configuration {file} is not YAML: {error}"
         raise ConfigurationError(msg) from error
     except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()
-        )
-        msg = f"configuration {file}: {faults}"
+        msg = f"configuration {file}: {'; '.join(map(_told, error.errors()))}"
         raise ConfigurationError(msg) from error
     base = file.resolve().parent
     try:
@@ -140,10 +148,22 @@ def read_configuration(path: Path | str | None = None) -> Configuration:
     return Configuration(file, warehouse, datasets)
 
 
+def _told(fault: ErrorDetails) -> str:
+    """What is wrong, after the place of it."""
+    place = [str(part) for part in fault["loc"]]
+    if fault["type"] != "extra_forbidden":
+        return f"{'.'.join(place)}: {fault['msg']}"
+    known = _MODELS[len(place)].model_fields
+    near = get_close_matches(place[-1].lower(), known, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+    return f"{'.'.join(place)}: no such key; {hint}"
+
+
 def _dataset(entry: _Dataset, file: Path) -> Dataset:
-    plain = {name: getattr(entry, name) for name in _Dataset.model_fields if name != "images"}
+    given = entry.model_dump(exclude_unset=True, exclude={"images"})
     for name in ("root", "image_dir", "mask_dir", "outline_dir"):
-        if plain[name] is not None:
-            plain[name] = file.parent / plain[name].expanduser()
-    plain["layout"] = entry.layout or detect_layout(plain["root"])
-    return Dataset(**plain, images=ImageOptions(**dict(entry.images)), config_file=file)
+        if given.get(name) is not None:
+            given[name] = file.parent / given[name].expanduser()
+    given["layout"] = entry.layout or detect_layout(given["root"])
+    images = ImageOptions(**entry.images.model_dump(exclude_unset=True))
+    return Dataset(**given, images=images, config_file=file)

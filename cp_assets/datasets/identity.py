@@ -19,6 +19,8 @@ from cp_assets.errors import ConfigurationError
 _SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-+.")
 _KEY_PART = re.compile(r"(?:[A-Za-z0-9_\-+.]|~[0-9A-F]{2})+")
 _WELL = re.compile(r"\s*([A-Za-z]{1,2})[-_ ]?(\d{1,3})\s*")
+# No dash between word and number: it may be a minus.
+_SITE = re.compile(r"(?:(?:site|field|fov|s|f)[_ ]*)?(\d{1,18})(?:\.0+)?", re.IGNORECASE)
 
 PLATE_COLUMNS = (
     "Metadata_Plate",
@@ -139,14 +141,14 @@ def normalise_well(text: str) -> str | None:
 
 
 def normalise_site(text: str) -> str | None:
-    """The site's name without leading zeros or ``.0``, or None if the text is empty.
+    """The site's number without leading zeros, or its name; None if the text is empty.
 
-    Sites stay text: some microscopes give them names. ``01``, ``1`` and ``1.0`` are the same site.
+    ``1``, ``01``, ``1.0``, ``s1``, ``S01``, ``site_1``, ``f01`` and ``FOV1`` are the same site.
+    Other text stays as it is: some microscopes give sites names, and ``-1`` is not ``1``.
     """
     text = text.strip()
-    if re.fullmatch(r"\d+(\.0+)?", text):
-        return str(int(text.split(".")[0]))
-    return text or None
+    found = _SITE.fullmatch(text)
+    return str(int(found[1])) if found else text or None
 
 
 def well_sort_key(well: str | None) -> tuple[int, int, str]:
@@ -161,7 +163,8 @@ def site_sort_key(site: str | None) -> tuple[int, int, str]:
     """Order sites by number where they are numbers, then by name; unknown sites last."""
     if site is None:
         return (2, 0, "")
-    return (0, int(site), "") if site.isdigit() else (1, 0, site)
+    found = _SITE.fullmatch(site)
+    return (0, int(found[1]), "") if found else (1, 0, site)
 
 
 def split_site_folder(folder: str, plate: str) -> tuple[str | None, str | None]:

@@ -168,8 +168,7 @@ class _SetLoading:
             return None
         try:
             reader = self._reader(found.path, file.series or 0)
-            frame = self._loader.shared.frame(file, found.path)
-            region = meant_region(reader.header, frame, file.colour)
+            region = self._loader.shared.region(reader.header, file, found.path)
         except ImageReadError as error:
             self._fault(file, "unreadable_image", str(error), found.relative)
             return None

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
 
+from cp_assets.warehouse.spec import KEY_COLUMNS
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -20,6 +22,20 @@ ColumnKind = Literal["float", "int", "string"]
 
 KEYS = ("ImageNumber", "ObjectNumber")
 """CellProfiler's keys of an object: image set in its folder, number in the image set."""
+
+SOURCE_ROW = "source_row"
+"""Column that is added to a file's own: row in the file, counted from 1 without the header."""
+
+ORDER = "__order"
+"""Column of keyed rows: place of the row's image set in its folder."""
+
+ADDED = frozenset(
+    {
+        *(field.name for field in KEY_COLUMNS),
+        *("compartment", "source_folder", "source_file", SOURCE_ROW, ORDER),
+    }
+)
+"""Columns that are added to a file's own. A measured column of such a name is left out."""
 
 _INTEGER = re.compile(
     r"(?:ImageNumber|ObjectNumber|TableNumber|Number_Object_Number|Parent_.+|Children_.+_Count|Count_.+"

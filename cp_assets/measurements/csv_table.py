@@ -7,7 +7,8 @@ read again as text, to find and record the rows at fault.
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,15 +18,14 @@ import pyarrow.csv as pacsv
 
 from cp_assets.datasets.fingerprints import unchanged
 from cp_assets.errors import MeasurementError
-from cp_assets.measurements.columns import KEYS, column_kind
+from cp_assets.measurements.columns import ADDED, KEYS, SOURCE_ROW, column_kind
 from cp_assets.rejections import Rejection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-SOURCE_ROW = "source_row"
-"""Column that `read_csv_table` adds: row in the file, counted from 1 without the header."""
+    from cp_assets.rejections import Outcome
 
 _NULLS = ["", "nan", "NaN", "NAN", "-nan", "NA", "N/A", "null", "NULL", "None", "#N/A"]
 _BLOCK_BYTES = 64 * 2**20
@@ -45,9 +45,11 @@ class CsvTable:
     Attributes
     ----------
     rows
-        Typed columns under their names in the file, and `SOURCE_ROW`.
+        Typed columns under their names in the file, and `SOURCE_ROW`. A column that is named like
+        one of those that are `ADDED` is left out.
     rejections
-        One for each row left out, and one for a file without rows.
+        One for each row left out, one for each value or column left out of rows that are kept
+        (``incomplete``), and one for a file without rows.
     """
 
     rows: pa.Table
@@ -98,10 +100,12 @@ def read_csv_chunks(
             return
         file = _File(name, compartment, read_header(path, name, compartment), overrides or {})
         rows_before = 0
+        left_out = file.columns_left_out()
         for chunk in _chunks(path, chunk_bytes):
             table, lines = _read_chunk(file, chunk, rows_before)
             rows_before += lines
-            yield table
+            yield replace(table, rejections=(*left_out, *table.rejections))
+            left_out = ()
         if not rows_before:
             detail = "the file has a header and no row"
             yield _without_rows(name, compartment, "header_only", detail)
@@ -114,14 +118,50 @@ class _File:
     header: list[str]
     overrides: Mapping[str, str]
 
+    @cached_property
+    def columns(self) -> list[str]:
+        return [name for name in self.header if name not in ADDED]
+
+    def columns_left_out(self) -> tuple[Rejection, ...]:
+        return tuple(
+            Rejection(
+                kind="file",
+                reason="column_name_taken",
+                detail=(
+                    f"{name} is a column that every row is given, so the file's own is left out; "
+                    "name it otherwise to keep it"
+                ),
+                outcome="incomplete",
+                compartment=self.compartment,
+                source_file=self.name,
+            )
+            for name in self.header
+            if name in ADDED
+        )
+
     def kind(self, column: str) -> str:
         return column_kind(column, self.overrides)
 
-    def rejection(self, reason: str, detail: str, row: int | None) -> Rejection:
+    def is_key(self, column: str) -> bool:
+        return column == "ImageNumber" or (column == "ObjectNumber" and self.compartment != "Image")
+
+    def may_be_null(self, column: str) -> bool:
+        """Whether a value that cannot be used costs its cell alone, not the row.
+
+        A row of the Image table is needed by all objects of its image set; whole numbers there,
+        such as ``Frame_DNA``, only describe it.
+        """
+        is_int = self.kind(column) == "int"
+        return self.compartment == "Image" and is_int and not self.is_key(column)
+
+    def rejection(
+        self, reason: str, detail: str, row: int | None, outcome: Outcome = "rejected"
+    ) -> Rejection:
         return Rejection(
             kind="row",
             reason=reason,
             detail=detail,
+            outcome=outcome,
             compartment=self.compartment,
             source_file=self.name,
             source_row=row,
@@ -148,9 +188,9 @@ def _read_chunk(file: _File, chunk: bytes, rows_before: int) -> tuple[CsvTable, 
     bad_lines: list[pacsv.InvalidRow] = []
     # CellProfiler writes whole numbers as 12.0 too: integers are read as float64 and converted
     # after.
-    types = {c: pa.string() if file.kind(c) == "string" else pa.float64() for c in file.header}
+    types = {c: pa.string() if file.kind(c) == "string" else pa.float64() for c in file.columns}
     try:
-        parsed = _read(chunk, types, bad_lines)
+        parsed = _read(file, chunk, types, bad_lines)
     except pa.ArrowInvalid as error:
         return _read_with_faults(file, chunk, rows_before, error)
     rows = _numbered(parsed, bad_lines, rows_before)
@@ -189,7 +229,7 @@ def read_header(path: Path, name: str, compartment: str) -> list[str]:
 
 
 def _read(
-    chunk: bytes, types: dict[str, pa.DataType], bad_lines: list[pacsv.InvalidRow]
+    file: _File, chunk: bytes, types: dict[str, pa.DataType], bad_lines: list[pacsv.InvalidRow]
 ) -> pa.Table:
     def keep(line: pacsv.InvalidRow) -> str:
         bad_lines.append(line)
@@ -200,11 +240,12 @@ def _read(
         # Numbers of invalid lines are known only without threads; files are read side by side
         # instead.
         read_options=pacsv.ReadOptions(
-            use_threads=False, block_size=_BLOCK_BYTES, column_names=list(types)
+            use_threads=False, block_size=_BLOCK_BYTES, column_names=file.header
         ),
         parse_options=pacsv.ParseOptions(newlines_in_values=True, invalid_row_handler=keep),
         convert_options=pacsv.ConvertOptions(
             column_types=types,
+            include_columns=list(types),
             null_values=_NULLS,
             strings_can_be_null=True,
             quoted_strings_can_be_null=True,
@@ -244,54 +285,63 @@ def _read_with_faults(
     """Read as text, take out the rows with a value that is no number, and convert the rest."""
     bad_lines: list[pacsv.InvalidRow] = []
     try:
-        parsed = _read(chunk, dict.fromkeys(file.header, pa.string()), bad_lines)
+        parsed = _read(file, chunk, dict.fromkeys(file.columns, pa.string()), bad_lines)
     except pa.ArrowInvalid as error:
         msg = f"{file.name} cannot be read as CSV ({error}); expected a file of ExportToSpreadsheet"
         raise MeasurementError(msg) from cause
     as_text = _numbered(parsed, bad_lines, rows_before)
     faults = [_bad_line(file, line, rows_before) for line in bad_lines]
     good = np.ones(as_text.num_rows, dtype=bool)
-    numeric = [column for column in file.header if file.kind(column) != "string"]
+    numeric = [column for column in file.columns if file.kind(column) != "string"]
+    named = dict(zip(as_text.column_names, as_text.columns, strict=True))
     for column in numeric:
-        is_number = pc.fill_null(pc.match_substring_regex(as_text[column], _NUMBER), True)
+        values = named[column]
+        is_number = pc.fill_null(pc.match_substring_regex(values, _NUMBER), True)
         wrong = ~is_number.to_numpy()
         faults += [
             _no_number(file, as_text, int(at), column) for at in np.flatnonzero(wrong & good)
         ]
-        good &= ~wrong
-    kept = as_text.filter(pa.array(good))
-    named = dict(zip(kept.column_names, kept.columns, strict=True))
-    named.update((column, pc.utf8_trim_whitespace(named[column])) for column in numeric)
-    kept = _cast(pa.table(named), dict.fromkeys(numeric, pa.float64()))
+        if file.may_be_null(column):
+            values = pc.if_else(is_number, values, None)
+        else:
+            good &= ~wrong
+        named[column] = pc.utf8_trim_whitespace(values)
+    kept = pa.table(named).filter(pa.array(good))
+    kept = _cast(kept, dict.fromkeys(numeric, pa.float64()))
     return _with_whole_numbers(file, kept, faults), as_text.num_rows + len(bad_lines)
 
 
 def _no_number(file: _File, rows: pa.Table, position: int, column: str) -> Rejection:
-    detail = (
-        f"{column} is {rows[column][position].as_py()!r}: expected a number. If the column holds "
-        "text, "
-        "say so under column_types"
-    )
-    return file.rejection("not_a_number", detail, rows[SOURCE_ROW][position].as_py())
+    value = repr(rows[column][position].as_py())
+    detail = "a number. If the column holds text, say so under column_types"
+    return _unusable(file, rows, position, column, "not_a_number", f"{value}: expected {detail}")
 
 
 def _with_whole_numbers(file: _File, rows: pa.Table, faults: list[Rejection]) -> CsvTable:
-    """Turn integer columns into int64; reject rows with a fraction there, or without a key."""
+    """Turn integer columns into int64; a fraction there, or no key, costs the row or the value."""
     good = np.ones(rows.num_rows, dtype=bool)
     place = {name: position for position, name in enumerate(rows.column_names)}
-    whole = [column for column in file.header if file.kind(column) == "int"]
+    whole = [column for column in file.columns if file.kind(column) == "int"]
     for column in whole:
         values = rows.column(place[column]).to_numpy()
         missing = np.isnan(values)
-        is_key = column == "ImageNumber" or (
-            column == "ObjectNumber" and file.compartment != "Image"
-        )
         is_whole = (np.floor(values) == values) & (np.abs(values) <= _LARGEST_WHOLE)
-        wrong = np.where(missing, is_key, ~is_whole)
+        wrong = np.where(missing, file.is_key(column), ~is_whole)
         faults += [_no_whole(file, rows, int(at), column) for at in np.flatnonzero(wrong & good)]
-        good &= ~wrong
+        if not file.may_be_null(column):
+            good &= ~wrong
+        elif wrong.any():
+            rows = rows.set_column(place[column], column, pa.array(values, mask=missing | wrong))
     kept = rows if good.all() else rows.filter(pa.array(good))
-    return CsvTable(_cast(kept, dict.fromkeys(whole, pa.int64())), tuple(faults))
+    return CsvTable(_cast(kept, dict.fromkeys(whole, pa.int64())), _without_doubled(faults))
+
+
+def _without_doubled(faults: list[Rejection]) -> tuple[Rejection, ...]:
+    """Drop what is said of values of a row that is left out as a whole."""
+    out = {fault.source_row for fault in faults if fault.outcome == "rejected"}
+    return tuple(
+        fault for fault in faults if fault.outcome == "rejected" or fault.source_row not in out
+    )
 
 
 def _cast(rows: pa.Table, types: Mapping[str, pa.DataType]) -> pa.Table:
@@ -302,6 +352,17 @@ def _cast(rows: pa.Table, types: Mapping[str, pa.DataType]) -> pa.Table:
 
 
 def _no_whole(file: _File, rows: pa.Table, position: int, column: str) -> Rejection:
-    reason = "no_key" if column in KEYS else "not_a_whole_number"
-    detail = f"{column} is {rows[column][position].as_py()}: expected a whole number"
-    return file.rejection(reason, detail, rows[SOURCE_ROW][position].as_py())
+    reason = "no_key" if file.is_key(column) else "not_a_whole_number"
+    detail = f"{rows[column][position].as_py()}: expected a whole number"
+    return _unusable(file, rows, position, column, reason, detail)
+
+
+def _unusable(
+    file: _File, rows: pa.Table, position: int, column: str, reason: str, detail: str
+) -> Rejection:
+    """Say which value costs its row, or leaves itself empty."""
+    row = rows[SOURCE_ROW][position].as_py()
+    if file.may_be_null(column):
+        text = f"{column} is {detail}; the value is left empty"
+        return file.rejection(reason, text, row, "incomplete")
+    return file.rejection(reason, f"{column} is {detail}", row)

@@ -177,7 +177,7 @@ def _well_of_row_and_column(text: Mapping[str, str]) -> str | None:
     row, column = text.get("Metadata_Row"), text.get("Metadata_Col") or text.get("Metadata_Column")
     if row is None or column is None:
         return None
-    if row.isdigit() and 1 <= int(row) <= WELL_ROWS:
+    if row.isdecimal() and 1 <= int(row) <= WELL_ROWS:
         row = row_letters(int(row) - 1)
     return normalise_well(f"{row}{column}")
 

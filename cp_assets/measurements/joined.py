@@ -15,8 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cp_assets.datasets.ids import object_id
+from cp_assets.errors import JoinError
 from cp_assets.measurements.boxes import BoxColumns, resolve_box_columns
-from cp_assets.measurements.columns import is_key_or_parent
+from cp_assets.measurements.columns import ADDED, is_key_or_parent
 from cp_assets.measurements.groups import ImageSetGroup, walk_together
 from cp_assets.measurements.matching import NO_ROW, IntArray, Match, match_objects
 from cp_assets.measurements.plan import IMAGE, JoinPlan, plan_join
@@ -72,16 +73,7 @@ ROWS_AT_ONCE = 2048
 VALUES_AT_ONCE = 4 * 2**20
 """Most values joined at once, 32 MiB of doubles: 500 rows of a plate of 8,000 columns."""
 
-_RAW_KEYS = frozenset(
-    {
-        *(field.name for field in KEY_COLUMNS),
-        "compartment",
-        "source_folder",
-        "source_file",
-        "source_row",
-        "ImageNumber",
-    }
-)
+_RAW_KEYS = ADDED | {"ImageNumber"}
 
 RawScan = Callable[[str], Iterable[pa.RecordBatch]]
 """Compartment -> its raw rows of the plate, in the order in which they were written."""
@@ -147,13 +139,14 @@ def joined_profiles(
     Raises
     ------
     JoinError
-        If the compartments cannot be joined.
+        If the compartments cannot be joined, or two of their columns would have one name.
     BoxColumnsError
         If a given map of box columns does not fit, or the fallback finds several columns.
     """
     plan = plan_join(raw_columns, sources.dataset, str(sources.key))
     box = _box_columns(sources, plan, raw_columns)
     names = (IMAGE, *plan.compartments) if IMAGE in raw_columns else plan.compartments
+    _check_names(sources, {name: raw_columns[name] for name in names})
     streams = {name: raw(name) for name in names}
     joiner = _Joiner(plan, box, log)
     width = sum(len(raw_columns[name]) for name in names)
@@ -167,6 +160,37 @@ def joined_profiles(
             yield from joiner.join(pending)
             pending, rows = [], 0
     yield from joiner.join(pending)
+
+
+def _measured(compartment: str, names: Iterable[str]) -> list[str]:
+    """Columns of a compartment that stand under its own name in the joined profiles."""
+    return [
+        name
+        for name in names
+        if name not in _RAW_KEYS and not (compartment == IMAGE and name == "ObjectNumber")
+    ]
+
+
+def _check_names(sources: PlateSources, columns: Mapping[str, Iterable[str]]) -> None:
+    """Refuse compartments of which two columns, or one and a key, would have one joined name.
+
+    Raises
+    ------
+    JoinError
+        Names both.
+    """
+    taken = dict.fromkeys(JOINED_PROFILES.schema.names, "a column that identifies the row")
+    for compartment, names in columns.items():
+        for name in _measured(compartment, names):
+            own, joined = f"{name} of {compartment}.csv", joined_name(compartment, name)
+            other = taken.setdefault(joined, own)
+            if other != own:
+                msg = (
+                    f"plate {sources.key}: {own} would be {joined} in the joined profiles, which "
+                    f"is {other}; name the column otherwise, or set `compartments` to leave "
+                    f"{compartment} out"
+                )
+                raise JoinError(msg)
 
 
 def _box_columns(
@@ -221,9 +245,8 @@ class _Joiner:
         columns["Metadata_ObjectNumber"] = anchor["ObjectNumber"]
         columns["Metadata_SourceFolder"] = anchor["source_folder"]
         for compartment, table in tables.items():
-            for name in table.column_names:
-                if name not in _RAW_KEYS and not (compartment == IMAGE and name == "ObjectNumber"):
-                    columns[joined_name(compartment, name)] = table[name]
+            for name in _measured(compartment, table.column_names):
+                columns[joined_name(compartment, name)] = table[name]
         columns.update(self._boxes(columns, anchor.num_rows))
         columns["Metadata_ObjectID"] = self._object_ids(columns)
         return pa.table(columns).combine_chunks().to_batches()[0]

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cp_assets.measurements.csv_table import SOURCE_ROW
+from cp_assets.measurements.columns import ORDER, SOURCE_ROW
 from cp_assets.measurements.plan import IMAGE
 from cp_assets.rejections import Rejection
 
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from cp_assets.datasets.model import MeasurementFolder
     from cp_assets.measurements.image_sets import FolderIdentities, ImageSetIdentity
     from cp_assets.rejections import RejectionLog
-
-ORDER = "__order"
-"""Column of keyed rows: place of the row's image set in its folder."""
 
 _SORT_KEYS = (ORDER, "ObjectNumber", SOURCE_ROW)
 _SORTED_ROWS = 4096

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from cp_assets.datasets.load_data import image_set_places
-from cp_assets.measurements.columns import column_type
+from cp_assets.measurements.columns import ADDED, column_type
 from cp_assets.measurements.csv_table import (
     CsvTable,
     read_csv_chunks,
@@ -53,6 +53,7 @@ RAW_MEASUREMENTS = TableSpec(
     ),
     partition_by=("compartment",),
     open_columns=True,
+    code_version="2",
 )
 
 
@@ -164,7 +165,7 @@ def first_columns(sources: PlateSources) -> pa.Schema:
 
 
 def _not_in_schema(found: dict[str, pa.DataType]) -> list[pa.Field]:
-    known = set(RAW_MEASUREMENTS.schema.names)
+    known = ADDED.union(RAW_MEASUREMENTS.schema.names)
     return [pa.field(name, kind) for name, kind in found.items() if name not in known]
 
 

@@ -9,7 +9,7 @@ reader is an extension fetched at run time; nothing here depends on one.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import and_
@@ -67,6 +67,10 @@ class Selection:
     where: str | None = None
     limit: int | None = None
 
+    def __post_init__(self) -> None:
+        if self.object_id is not None:
+            object.__setattr__(self, "object_id", _object_ids(self.object_id))
+
     def plate_terms(self) -> dict[str, tuple[str, ...]]:
         """Partition column -> values to keep."""
         given = {"dataset_id": self.dataset, "batch_id": self.batch, "plate_id": self.plate}
@@ -102,6 +106,24 @@ class Selection:
 
 def _values(value: str | int | Sequence[str] | Sequence[int]) -> tuple[str, ...]:
     return (str(value),) if isinstance(value, str | int) else tuple(map(str, value))
+
+
+def _object_ids(given: object) -> tuple[str, ...]:
+    """Ids of objects, one or several.
+
+    Raises
+    ------
+    QueryError
+        If they are no text.
+    """
+    listed = given.to_pylist() if isinstance(given, pa.Array | pa.ChunkedArray) else given
+    ids = (
+        tuple(listed) if isinstance(listed, Iterable) and not isinstance(listed, str) else (given,)
+    )
+    if any(not isinstance(one, str) for one in ids):
+        msg = f"object_id is {given!r}: expected a {OBJECT_ID} as text, or a sequence of them"
+        raise QueryError(msg)
+    return ids
 
 
 def open_connection() -> duckdb.DuckDBPyConnection:

@@ -156,6 +156,7 @@ class Warehouse:
             Keep rows of this object, or of these: one ``Metadata_ObjectID``, or a sequence. Reads
             the row groups that hold them and no others, so that one cell of a million crops takes
             tens of milliseconds. The first such read of a file also reads the ids of all its rows.
+            An id that no row has, also one that could be none, gives no rows.
             ``where="Metadata_ObjectID = '...'"`` is as quick.
         columns
             Names of the columns; all of them by default.
@@ -169,7 +170,7 @@ class Warehouse:
         NoSuchTableError
             If the warehouse has no such table.
         QueryError
-            If a column does not exist or the predicate cannot be read.
+            If a column does not exist, the predicate cannot be read, or an id is no text.
         """
         return self.scan(name, **selection).read_all()
 

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
+import yaml
 
-from cp_assets.datasets import PlateKey
+from cp_assets.datasets import Dataset, ImageOptions, PlateKey, config
 from cp_assets.datasets.config import read_configuration
 from cp_assets.errors import ConfigurationError, PlateNotFoundError
 
@@ -39,6 +41,33 @@ def test_read_configuration_everything(tmp_path: Path) -> None:
     assert dataset.column_types == {"Metadata_Dose": "float"}
     assert dataset.config_file == file
     assert configuration.dataset_of(PlateKey("one", "b", "p")) is dataset
+
+
+def test_read_configuration_hands_over_only_what_is_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = "datasets: [{dataset_id: one, root: data, images: {padding: 4}}]"
+    (dataset,) = read_configuration(written(tmp_path, short)).datasets
+    known = {"dataset_id": "one", "root": tmp_path / "data", "layout": "cellprofiler"}
+    file = tmp_path / "cp_assets.yaml"
+    assert dataset == Dataset(**known, images=ImageOptions(padding=4), config_file=file)
+
+    given: list[dict[str, object]] = []
+
+    def options(**images: object) -> ImageOptions:
+        given.append(images)
+        return ImageOptions(**images)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(config, "ImageOptions", options)
+    read_configuration(file)
+    assert given == [{"padding": 4}]
+
+
+def test_every_image_option_may_be_configured(tmp_path: Path) -> None:
+    defaults = {one.name: getattr(ImageOptions(), one.name) for one in fields(ImageOptions)}
+    entry = {"dataset_id": "one", "root": "data", "images": defaults}
+    (dataset,) = read_configuration(written(tmp_path, yaml.dump({"datasets": [entry]}))).datasets
+    assert dataset.images == ImageOptions()
 
 
 def test_read_configuration_how_crops_are_cut(tmp_path: Path) -> None:
@@ -83,14 +112,37 @@ def test_read_configuration_empty_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("datasets: [{dataset_id: a, root: r, rooot: x}]", r"datasets.0.rooot: Extra inputs"),
+        ("datasets: [{dataset_id: a, root: r, rooot: x}]", r"datasets.0.rooot: .* mean root\?"),
+        ("warehose: x", r"yaml: warehose: no such key; did you mean warehouse\?"),
+        ("quite: x", r"yaml: quite: no such key; there are warehouse, datasets"),
+        (
+            "datasets: [{dataset_id: a, root: r, images: {Channel: [DNA]}}]",
+            r"datasets.0.images.Channel: no such key; did you mean channels\?",
+        ),
+        (
+            "datasets: [{dataset_id: a, root: r}, {dataset_id: b, root: r, imagedir: x}]",
+            r"datasets.1.imagedir: no such key; did you mean image_dir\?",
+        ),
+        ("{1: x}", r"yaml: 1: "),
         ("datasets: [{dataset_id: a}]", r"datasets.0.root: Field required"),
         ("datasets: [{dataset_id: a, root: r, layout: x}]", r"datasets.0.layout: .*gallery"),
         ("datasets: [{dataset_id: a, root: r}, {dataset_id: a, root: s}]", "'a' is given twice"),
         ("datasets: [", "is not YAML"),
         ("- 1", "cp_assets.yaml"),
     ],
-    ids=["unknown key", "missing key", "unknown layout", "one id twice", "no YAML", "a list"],
+    ids=[
+        "unknown key",
+        "unknown key of the file",
+        "unlike any",
+        "unknown option",
+        "unknown key of the second",
+        "a number for a key",
+        "missing key",
+        "unknown layout",
+        "one id twice",
+        "no YAML",
+        "a list",
+    ],
 )
 def test_read_configuration_fault_is_named(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):

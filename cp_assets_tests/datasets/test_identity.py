@@ -81,10 +81,45 @@ def test_row_number_inverts_row_letters() -> None:
 
 @pytest.mark.parametrize(
     ("text", "site"),
-    [("1", "1"), ("01", "1"), ("1.0", "1"), ("0", "0"), ("s1", "s1"), (" 2 ", "2"), ("", None)],
+    [
+        *(("1", "1"), ("01", "1"), ("1.0", "1"), ("0", "0"), ("000", "0"), (" 2 ", "2")),
+        ("", None),
+        *(("s1", "1"), ("S01", "1"), ("site1", "1"), ("Site_01", "1"), ("site 1", "1")),
+        *(("f12", "12"), ("Field3", "3"), ("FOV_004", "4"), ("s", "s"), ("sites1", "sites1")),
+        *(("1.5", "1.5"), ("left", "left"), ("1a", "1a"), ("-1", "-1"), ("s-1", "s-1")),
+    ],
 )
 def test_normalise_site_every_spelling(text: str, site: str | None) -> None:
     assert normalise_site(text) == site
+
+
+@given(
+    st.integers(0, 10**6),
+    st.integers(0, 4),
+    st.sampled_from(["", "s", "S", "site", "SITE_", "Site ", "f", "field", "FOV"]),
+    st.sampled_from(["", ".0", ".00"]),
+)
+def test_normalise_site_spellings_of_a_number_meet(
+    number: int, zeros: int, prefix: str, end: str
+) -> None:
+    assert normalise_site(f" {prefix}{'0' * zeros}{number}{end}") == str(number)
+
+
+@given(st.integers(0, 10**6), st.sampled_from(["", "s", "site", "site_"]))
+def test_normalise_site_keeps_a_minus(number: int, prefix: str) -> None:
+    assert normalise_site(f"{prefix}-{number}") == f"{prefix}-{number}"
+
+
+@given(st.text(max_size=8))
+def test_normalise_site_twice_is_once_and_can_be_sorted(text: str) -> None:
+    site = normalise_site(text)
+    assert normalise_site(site or "") == site
+    assert site_sort_key(site) <= site_sort_key(None)
+
+
+@pytest.mark.parametrize("site", ["²", "①", "٣", "1²", "9" * 5000])
+def test_site_of_odd_digits_can_be_sorted(site: str) -> None:
+    assert site_sort_key(normalise_site(site)) < site_sort_key(None)
 
 
 def test_site_sort_key_numbers_before_names() -> None:
@@ -145,6 +180,8 @@ def test_plate_key_empty_or_control_character_is_refused(name: str) -> None:
         ("BR1-A01", "BR1", ("A01", None)),
         ("my-plate-2-AF48-9", "my-plate-2", ("AF48", "9")),
         ("my-plate-B02", "my-plate", ("B02", None)),
+        ("BR1-A01-s01", "BR1", ("A01", "1")),
+        ("BR1-A01--1", "BR1", ("A01", "-1")),
         ("BR1-A01-left-top", "BR1", ("A01", "left-top")),
         ("long-name-B03-4", "short", ("B03", "4")),
         ("BR1", "BR1", (None, None)),

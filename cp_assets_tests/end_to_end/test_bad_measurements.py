@@ -122,6 +122,25 @@ def test_text_in_a_feature_rejects_the_row(prefix: Prefix, tmp_path: Path) -> No
     assert made.failed_checks() == []
 
 
+def test_odd_height_costs_neither_the_image_set_nor_its_crops(
+    prefix: Prefix, tmp_path: Path
+) -> None:
+    before = prefix.convert(tmp_path / "good").warehouse
+    channel = next(
+        name.removeprefix("Height_")
+        for name in prefix.lines("Image")[0].split(",")
+        if name.startswith("Height_")
+    )
+    prefix.set_value("Image", f"Height_{channel}", "1.5")
+    made = prefix.convert(tmp_path / "wh")
+    (row,) = rejected(made.warehouse, RAW)
+    assert (row["reason"], row["outcome"]) == ("not_a_whole_number", "incomplete")
+    assert row["source_file"].endswith("-1/Image.csv")
+    assert f"Height_{channel} is 1.5" in row["detail"]
+    assert written(made.warehouse, CROPS) == written(before, CROPS)
+    assert made.failed_checks() == []
+
+
 def test_file_that_changes_while_it_is_read_stops_the_plate(prefix: Prefix, tmp_path: Path) -> None:
     before = prefix.convert(tmp_path / "wh").warehouse
     rows = written(before, RAW)

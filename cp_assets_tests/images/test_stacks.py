@@ -96,6 +96,31 @@ def test_frames_say_which_plane_of_a_shared_file_is_whose(tmp_path: Path) -> Non
         np.testing.assert_array_equal(found[0, 0, 0], pixels[frame, ROWS, COLUMNS])
 
 
+@pytest.mark.parametrize("column", ["frame", "series"])
+def test_a_record_that_does_not_say_which_plane_of_a_shared_file_is_rejected(
+    tmp_path: Path, column: str
+) -> None:
+    plate = build_plate(tmp_path, [("A01", "1"), ("A01", "2")])
+    pixels = stack(2)
+    with tifffile.TiffWriter(tmp_path / "images" / "PlateA" / "all.tif", ome=True) as tiff:
+        for series in (pixels, pixels + 1) if column == "series" else (pixels,):
+            tiff.write(series, photometric="minisblack")
+    known = ChannelFile("DNA", "all.tif", "/acquired/PlateA", **{column: 1})
+    unknown = dataclasses.replace(known, **{column: None})
+    sets = [
+        dataclasses.replace(one, channels=(file,))
+        for one, file in zip(plate.sets, (known, unknown), strict=True)
+    ]
+    result = crop([profile_rows(one, [GOOD]) for one in sets], sets, plate.sources)
+    truth = pixels[1:] if column == "frame" else pixels + 1
+    found = np.stack([one.squeeze() for one in pixels_of(result)])
+    np.testing.assert_array_equal(found.squeeze(), truth.squeeze()[..., ROWS, COLUMNS])
+    assert set(result.table["site_id"].to_pylist()) == {"1"}
+    (entry,) = result.log.entries
+    assert (entry.reason, entry.site_id) == ("unreadable_image", "2")
+    assert f"{column.title()}_DNA" in entry.detail
+
+
 def test_a_frame_that_the_file_lacks_is_an_unreadable_image(tmp_path: Path) -> None:
     plate = build_plate(tmp_path, [("A01", "1")])
     tifffile.imwrite(tmp_path / "images" / "PlateA" / "all.tif", stack(3), photometric="minisblack")

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from cp_assets.errors import InputChangedError, MeasurementError
+from cp_assets.measurements.columns import ADDED
 from cp_assets.measurements.csv_table import CsvTable, read_csv_chunks, read_csv_table
 
 HEADER = "ImageNumber,ObjectNumber,Area\n"
@@ -141,6 +142,82 @@ def test_read_csv_table_key_that_is_no_whole_number_rejects_the_row(
 def test_read_csv_table_fraction_in_a_count_rejects_the_row(read: Read) -> None:
     table = read("ImageNumber,ObjectNumber,Parent_Nuclei\n1,1,2.5\n")
     assert faults(table) == [("not_a_whole_number", 1)]
+
+
+@pytest.mark.parametrize("column", ["Frame_DNA", "Series_DNA", "Height_DNA", "Width_DNA"])
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("1.5", "not_a_whole_number"),
+        ("inf", "not_a_whole_number"),
+        ("1e19", "not_a_whole_number"),
+        ("None given", "not_a_number"),
+        ("0x10", "not_a_number"),
+    ],
+)
+def test_read_csv_table_odd_value_of_an_image_costs_that_value_alone(
+    read: Read, column: str, text: str, reason: str
+) -> None:
+    content = f"ImageNumber,{column},FileName_DNA\n1,{text},a.tif\n2,7,b.tif\n3,,c.tif\n"
+    table = read(content, "Image")
+    assert table.rows.to_pylist() == [
+        {"ImageNumber": 1, column: None, "FileName_DNA": "a.tif", "source_row": 1},
+        {"ImageNumber": 2, column: 7, "FileName_DNA": "b.tif", "source_row": 2},
+        {"ImageNumber": 3, column: None, "FileName_DNA": "c.tif", "source_row": 3},
+    ]
+    (fault,) = table.rejections
+    assert (fault.reason, fault.outcome, fault.source_row) == (reason, "incomplete", 1)
+    assert column in fault.detail
+    assert "the value is left empty" in fault.detail
+
+
+@pytest.mark.parametrize("odd", ["1.5", "text"])
+def test_read_csv_table_each_odd_value_of_an_image_is_recorded(read: Read, odd: str) -> None:
+    table = read(f"ImageNumber,Frame_DNA,Frame_ER\n1,{odd},{odd}\n", "Image")
+    assert [(one.outcome, one.detail.split()[0]) for one in table.rejections] == [
+        ("incomplete", "Frame_DNA"),
+        ("incomplete", "Frame_ER"),
+    ]
+    assert table.rows.num_rows == 1
+
+
+@pytest.mark.parametrize("odd", ["1.5", "text"])
+@pytest.mark.parametrize("key", ["", "1.5", "text"])
+def test_read_csv_table_image_without_a_key_is_rejected_once(
+    read: Read, key: str, odd: str
+) -> None:
+    table = read(f"Frame_DNA,ImageNumber\n{odd},{key}\n3,2\n", "Image")
+    (fault,) = table.rejections
+    assert (fault.outcome, fault.source_row) == ("rejected", 1)
+    assert table.rows["ImageNumber"].to_pylist() == [2]
+
+
+@pytest.mark.parametrize("odd", ["", "1,2,text,X,9\n"], ids=["as typed", "read as text"])
+@pytest.mark.parametrize("compartment", ["Cells", "Image"])
+@pytest.mark.parametrize("name", sorted(ADDED))
+def test_read_csv_table_column_named_like_a_key_is_left_out(
+    read: Read, compartment: str, name: str, odd: str
+) -> None:
+    content = f"ImageNumber,ObjectNumber,Area,{name},B\n1,1,5,X,7\n{odd}"
+    table = read(content, compartment)
+    assert table.rows.to_pylist() == [
+        {"ImageNumber": 1, "ObjectNumber": 1, "Area": 5.0, "B": 7.0, "source_row": 1}
+    ]
+    fault = table.rejections[0]
+    assert (fault.kind, fault.reason, fault.outcome) == ("file", "column_name_taken", "incomplete")
+    assert fault.source_file == f"a/{compartment}.csv"
+    assert fault.detail.startswith(f"{name} is a column that every row is given")
+    assert len(table.rejections) == (2 if odd else 1)
+
+
+def test_read_csv_chunks_say_once_which_column_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "Cells.csv"
+    path.write_text("ImageNumber,ObjectNumber,plate_id\n" + "1,1,X\n" * 9)
+    tables = list(read_csv_chunks(path, path.name, "Cells", chunk_bytes=8))
+    assert len(tables) > 1
+    assert [len(table.rejections) for table in tables] == [1, *[0] * (len(tables) - 1)]
+    assert all(table.rows.column_names[:2] == ["ImageNumber", "ObjectNumber"] for table in tables)
+    assert "plate_id" not in tables[-1].rows.column_names
 
 
 @pytest.mark.parametrize("content", [HEADER + "1,1,2\n1,2,3\n"])

@@ -208,6 +208,27 @@ def test_joined_without_parent_columns_is_an_error(plate: Callable[..., PlateSou
         join_plate(plate(tables))
 
 
+@pytest.mark.parametrize(
+    ("compartment", "column", "joined", "other"),
+    [
+        ("Metadata", "Plate", "Metadata_Plate", "a column that identifies the row"),
+        ("Metadata", "ObjectID", "Metadata_ObjectID", "a column that identifies the row"),
+        ("Cells_Deep", "Area", "Cells_Deep_Area", "Deep_Area of Cells.csv"),
+    ],
+)
+def test_joined_two_columns_of_one_name_are_an_error(
+    plate: Callable[..., PlateSources], compartment: str, column: str, joined: str, other: str
+) -> None:
+    cells = [row | {"Deep_Area": 1} for row in cells_and_nuclei()["Cells"]]
+    numbers = [row["ObjectNumber"] for row in cells]
+    own = [{"ImageNumber": 1, "ObjectNumber": n, "Parent_Cells": n, column: 5} for n in numbers]
+    sources = plate({"Cells": cells, compartment: own})
+    dataset = replace(sources.dataset, compartments=("Cells", compartment))
+    message = f"{column} of {compartment}.csv would be {joined} .*, which is {other}"
+    with pytest.raises(JoinError, match=message):
+        join_plate(replace(sources, dataset=dataset))
+
+
 def test_joined_nuclei_and_cells_only(plate: Callable[..., PlateSources]) -> None:
     tables = cells_and_nuclei()
     del tables["Cytoplasm"]

@@ -66,6 +66,22 @@ def test_raw_every_value_of_a_file_is_kept_verbatim(small_sample: SampleTruth) -
                 assert mine[name].equals(expected if name in text else expected.astype(kind)), name
 
 
+def test_raw_keys_are_ours_whatever_the_files_say(tmp_path: Path) -> None:
+    theirs = {"plate_id": "X", "well_id": "H12", "image_id": "i", "source_row": 77, "__order": 5}
+    images = [image_row(1, Metadata_Well="A01", Metadata_Site="1")]
+    plain = {"Image": images, **cells_and_nuclei()}
+    named = {name: [row | theirs for row in rows] for name, rows in plain.items()}
+    write_folder(tmp_path / "a" / "P", plain)
+    write_folder(tmp_path / "b" / "P", named)
+    for compartment in plain:
+        first, second = (raw_table(one_plate(tmp_path / side / "P"), compartment) for side in "ab")
+        assert second.equals(first)
+    there = first_columns(one_plate(tmp_path / "b" / "P"))
+    assert there.equals(first_columns(one_plate(tmp_path / "a" / "P")))
+    _, log = read_raw(one_plate(tmp_path / "b" / "P"))
+    assert reasons(log) == {"column_name_taken": len(theirs) * len(plain)}
+
+
 def test_raw_order_of_rows_on_disk_does_not_matter(tmp_path: Path) -> None:
     images = [image_row(n, Metadata_Well=w, Metadata_Site="1") for n, w in ((1, "B02"), (2, "A01"))]
     tables = [cells_and_nuclei(number, ((1, 3), (2, 1), (3, 2))) for number in (1, 2)]
@@ -108,9 +124,24 @@ def test_raw_unknown_image_number_rejects_the_row(tmp_path: Path) -> None:
     assert sum(batch.num_rows for batch in raw["Cells"]) == 2
 
 
+@pytest.mark.parametrize("folder", ["P-A01-1", "P-a1-s01", "P-A01-site_1"])
+@pytest.mark.parametrize("site", ["1", "01", "s1", "S01", "Site1", "1.0"])
+def test_raw_spellings_of_one_site_are_one_image_set(
+    tmp_path: Path, folder: str, site: str
+) -> None:
+    place = gallery_folder(tmp_path, "P", folder)
+    write_folder(place, {"Image": [image_row(1, Metadata_Site=site)], **cells_and_nuclei()})
+    (sources,) = find_plates(Dataset(dataset_id="d", root=tmp_path)).values()
+    raw, log = read_raw(sources)
+    assert len(log) == 0
+    ids = {batch["image_id"][0].as_py() for batches in raw.values() for batch in batches}
+    assert ids == {image_set_id(sources.key, "A01", "1", None)}
+
+
 @pytest.mark.parametrize(
     ("columns", "detail"),
     [
+        ({"Metadata_Site": "-1"}, "the Image table says site -1, the folder's name 1"),
         ({"Metadata_Well": "B02"}, "the Image table says well B02, the folder's name A01"),
         ({"Metadata_Site": "2"}, "the Image table says site 2, the folder's name 1"),
     ],

@@ -51,6 +51,22 @@ class Region:
 
 
 @dataclass(frozen=True, slots=True)
+class FilePart:
+    """What a file itself holds of an image that lies in several files.
+
+    Attributes
+    ----------
+    region
+        The planes that the file holds; None if it holds none, or not all in a range of T, C and Z.
+    others
+        The other files of the set.
+    """
+
+    region: Region | None
+    others: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ImageHeader:
     """What an image file says of itself, read without its pixels.
 
@@ -79,6 +95,8 @@ class ImageHeader:
     chunk_shape
         Sizes in T, C, Z, Y, X of what is decoded at once (tile, strip, chunk); None if only the
         whole image is.
+    part
+        Which planes lie in the file at `path`; None if all do.
     """
 
     path: Path
@@ -92,6 +110,7 @@ class ImageHeader:
     physical_size: PhysicalSize = UNKNOWN_SIZE
     chunk_shape: Shape5 | None = None
     array_path: str = ""
+    part: FilePart | None = None
 
     @property
     def nbytes(self) -> int:

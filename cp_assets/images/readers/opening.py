@@ -28,7 +28,8 @@ def open_image(path: Path, *, series: int = 0, limit: int = DEFAULT_LIMIT) -> Im
         ``plate.zarr/A/01/0``).
     series
         Which image of a file that holds several: series of a TIFF as tifffile counts them, image of
-        an OME-Zarr group that lists several.
+        an OME-Zarr group that lists several. A file of an OME-TIFF set gives its own images first,
+        see `cp_assets.images.readers.tiff_ome.open_ome`.
     limit
         Bytes that one read, and one tile, strip or chunk, may decode to.
 

@@ -11,7 +11,7 @@ from tifffile import TiffFile
 from cp_assets.errors import ImageReadError
 from cp_assets.images.readers.axes import sizes
 from cp_assets.images.readers.guarding import GuardedReader, Watch, check_dtype, decoding
-from cp_assets.images.readers.model import ImageHeader
+from cp_assets.images.readers.model import FilePart, ImageHeader, Region
 from cp_assets.images.readers.tiff_ome import open_ome
 from cp_assets.images.readers.tiff_pages import (
     READ_BYTES,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from cp_assets.images.readers.model import Region, Shape5
+    from cp_assets.images.readers.model import Shape5
     from cp_assets.payloads.types import Pixels
 
 # For these tifffile guesses pages that the file does not list.
@@ -149,6 +149,27 @@ def _header(path: Path, stack: Stack) -> ImageHeader:
         channel_names=stack.channel_names or (None,) * channels,
         physical_size=stack.physical_size,
         chunk_shape=_chunk_shape(path, page),
+        part=FilePart(_own_region(stack), stack.other_files) if stack.other_files else None,
+    )
+
+
+def _own_region(stack: Stack) -> Region | None:
+    """Range of the planes that lie in the file itself, if they are all planes of a range."""
+    numbers = np.array(stack.own_planes, dtype=np.int64)
+    indices = np.unravel_index(numbers, stack.sizes)
+    if not numbers.size:
+        return None
+    ranges = {
+        axis: (int(index.min()), int(index.max()) + 1)
+        for axis, index in zip(stack.axes, indices, strict=True)
+    }
+    if prod(stop - start for start, stop in ranges.values()) != numbers.size:
+        return None
+    samples, depth, height, width, mixed = stack.first.shaped
+    t, c, z = (ranges.get(axis, (0, 1)) for axis in "TCZ")
+    colours = samples * mixed
+    return Region(
+        t, (c[0] * colours, c[1] * colours), (z[0] * depth, z[1] * depth), (0, height), (0, width)
     )
 
 

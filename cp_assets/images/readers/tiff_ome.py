@@ -16,7 +16,7 @@ from cp_assets.images.readers.tiff_pages import count_pages, keyframe_of
 from cp_assets.images.readers.tiff_stacks import Planes, Stack, name_plane_axes, refuse_series
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from tifffile import TiffPage
 
@@ -25,7 +25,11 @@ if TYPE_CHECKING:
 
 
 def open_ome(path: Path, tiff: TiffFile, pages: int, series: int, watch: Watch) -> Stack | None:
-    """Find the planes that the OME-XML of a TIFF lists.
+    """Find the planes that the OME-XML of a TIFF lists, in this file and in those beside it.
+
+    Each file of a set may list the images of all. An image of which this file holds nothing is
+    passed over for one of its own: `series` counts all images, but where that one lies in other
+    files alone it counts those of which this file holds planes, if it holds of so many.
 
     Returns
     -------
@@ -48,8 +52,9 @@ def open_ome(path: Path, tiff: TiffFile, pages: int, series: int, watch: Watch) 
         raise ImageReadError(msg)
     if not 0 <= series < len(document.images):
         refuse_series(path, series, len(document.images))
-    image = document.images[series]
-    planes = OmePlanes(path, tiff, pages, image, _siblings(path, document), watch)
+    siblings = _siblings(path, document)
+    image = _chosen(document, series, siblings)
+    planes = OmePlanes(path, tiff, pages, image, siblings, watch)
     first = planes.first()
     _, _, height, width, _ = first.shaped
     samples = first.samplesperpixel
@@ -68,7 +73,21 @@ def open_ome(path: Path, tiff: TiffFile, pages: int, series: int, watch: Watch) 
         planes,
         image.channel_names,
         image.physical_size,
+        planes.own() if siblings else (),
+        tuple(siblings.values()),
     )
+
+
+def _chosen(document: OmeDocument, series: int, siblings: Collection[str]) -> OmeImage:
+    """Choose an image by number; see `open_ome`."""
+    wanted = document.images[series]
+    own = [image for image in document.images if _holds(image, siblings)]
+    return wanted if _holds(wanted, siblings) or series >= len(own) else own[series]
+
+
+def _holds(image: OmeImage, siblings: Collection[str]) -> bool:
+    """Whether some of an image lies in the file itself."""
+    return any(block.file_name not in siblings for block in image.blocks)
 
 
 def _siblings(path: Path, document: OmeDocument) -> dict[str, Path]:
@@ -131,6 +150,11 @@ class OmePlanes(Planes):
         name, page = next(iter(self._places.values()))
         with self._page(name, page) as found:
             return keyframe_of(found)
+
+    def own(self) -> tuple[int, ...]:
+        """Numbers of the planes that lie in the file itself."""
+        places = self._places.items()
+        return tuple(number for number, (name, _) in places if name not in self._siblings)
 
     def _locate(self, image: OmeImage) -> dict[int, tuple[str | None, int]]:
         """Find file and page of each plane."""

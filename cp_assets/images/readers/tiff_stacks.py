@@ -56,6 +56,8 @@ class Stack:
         The pages, numbered in C order over `axes`.
     channel_names
         One for each channel; empty if the file names none.
+    own_planes
+        Numbers of the planes that lie in the file itself, where others lie in `other_files`.
     """
 
     format: ImageFormat
@@ -65,6 +67,8 @@ class Stack:
     planes: Planes
     channel_names: tuple[str | None, ...] = ()
     physical_size: PhysicalSize = UNKNOWN_SIZE
+    own_planes: tuple[int, ...] = ()
+    other_files: tuple[Path, ...] = ()
 
 
 def page_axes(page: TiffPage) -> dict[int, str]:

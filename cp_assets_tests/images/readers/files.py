@@ -98,6 +98,29 @@ def write_ome_set(folder: Path, image: Array, uuids: bool = True) -> list[Path]:
     return [folder / name for name in names]
 
 
+def write_ome_channels(
+    folder: Path, image: Array, order: str = "XYZCT", channels: tuple[str, ...] = ()
+) -> list[Path]:
+    """Write an image (C, Z, Y, X) as one OME-TIFF a channel; each holds the XML of all."""
+    depth, height, width = image.shape[1:]
+    names = [f"a_C{number}.ome.tif" for number in range(len(image))]
+    blocks = "".join(
+        f'<TiffData FirstC="{c}" FirstZ="{z}" IFD="{z}" PlaneCount="1">'
+        f'<UUID FileName="{name}">urn:uuid:{c:032d}</UUID></TiffData>'
+        for c, name in enumerate(names)
+        for z in range(depth)
+    )
+    named = "".join(f'<Channel ID="Channel:0:{n}" Name="{n}"/>' for n in channels)
+    sizes = f'SizeX="{width}" SizeY="{height}" SizeZ="{depth}" SizeC="{len(image)}"'
+    for number, name in enumerate(names):
+        root = f' UUID="urn:uuid:{number:032d}"'
+        xml = ome_xml(sizes, named + blocks, root=root).replace("XYZCT", order)
+        tifffile.imwrite(
+            folder / name, image[number], description=xml, metadata=None, photometric="minisblack"
+        )
+    return [folder / name for name in names]
+
+
 def ome_xml(sizes: str, inside: str, root: str = "", before: str = "") -> str:
     """OME-XML of one image, with sizes of one where `sizes` names none."""
     given = {part.split("=")[0] for part in sizes.split()}

@@ -1,0 +1,206 @@
+"""The options of ``cp-assets convert``; their defaults are those of `ImageOptions`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
+
+import click
+from click.core import ParameterSource
+from pydantic import ByteSize, TypeAdapter, ValidationError
+
+from cp_assets.datasets import Border, ImageOptions, Layout
+from cp_assets.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    _Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def _pairs(_: click.Context, option: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    """Read ``LEFT=RIGHT``, given several times."""
+    pairs = {}
+    for text in given:
+        left, equals, right = text.partition("=")
+        if not equals or not left or not right:
+            msg = f"{option.opts[0]} {text!r}: expected LEFT=RIGHT"
+            raise ConfigurationError(msg)
+        pairs[left] = right
+    return pairs
+
+
+def _bytes(_: click.Context, option: click.Parameter, text: str) -> int:
+    """Read a size such as ``512MiB`` or ``2 GB``."""
+    try:
+        return int(TypeAdapter(ByteSize).validate_python(text))
+    except ValidationError as error:
+        msg = f"{option.opts[0]} {text!r} is no size; write for example 512MiB"
+        raise ConfigurationError(msg) from error
+
+
+def _level(_: click.Context, __: click.Parameter, level: int) -> int | None:
+    """Read a compression level, of which 0 is none."""
+    return level or None
+
+
+_OPTIONS = (
+    click.option(
+        "--image-dir",
+        metavar="FOLDER",
+        help="Source images lie below it; a gallery prefix has its own folders.",
+    ),
+    click.option("--mask-dir", metavar="FOLDER", help="Masks lie below it; goes with --image-dir."),
+    click.option(
+        "--outline-dir", metavar="FOLDER", help="Outlines lie below it; goes with --image-dir."
+    ),
+    click.option(
+        "--include-source-images",
+        is_flag=True,
+        default=ImageOptions.include_source_images,
+        help="Also write whole source images, to images.source_images.",
+    ),
+    click.option(
+        "--bbox-column",
+        "bbox_column_map",
+        multiple=True,
+        callback=_pairs,
+        metavar="EDGE=COLUMN",
+        help="Column of the joined profiles that holds an edge of the box, in pixels: x_min=..., "
+        "x_max=..., y_min=..., y_max=..., four times. Default: the columns that CellProfiler "
+        "writes.",
+    ),
+    click.option(
+        "--segmentation-regex",
+        "segmentation_file_regex",
+        multiple=True,
+        callback=_pairs,
+        metavar="OVERLAY=SOURCE",
+        help="Pattern of a mask's or outline's file name, and of its source image's; several "
+        "times. Default: overlays are found by the image's name, or its well and site.",
+    ),
+    click.option(
+        "--path-prefix",
+        "path_prefix_map",
+        multiple=True,
+        callback=_pairs,
+        metavar="RECORDED=HERE",
+        help="Where paths that Image.csv or LoadData record with one prefix lie now; several "
+        "times.",
+    ),
+    click.option(
+        "--channel",
+        "channels",
+        multiple=True,
+        metavar="NAME",
+        help="Crop this channel only, by CellProfiler's name, such as OrigDNA; several times. "
+        "Default: all.",
+    ),
+    click.option(
+        "--well",
+        "wells",
+        multiple=True,
+        metavar="NAME",
+        help="Crop this well only, in any spelling (a1); several times. Default: all.",
+    ),
+    click.option(
+        "--site",
+        "sites",
+        multiple=True,
+        metavar="NAME",
+        help="Crop this site only; several times. Default: all.",
+    ),
+    click.option(
+        "--box-compartment",
+        metavar="NAME",
+        help="Whose box is cut, such as Nuclei. Default: the largest of Cells, Cytoplasm, Nuclei.",
+    ),
+    click.option(
+        "--padding",
+        default=ImageOptions.padding,
+        show_default=True,
+        metavar="PIXELS",
+        help="Added on each side of the box; not with --crop-size.",
+    ),
+    click.option(
+        "--crop-size",
+        type=int,
+        metavar="PIXELS",
+        help="Cut squares of this height and width around the box's centre. Default: the box.",
+    ),
+    click.option(
+        "--border",
+        type=click.Choice(get_args(Border)),
+        default=ImageOptions.border,
+        show_default=True,
+        help="What a crop holds over the image's edge: nothing (it is smaller), zeros, the "
+        "nearest pixel, or its own pixels mirrored.",
+    ),
+    click.option(
+        "--zstd-level",
+        default=ImageOptions.zstd_level,
+        show_default=True,
+        callback=_level,
+        metavar="LEVEL",
+        help="Compression of the stored pixels, 1 (fast) to 22 (small); 0 for none.",
+    ),
+    click.option(
+        "--follow-links",
+        is_flag=True,
+        default=ImageOptions.follow_links,
+        help="Use images behind links that lead out of the folders given; else they are rejected.",
+    ),
+    click.option(
+        "--layout",
+        type=click.Choice(get_args(Layout)),
+        help="How SOURCE is laid out. Default: a gallery prefix where there is a "
+        "workspace/analysis, else CellProfiler's folders.",
+    ),
+    click.option(
+        "--preset",
+        metavar="NAME",
+        help="Dialect of the measurement files; cellprofiler_csv is the only one, and the default.",
+    ),
+    click.option(
+        "--dataset-id", metavar="NAME", help="Name of the dataset. Default: SOURCE's own name."
+    ),
+    click.option(
+        "--batch-id",
+        metavar="NAME",
+        help="Name of the batch, where SOURCE is no gallery prefix. Default: unbatched.",
+    ),
+    click.option(
+        "--plate-id",
+        metavar="NAME",
+        help="Name of the plate, where SOURCE is no gallery prefix. Default: what the Image table "
+        "says, else SOURCE's own name.",
+    ),
+    click.option(
+        "--workers",
+        default=ImageOptions.workers,
+        show_default=True,
+        metavar="COUNT",
+        help="Image sets decoded at the same time.",
+    ),
+    click.option(
+        "--max-memory",
+        default=f"{ImageOptions.max_memory // 2**20}MiB",
+        show_default=True,
+        callback=_bytes,
+        metavar="SIZE",
+        help="Most memory for pixels in work, such as 2GB; at least 64MiB.",
+    ),
+    click.option("--force", is_flag=True, help="Write even what is unchanged."),
+)
+
+
+def convert_options(command: _Command) -> _Command:
+    """Add the options of ``convert`` to a command, under the names of `cp_assets.convert`."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def only_given(options: dict[str, Any]) -> dict[str, Any]:
+    """Those of the running command's options that the user set."""
+    source, default = click.get_current_context().get_parameter_source, ParameterSource.DEFAULT
+    return {name: value for name, value in options.items() if source(name) is not default}
