@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.utils.config import Config
 
+from cp_assets.warehouse.schemas import SharedSchema, annotated_schema, arrow_schema
 from cp_assets.warehouse.sql_catalog import RememberingSqlCatalog
 from cp_assets.warehouse.warehouse import Warehouse, open_warehouse
 from cp_assets_tests.warehouse.plates import batch, numbers, write
@@ -89,3 +91,20 @@ def test_a_configured_sql_catalog_remembers_too(
     assert isinstance(warehouse.catalog, RememberingSqlCatalog)
     write(warehouse, batch([1]))
     assert load_catalog("lab").load_table("profiles.small").scan().to_arrow().num_rows == 1
+
+
+def test_a_shared_schema_is_the_schema(warehouse: Warehouse) -> None:
+    write(warehouse, batch([1]))
+    shared = warehouse.table("small").schema()
+    plain = SqlCatalog.load_table(warehouse.catalog, "profiles.small").schema()
+    assert isinstance(shared, SharedSchema)
+    assert not isinstance(plain, SharedSchema)
+    assert shared == plain
+    assert copy.deepcopy(shared) is shared
+    for _ in range(2):
+        assert shared.model_dump_json() == plain.model_dump_json()
+        assert shared.model_dump_json(exclude={"fields"}) == plain.model_dump_json(
+            exclude={"fields"}
+        )
+    assert arrow_schema(shared).equals(arrow_schema(plain), check_metadata=True)
+    assert annotated_schema(shared).equals(annotated_schema(plain), check_metadata=True)
