@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from cp_assets.datasets.ids import source_image_id
 from cp_assets.payloads.building import payload_array
 from cp_assets.payloads.types import OME_ARROW_TYPE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Sequence
 
     from cp_assets.images.loaded import LoadedChannel, LoadedImageSet, LoadedOverlay
     from cp_assets.images.readers import Pixels
@@ -20,43 +22,52 @@ BATCH_BYTES = 4 * 2**20
 """Pixels of one payload column in one record batch, in bytes: a row group of the crops."""
 
 
-class Piece(NamedTuple):
-    """The pixels of one row: a window of one channel, and of its mask and outline.
+@dataclass(eq=False, slots=True)
+class Pieces:
+    """The pixels of the rows of one batch, column by column: an object a row would cost more.
 
     Attributes
     ----------
-    row
-        Which of the image set's rows it is.
+    rows
+        Which of the image set's rows they are.
+    images, masks, outlines
+        A window of the row's channel, and of its mask and outline.
     """
 
-    row: int
-    channel: LoadedChannel
-    image: Pixels
-    mask: Pixels | None
-    outline: Pixels | None
+    rows: list[int] = field(default_factory=list)
+    channels: list[LoadedChannel] = field(default_factory=list)
+    images: list[Pixels] = field(default_factory=list)
+    masks: list[Pixels | None] = field(default_factory=list)
+    outlines: list[Pixels | None] = field(default_factory=list)
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the largest of its payloads."""
-        overlays = [one.nbytes for one in (self.mask, self.outline) if one is not None]
-        return max(self.image.nbytes, *overlays) if overlays else self.image.nbytes
+    def __len__(self) -> int:
+        return len(self.rows)
 
+    def add(
+        self,
+        row: int,
+        channel: LoadedChannel,
+        image: Pixels,
+        mask: Pixels | None,
+        outline: Pixels | None,
+    ) -> int:
+        """Add a row; returns the bytes of the largest of its payloads."""
+        self.rows.append(row)
+        self.channels.append(channel)
+        self.images.append(image)
+        self.masks.append(mask)
+        self.outlines.append(outline)
+        overlays = [one.nbytes for one in (mask, outline) if one is not None]
+        return max(image.nbytes, *overlays) if overlays else image.nbytes
 
-def in_batches(
-    groups: Iterable[Sequence[Piece]], limit: int = BATCH_BYTES
-) -> Iterator[list[Piece]]:
-    """Gather groups of pieces, whole and in order, into batches of about ``limit`` bytes."""
-    batch: list[Piece] = []
-    size = 0
-    for pieces in groups:
-        new = sum(piece.nbytes for piece in pieces)
-        if batch and size + new > limit:
-            yield batch
-            batch, size = [], 0
-        batch.extend(pieces)
-        size += new
-    if batch:
-        yield batch
+    def split(self, start: int) -> Pieces:
+        """Take the rows from ``start`` on out, into a batch of their own."""
+        mine: tuple[list[Any], ...]
+        mine = self.rows, self.channels, self.images, self.masks, self.outlines
+        taken = Pieces(*(column[start:] for column in mine))
+        for column in mine:
+            del column[start:]
+        return taken
 
 
 def source_columns(loaded: LoadedImageSet) -> pa.RecordBatch:
@@ -77,7 +88,7 @@ def source_columns(loaded: LoadedImageSet) -> pa.RecordBatch:
 
 
 def payload_columns(
-    pieces: Sequence[Piece], rows: pa.RecordBatch, ids: pa.StringArray
+    pieces: Pieces, rows: pa.RecordBatch, ids: pa.StringArray
 ) -> dict[str, pa.Array]:
     """Image, mask, outline and label payloads of the pieces, and what the labels are.
 
@@ -88,14 +99,13 @@ def payload_columns(
     ids
         Of the payloads.
     """
-    _, channels, images, masks, outlines = zip(*pieces, strict=True)
     names = rows["Metadata_Channel"]
     image = payload_array(
-        images,
+        pieces.images,
         ids=ids,
         names=rows["source_image_file"],
         channels=names,
-        physical_sizes=[channel.physical_size for channel in channels],
+        physical_sizes=[channel.physical_size for channel in pieces.channels],
     )
 
     def overlay(
@@ -106,29 +116,23 @@ def payload_columns(
         files = [origin.file_name if origin else None for origin in origins]
         return payload_array(pixels, ids=ids, names=files, channels=names, image_type="label")
 
-    mask = overlay(masks, [channel.mask for channel in channels])
-    outline = overlay(outlines, [channel.outline for channel in channels])
+    mask = overlay(pieces.masks, [channel.mask for channel in pieces.channels])
+    outline = overlay(pieces.outlines, [channel.outline for channel in pieces.channels])
     # The same arrays where one kind serves all rows: its buffers are shared, not copied.
     if outline.null_count == 0 or mask.null_count == len(pieces):
         label = outline
     elif outline.null_count == len(pieces):
         label = mask
     else:
-        label = overlay(
-            [piece.mask if piece.outline is None else piece.outline for piece in pieces],
-            [c.mask if o is None else c.outline for c, o in zip(channels, outlines, strict=True)],
-        )
+        both = zip(pieces.outlines, pieces.masks, pieces.channels, strict=True)
+        chosen = [(m, c.mask) if o is None else (o, c.outline) for o, m, c in both]
+        label = overlay([pixels for pixels, _ in chosen], [origin for _, origin in chosen])
     return {
         "ome_arrow_image": image,
         "ome_arrow_mask": mask,
         "ome_arrow_outline": outline,
         "ome_arrow_label": label,
-        "label_source_kind": pa.array([_label_kind(piece) for piece in pieces], pa.string()),
+        "label_source_kind": pc.if_else(
+            outline.is_valid(), "outline", pc.if_else(mask.is_valid(), "mask", None)
+        ),
     }
-
-
-def _label_kind(piece: Piece) -> str | None:
-    """What a label is: ``outline`` where there is one, else ``mask``, or None."""
-    if piece.outline is not None:
-        return "outline"
-    return None if piece.mask is None else "mask"

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from cp_assets.errors import ImageReadError
-from cp_assets.images.columns import Piece, in_batches, payload_columns
+from cp_assets.images.columns import BATCH_BYTES, Pieces, payload_columns
 from cp_assets.payloads.building import MAX_BATCH_BYTES
 
 if TYPE_CHECKING:
@@ -93,19 +93,29 @@ class Cutting:
         with self.loaded:
             if self.loaded.channels:
                 rows = self._rows()
-                for pieces in in_batches(self._pieces()):
+                for pieces in self._pieces():
                     self.written += len(pieces)
                     yield self._batch(rows, pieces)
 
-    def _pieces(self) -> Iterator[list[Piece]]:
-        """Cut each subject from every channel that its window fits."""
-        channels = [self._channel(number) for number in range(len(self.loaded.channels))]
-        for group in [channels] if self.subjects.together else [[one] for one in channels]:
-            too_large = self._too_large(group)
+    def _pieces(self) -> Iterator[Pieces]:
+        """Cut each subject; whole subjects, about `BATCH_BYTES` of them, are a batch."""
+        batch, size = Pieces(), 0
+        for channels in self._cut_together():
+            too_large = self._too_large(channels)
             for row in range(len(self.subjects.numbers)):
-                fault = too_large.get(row)
-                pieces = [self._piece(row, channel, fault) for channel in group]
-                yield [piece for piece in pieces if piece]
+                before = len(batch)
+                new = self._cut(row, channels, too_large.get(row), batch)
+                if before and size + new > BATCH_BYTES:
+                    following = batch.split(before)
+                    yield batch
+                    batch, size = following, 0
+                size += new
+        if batch:
+            yield batch
+
+    def _cut_together(self) -> list[list[_Channel]]:
+        channels = [self._channel(number) for number in range(len(self.loaded.channels))]
+        return [channels] if self.subjects.together else [[channel] for channel in channels]
 
     def _channel(self, number: int) -> _Channel:
         channel = self.loaded.channels[number]
@@ -139,25 +149,30 @@ class Cutting:
             for row, size in zip(large.tolist(), sizes[large].tolist(), strict=True)
         }
 
-    def _piece(self, row: int, channel: _Channel, fault: Fault | None) -> Piece | None:
-        """Cut one subject from one channel; None where that cannot be."""
-        loaded = channel.loaded
-        fault = fault or channel.faults.get(row)
-        if fault is None:
-            try:
-                image = channel.image(row)
-            except ImageReadError as error:
-                fault = "unreadable_image", str(error)
-        if fault is not None:
-            self._reject(fault, loaded.name, loaded.found.relative, row)
-            return None
-        return Piece(
-            row * len(self.loaded.channels) + channel.number,
-            loaded,
-            image,
-            channel.mask and self._overlay(row, loaded, channel.mask),
-            channel.outline and self._overlay(row, loaded, channel.outline),
-        )
+    def _cut(
+        self, row: int, channels: Sequence[_Channel], too_large: Fault | None, batch: Pieces
+    ) -> int:
+        """Cut one subject from each channel that its window fits; gives its bytes in the batch."""
+        size = 0
+        for channel in channels:
+            loaded = channel.loaded
+            fault = too_large or channel.faults.get(row)
+            if fault is None:
+                try:
+                    image = channel.image(row)
+                except ImageReadError as error:
+                    fault = "unreadable_image", str(error)
+            if fault is not None:
+                self._reject(fault, loaded.name, loaded.found.relative, row)
+                continue
+            size += batch.add(
+                row * len(self.loaded.channels) + channel.number,
+                loaded,
+                image,
+                channel.mask and self._overlay(row, loaded, channel.mask),
+                channel.outline and self._overlay(row, loaded, channel.outline),
+            )
+        return size
 
     def _overlay(
         self, row: int, channel: LoadedChannel, cut: Callable[[int], Pixels]
@@ -201,12 +216,12 @@ class Cutting:
         arrays = [_as_type(columns[field.name], field.type) for field in fields]
         return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields))
 
-    def _batch(self, rows: pa.RecordBatch, pieces: Sequence[Piece]) -> pa.RecordBatch:
-        first, last, count = pieces[0].row, pieces[-1].row, len(pieces)
-        if last - first + 1 == count:
-            there = rows.slice(first, count)
+    def _batch(self, rows: pa.RecordBatch, pieces: Pieces) -> pa.RecordBatch:
+        first, last = pieces.rows[0], pieces.rows[-1]
+        if last - first + 1 == len(pieces):
+            there = rows.slice(first, len(pieces))
         else:
-            there = rows.take(pa.array([piece.row for piece in pieces]))
+            there = rows.take(pa.array(pieces.rows))
         columns = dict(zip(there.schema.names, there.columns, strict=True))
         columns |= payload_columns(pieces, there, there[self.subjects.id_column])
         return pa.RecordBatch.from_arrays(

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cp_assets.errors import ConfigurationError, InputChangedError
-from cp_assets.images import CROPS_SCHEMA, CropBooks, columns, image_crops, loading
+from cp_assets.images import CROPS_SCHEMA, CropBooks, cutting, image_crops, loading
 from cp_assets.payloads import OME_ARROW_TYPE, payload_planes
 from cp_assets.rejections import RejectionLog
 from cp_assets_tests.images.plates import (
@@ -257,7 +257,7 @@ def test_image_sets_in_flight_are_bounded(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_batches_are_bounded_in_bytes(plate: Plate, monkeypatch: pytest.MonkeyPatch) -> None:
     two_crops = 2 * 10 * 7 * 2
-    monkeypatch.setattr(columns.in_batches, "__defaults__", (two_crops * 2,))
+    monkeypatch.setattr(cutting, "BATCH_BYTES", two_crops * 2)
     result = crop([profile_rows(plate.sets[0], [GOOD] * 5)], plate.sets, plate.sources)
     # Whole objects: both channels of one lie in one batch.
     assert [batch.num_rows for batch in result.batches] == [4, 4, 2]

@@ -129,6 +129,30 @@ def test_payloads_beyond_int32_offsets_raise(monkeypatch: pytest.MonkeyPatch) ->
         _payloads([np.zeros((3, 3), "u1")] * 2)
 
 
+def test_nulls_lie_between_payloads_of_one_and_of_several_chunks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(payload_module, "CHUNK_BYTES", 60)
+    monkeypatch.setattr(payload_module, "CHUNK_EDGE", 5)
+    large = np.arange(2 * 1 * 3 * 7 * 8, dtype="u2").reshape(2, 1, 3, 7, 8)
+    small = np.arange(12, dtype="u1").reshape(3, 4)
+    payloads = _payloads([None, large, None, small])
+    payloads.validate(full=True)
+    first, value, third, last = payloads
+    assert [first.as_py(), third.as_py()] == [None, None]
+    np.testing.assert_array_equal(payload_to_numpy(value), large)
+    np.testing.assert_array_equal(payload_to_numpy(last)[0, 0, 0], small)
+    assert [len(one["chunks"]) for one in (value, last)] == [2 * 3 * 2 * 2, 1]
+    assert [channel["id"].as_py() for channel in value["pixels_meta"]["channels"]] == ["ch-0"]
+
+
+def test_texts_of_payloads_may_be_arrow_arrays() -> None:
+    planes = [np.ones((2, 3)), None, np.ones((4, 5))]
+    texts = pa.array(["x", "t0", "t1", "t2"])[1:]
+    made = payload_array(planes, ids=texts, names=texts, channels=texts)
+    assert made.equals(_payloads(planes))
+
+
 def test_payload_planes_are_views() -> None:
     payloads = _payloads([np.ones((5, 5), "u2")] * 3)
     first, second, _ = payload_planes(payloads)
