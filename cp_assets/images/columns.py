@@ -62,10 +62,10 @@ class Pieces:
 
     def split(self, start: int) -> Pieces:
         """Take the rows from ``start`` on out, into a batch of their own."""
-        mine: tuple[list[Any], ...]
-        mine = self.rows, self.channels, self.images, self.masks, self.outlines
-        taken = Pieces(*(column[start:] for column in mine))
-        for column in mine:
+        columns: list[list[Any]]
+        columns = [self.rows, self.channels, self.images, self.masks, self.outlines]
+        taken = Pieces(*(column[start:] for column in columns))
+        for column in columns:
             del column[start:]
         return taken
 
