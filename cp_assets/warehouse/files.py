@@ -133,6 +133,8 @@ class PartitionFiles:
         self._open.rows += rows.num_rows
         self._open.row_groups += 1
         self._pending, self._pending_bytes = [], 0
+        # A row group takes several times its bytes, of which the pool would keep more and more.
+        pa.default_memory_pool().release_unused()
 
     def _close(self) -> None:
         self._flush()

@@ -226,6 +226,22 @@ def test_write_partition_gathers_whole_batches_into_row_groups(warehouse: Wareho
     assert numbers(warehouse) == list(range(91))
 
 
+def test_write_partition_gives_memory_back_after_each_row_group(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = pa.default_memory_pool()
+    released: list[int] = []
+
+    class Watched:
+        def release_unused(self) -> None:
+            released.append(pool.bytes_allocated())
+            pool.release_unused()
+
+    monkeypatch.setattr(pa, "default_memory_pool", Watched)
+    write(warehouse, *[batch([n]) for n in range(7)], spec=replace(SPEC, row_group_bytes=1))
+    assert len(released) == 7
+
+
 def test_write_partition_large_partition_is_several_files(
     warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
