@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from cp_assets.errors import ConfigurationError
+from cp_assets.payloads.memory import PIXEL_MEMORY
 from cp_assets.payloads.types import OME_ARROW_TAG, OME_ARROW_TYPE, OME_ARROW_VERSION
 
 if TYPE_CHECKING:
@@ -261,16 +262,15 @@ def _pixel_bytes(chunks: list[Pixels]) -> pa.BinaryArray:
             f"{MAX_BATCH_BYTES}, build them in several"
         )
         raise ConfigurationError(msg)
-    # Arrow's pool hands memory out again without the page faults of fresh memory.
-    buffer = pa.allocate_buffer(int(ends[-1]))
-    pixels = np.frombuffer(buffer, np.uint8)
+    pixels = PIXEL_MEMORY.empty((int(ends[-1]),), np.uint8)
     little = {dtype: dtype.newbyteorder("<") for dtype in {chunk.dtype for chunk in chunks}}
     start = 0
     for chunk, end in zip(chunks, ends.tolist(), strict=True):
         pixels[start:end].view(little[chunk.dtype]).reshape(chunk.shape)[...] = chunk
         start = end
     offsets = np.concatenate(([0], ends)).astype(np.int32)
-    return pa.Array.from_buffers(pa.binary(), len(chunks), [None, pa.py_buffer(offsets), buffer])
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(pixels)]
+    return pa.Array.from_buffers(pa.binary(), len(chunks), buffers)
 
 
 def _struct(
