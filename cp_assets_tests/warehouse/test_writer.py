@@ -226,6 +226,15 @@ def test_write_partition_gathers_whole_batches_into_row_groups(warehouse: Wareho
     assert numbers(warehouse) == list(range(91))
 
 
+def test_write_partition_few_rows_join_the_next_batch(warehouse: Warehouse) -> None:
+    parts = [batch(range(n, n + rows)) for n, rows in ((0, 40), (40, 2), (42, 40), (82, 2))]
+    write(warehouse, *parts, spec=replace(SPEC, row_group_bytes=parts[0].nbytes))
+    (path,) = Path(warehouse.name).rglob("*.parquet")
+    metadata = pq.read_metadata(path)
+    assert [metadata.row_group(n).num_rows for n in range(3)] == [40, 42, 2]
+    assert numbers(warehouse) == list(range(84))
+
+
 def test_write_partition_gives_memory_back_after_each_row_group(
     warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
