@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from cp_assets.errors import ConfigurationError
+from cp_assets.payloads.memory import PIXEL_MEMORY
 from cp_assets.payloads.types import OME_ARROW_TAG, OME_ARROW_TYPE, OME_ARROW_VERSION
 
 if TYPE_CHECKING:
@@ -233,13 +234,12 @@ def _pixel_bytes(chunks: Sequence[Pixels]) -> pa.BinaryArray:
             f"{MAX_BATCH_BYTES}, build them in several"
         )
         raise ConfigurationError(msg)
-    # Arrow's pool hands memory out again without the page faults of fresh memory.
-    buffer = pa.allocate_buffer(size)
+    pixels = PIXEL_MEMORY.empty((size,), np.uint8)
     little = {dtype: dtype.newbyteorder("<") for dtype in {chunk.dtype for chunk in chunks}}
     for chunk, start in zip(chunks, offsets[:-1].tolist(), strict=True):
-        np.ndarray(chunk.shape, little[chunk.dtype], buffer, start)[...] = chunk
-    places = pa.py_buffer(offsets.astype(np.int32))
-    return pa.Array.from_buffers(pa.binary(), len(chunks), [None, places, buffer])
+        np.ndarray(chunk.shape, little[chunk.dtype], pixels, start)[...] = chunk
+    buffers = [None, pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(pixels)]
+    return pa.Array.from_buffers(pa.binary(), len(chunks), buffers)
 
 
 def _by_dtype(dtypes: Sequence[np.dtype[Any]], word: Callable[[str], str]) -> pa.StringArray:

@@ -39,6 +39,10 @@ FILE_CHUNKS = 40_000
 """Column chunks after which a new data file begins too: pixels that compress to nothing would
 otherwise make thousands of row groups before a file is large."""
 
+_SMALLEST_ROW_GROUP = 0.25
+"""Share of a row group below which rows wait for the next batch: the last batch of a site may be a
+few rows, and a row group of them costs as many column chunks as any other."""
+
 _DICTIONARY_TYPES = (pa.string(), pa.int64(), pa.int32())
 
 
@@ -63,9 +67,9 @@ class PartitionFiles:
     """Writes a stream of record batches as data files of one table.
 
     Whole batches are gathered into row groups of at most `TableSpec.row_group_bytes`, or of one
-    batch that is larger. A new file begins when the partition value or the columns change, or when
-    the file is large. Each file notes the fingerprint, and how many entries the books have when it
-    is closed.
+    batch that is larger and the little that came before it. A new file begins when the partition
+    value or the columns change, or when the file is large. Each file notes the fingerprint, and how
+    many entries the books have when it is closed.
     """
 
     table: Table
@@ -86,7 +90,9 @@ class PartitionFiles:
         partition = tuple(str(batch[name][0]) for name in self.spec.partition_columns)
         if self._open is not None and not self._continues(self._open, batch, partition):
             self._close()
-        if self._pending_bytes + batch.nbytes > self.spec.row_group_bytes:
+        limit = self.spec.row_group_bytes
+        is_full = self._pending_bytes + batch.nbytes > limit
+        if is_full and self._pending_bytes > limit * _SMALLEST_ROW_GROUP:
             self._flush()
             if self._open is not None and self._open.is_large:
                 self._close()
@@ -133,6 +139,8 @@ class PartitionFiles:
         self._open.rows += rows.num_rows
         self._open.row_groups += 1
         self._pending, self._pending_bytes = [], 0
+        # A row group takes several times its bytes, of which the pool would keep more and more.
+        pa.default_memory_pool().release_unused()
 
     def _close(self) -> None:
         self._flush()

@@ -225,6 +225,31 @@ def test_write_partition_gathers_whole_batches_into_row_groups(warehouse: Wareho
     assert numbers(warehouse) == list(range(91))
 
 
+def test_write_partition_few_rows_join_the_next_batch(warehouse: Warehouse) -> None:
+    parts = [batch(range(n, n + rows)) for n, rows in ((0, 40), (40, 2), (42, 40), (82, 2))]
+    write(warehouse, *parts, spec=replace(SPEC, row_group_bytes=parts[0].nbytes))
+    (path,) = Path(warehouse.name).rglob("*.parquet")
+    metadata = pq.read_metadata(path)
+    assert [metadata.row_group(n).num_rows for n in range(3)] == [40, 42, 2]
+    assert numbers(warehouse) == list(range(84))
+
+
+def test_write_partition_gives_memory_back_after_each_row_group(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = pa.default_memory_pool()
+    released: list[int] = []
+
+    class Watched:
+        def release_unused(self) -> None:
+            released.append(pool.bytes_allocated())
+            pool.release_unused()
+
+    monkeypatch.setattr(pa, "default_memory_pool", Watched)
+    write(warehouse, *[batch([n]) for n in range(7)], spec=replace(SPEC, row_group_bytes=1))
+    assert len(released) == 7
+
+
 def test_write_partition_large_partition_is_several_files(
     warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,7 @@ from PIL import Image
 from cp_assets.errors import ImageReadError
 from cp_assets.images.readers.guarding import GuardedReader, Watch, check_stored, decoding
 from cp_assets.images.readers.model import ImageHeader
+from cp_assets.payloads.memory import PIXEL_MEMORY
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,9 +77,16 @@ class PngReader(GuardedReader):
         data = header.path.read_bytes()
         check_stored(header.path, "the image", header.nbytes, len(data), self._limit)
         _check_chunks(data)
-        pixels = np.asarray(imagecodecs.png_decode(data)) if self._library else _indexed(data)
+        pixels = self._decoded(data) if self._library else _indexed(data)
         samples = pixels.reshape(*pixels.shape[:_AXES], -1)
         return np.moveaxis(samples, -1, 0)[None, :, None][region.slices]
+
+    def _decoded(self, data: bytes) -> Pixels:
+        _, samples, _, height, width = self.header.shape
+        shape = (height, width) if samples == 1 else (height, width, samples)
+        out = PIXEL_MEMORY.empty(shape, self.header.dtype)
+        imagecodecs.png_decode(data, out=out)
+        return out
 
 
 def _check_chunks(data: bytes) -> None:

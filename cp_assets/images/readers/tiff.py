@@ -5,7 +5,6 @@ from __future__ import annotations
 from math import ceil, prod
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from tifffile import TiffFile
 
 from cp_assets.errors import ImageReadError
@@ -21,6 +20,7 @@ from cp_assets.images.readers.tiff_pages import (
     keyframe_of,
 )
 from cp_assets.images.readers.tiff_stacks import Stack, open_pages, page_axes
+from cp_assets.payloads.memory import PIXEL_MEMORY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,7 +86,7 @@ class TiffReader(GuardedReader):
         if len(planes) == 1:
             _, block = self._plane(region, planes[0])
             return block[None]
-        out: Pixels = np.empty(region.shape, self.header.dtype)
+        out = PIXEL_MEMORY.empty(region.shape, self.header.dtype)
         for plane in planes:
             (t, c, z), block = self._plane(region, plane)
             out[t, c : c + block.shape[0], z : z + block.shape[1]] = block

@@ -17,6 +17,7 @@ from tifffile import COMPRESSION, FILLORDER, PHOTOMETRIC, TiffFile, TiffFrame, T
 from cp_assets.errors import ImageReadError
 from cp_assets.images.readers.compressed import check_lzw
 from cp_assets.images.readers.guarding import MAX_PLANES, check_stored
+from cp_assets.payloads.memory import PIXEL_MEMORY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -219,7 +220,7 @@ class PageReader:
         keyframe = keyframe_of(page)
         separate, depth, height, width, mixed = keyframe.shaped
         file, dtype = page.parent.filehandle, _stored_dtype(page)
-        out: Pixels = np.empty(_block_shape(keyframe, window), dtype.newbyteorder("="))
+        out = PIXEL_MEMORY.empty(_block_shape(keyframe, window), dtype.newbyteorder("="))
         row, columns = width * mixed, slice(*window.x)
         whole_rows = window.x == (0, width)
         # A narrow window of wide rows must not take the memory of the whole plane.
@@ -240,9 +241,8 @@ class PageReader:
         """Decode the tiles or strips that a window touches, one at a time."""
         keyframe = keyframe_of(page)
         (z_start, z_stop), (y_start, y_stop), (x_start, x_stop) = window.z, window.y, window.x
-        out: Pixels = np.empty(
-            _block_shape(keyframe, window), _stored_dtype(page).newbyteorder("=")
-        )
+        dtype = _stored_dtype(page).newbyteorder("=")
+        out = PIXEL_MEMORY.empty(_block_shape(keyframe, window), dtype)
         for segment, (s, z, y, x, _), (depth, height, width, _) in self._segments(page, window):
             z0, z1 = max(z, z_start), min(z + depth, z_stop)
             y0, y1 = max(y, y_start), min(y + height, y_stop)

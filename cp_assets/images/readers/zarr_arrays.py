@@ -15,6 +15,7 @@ from cp_assets.images.readers.guarding import GuardedReader, Watch, check_dtype,
 from cp_assets.images.readers.model import AXES, ImageHeader
 from cp_assets.images.readers.zarr_nodes import ZarrStore
 from cp_assets.images.readers.zarr_store import open_array
+from cp_assets.payloads.memory import PIXEL_MEMORY
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,7 +82,7 @@ class ZarrReader(GuardedReader):
         """Decode the chunks of a window one after another; Zarr would hold several at once."""
         starts = [window.start for window in selection]
         shape = [window.stop - window.start for window in selection]
-        pixels: Pixels = np.empty(shape, self.header.dtype)
+        pixels = PIXEL_MEMORY.empty(shape, self.header.dtype)
         pieces = [
             [
                 slice(max(edge, window.start), min(edge + chunk, window.stop))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import imagecodecs
+import numpy as np
 import pytest
 import tifffile
 from numcodecs import Zlib
@@ -14,6 +15,7 @@ from PIL import Image
 from zarr.codecs import BloscCodec
 
 from cp_assets.images.readers import Region, open_image
+from cp_assets.payloads.memory import PIXEL_MEMORY
 from cp_assets_tests.images.readers.files import Array, pixels, write_zarr
 
 IMAGE = pixels("uint16", (1200, 1000))
@@ -37,6 +39,7 @@ FILES: dict[str, Callable[[Path], object]] = {
     "tiff-big-endian": _tiff(IMAGE, compression="zlib", tile=(256, 256), byteorder=">"),
     "tiff-tiles": _tiff(IMAGE, compression="zstd", tile=(256, 256)),
     "tiff-packbits": _tiff(IMAGE, compression="packbits", rowsperstrip=1200),
+    "tiff-pages": _tiff(np.stack([IMAGE, IMAGE + 1]), photometric="minisblack"),
     "tiff-colours": _tiff(COLOURS, compression="zlib", photometric="rgb", rowsperstrip=1000),
     "png": lambda path: path.write_bytes(imagecodecs.png_encode(IMAGE)),
     "png-colours": lambda path: path.write_bytes(imagecodecs.png_encode(COLOURS)),
@@ -64,3 +67,19 @@ def test_peak_is_bounded(tmp_path: Path, name: str, region: Region | None) -> No
             tracemalloc.stop()
     assert pixels.nbytes <= peak <= bound + SPARE
     assert bound <= 5 * peak + SPARE
+
+
+@pytest.mark.parametrize(
+    "name", ["tiff-raw", "tiff-lzw-strips", "tiff-tiles", "tiff-pages", "png", "png-colours"]
+)
+def test_pixels_take_the_memory_of_those_that_are_gone(tmp_path: Path, name: str) -> None:
+    keep = PIXEL_MEMORY.empty(IMAGE.shape, IMAGE.dtype)
+    FILES[name](tmp_path / "a")
+    addresses = set()
+    for _ in range(4):
+        with open_image(tmp_path / "a") as reader:
+            pixels = reader.read()
+        assert not np.shares_memory(pixels, keep)
+        addresses.add(pixels.__array_interface__["data"][0])
+        del pixels
+    assert len(addresses) == 1
