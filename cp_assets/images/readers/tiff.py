@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import ceil, prod
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from tifffile import TiffFile
 
 from cp_assets.errors import ImageReadError
