@@ -20,14 +20,7 @@ _FIELD_ID = b"PARQUET:field_id"
 
 
 class SharedSchema(Schema):
-    """A schema that is never copied, being frozen, and that is converted to Arrow and JSON once.
-
-    PyIceberg copies a table's metadata in depth in each commit, and of that nearly all is schemas:
-    a quarter of a second for 8,000 columns. It writes the schema into each manifest, too.
-    """
-
-    def __deepcopy__(self, _memo: dict[int, Any] | None = None) -> SharedSchema:
-        return self
+    """A schema that is converted to Arrow and to JSON once; PyIceberg writes it into manifests."""
 
     @classmethod
     def of(cls, schema: Schema) -> SharedSchema:
