@@ -64,7 +64,11 @@ class FolderKeys:
         if kept.num_rows:
             table = self._with_keys(compartment, kept, known)
             by = [(name, "ascending") for name in _SORT_KEYS if name in table.column_names]
-            yield from table.take(pc.sort_indices(table, by)).combine_chunks().to_batches()
+            order = pc.sort_indices(table.select([name for name, _ in by]), by)
+            # CellProfiler writes them in order, and to move thousands of columns takes long.
+            if np.any(np.diff(order.to_numpy().astype(np.int64)) < 0):
+                table = table.take(order)
+            yield from table.combine_chunks().to_batches()
 
     def _with_keys(
         self, compartment: str, rows: pa.Table, known: Mapping[int, ImageSetIdentity]

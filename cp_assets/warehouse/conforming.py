@@ -34,11 +34,14 @@ class BatchForm:
         Of the batches to write: a subset of the table's columns, in its order.
     positions
         Where each of these columns lies in the incoming batch, or -1 for the scope's value.
+    changing
+        Which of these columns are not taken as they are: cast, checked for nulls, or the scope's.
     """
 
     incoming: pa.Schema
     schema: pa.Schema
     positions: tuple[int, ...]
+    changing: tuple[int, ...]
     scope: Mapping[str, str]
     where: str
 
@@ -65,7 +68,14 @@ class BatchForm:
             if position != _FROM_SCOPE:
                 _check_type(field, incoming.field(position).type, where)
         found = tuple(position for position in positions if position is not None)
-        return cls(incoming, pa.schema(fields), found, scope, where)
+        changing = tuple(
+            number
+            for number, (field, position) in enumerate(zip(fields, found, strict=True))
+            if position == _FROM_SCOPE
+            or not field.nullable
+            or incoming.field(position).type != field.type
+        )
+        return cls(incoming, pa.schema(fields), found, changing, scope, where)
 
     def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Bring one batch into the form.
@@ -75,8 +85,10 @@ class BatchForm:
         SchemaConflictError
             If a required column has nulls.
         """
-        pairs = zip(self.schema, self.positions, strict=True)
-        arrays = [self._array(batch, field, position) for field, position in pairs]
+        columns = batch.columns
+        arrays = [columns[position] for position in self.positions]
+        for number in self.changing:
+            arrays[number] = self._array(batch, self.schema.field(number), self.positions[number])
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
 
     def _array(self, batch: pa.RecordBatch, field: pa.Field, position: int) -> pa.Array:

@@ -90,8 +90,10 @@ class PartitionFiles:
         partition = tuple(str(batch[name][0]) for name in self.spec.partition_columns)
         if self._open is not None and not self._continues(self._open, batch, partition):
             self._close()
+        # Asked once: it takes ms for thousands of columns.
+        size = batch.nbytes
         limit = self.spec.row_group_bytes
-        is_full = self._pending_bytes + batch.nbytes > limit
+        is_full = self._pending_bytes + size > limit
         if is_full and self._pending_bytes > limit * _SMALLEST_ROW_GROUP:
             self._flush()
             if self._open is not None and self._open.is_large:
@@ -99,7 +101,7 @@ class PartitionFiles:
         if self._open is None:
             self._start(batch.schema, partition)
         self._pending.append(batch)
-        self._pending_bytes += batch.nbytes
+        self._pending_bytes += size
 
     def finish(self) -> list[DataFile]:
         """Close the last file and return all data files, in the order of their rows."""
