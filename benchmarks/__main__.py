@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import crops_example_human, crops_jump, memory, one_cell, training
+from benchmarks import crops_example_human, crops_jump, memory, one_cell, profiles, training
 from benchmarks.context import Context
 from benchmarks.results import Measurement, machine, markdown
 
@@ -23,6 +23,7 @@ MEASUREMENTS: dict[str, Callable[[Context], Measurement]] = {
     "memory": memory.measure,
     "one_cell": one_cell.measure,
     "training": training.measure,
+    "profiles": profiles.measure,
 }
 
 

@@ -145,7 +145,7 @@ def _image_row(site: int, names: dict[str, str], edge: int) -> dict[str, object]
     row: dict[str, object] = {
         "ImageNumber": site + 1,
         "Metadata_Plate": "plate",
-        "Metadata_Well": _well(site),
+        "Metadata_Well": well(site),
         "Metadata_Site": site // 384 + 1,
     }
     for channel, name in names.items():
@@ -154,7 +154,8 @@ def _image_row(site: int, names: dict[str, str], edge: int) -> dict[str, object]
     return row
 
 
-def _well(site: int) -> str:
+def well(site: int) -> str:
+    """A well of its own for each of 384 sites."""
     return f"{chr(65 + site % 384 // 24)}{site % 24 + 1:02d}"
 
 
@@ -211,8 +212,8 @@ def _site_batch(
     plate: PlateKey, site: int, planes: dict[str, Plane], boxes: Boxes, ids: list[str]
 ) -> pa.RecordBatch:
     """All crops of one site, ordered as `cp_assets.images.image_crops` orders them."""
-    well, field = _well(site), str(site // 384 + 1)
-    image = image_set_id(plate, well, field, None)
+    place, field = well(site), str(site // 384 + 1)
+    image = image_set_id(plate, place, field, None)
     objects = [object_id(image, "Cells", n, box) for n, box in enumerate(boxes.tolist(), start=1)]
     ids += objects
     files = {channel: f"site{site:05d}_{channel}.tiff" for channel in planes}
@@ -227,7 +228,7 @@ def _site_batch(
     names = [files[channel] for channel in channels]
     columns: dict[str, Any] = {
         **dict.fromkeys(("plate_id", "Metadata_Plate"), plate.plate_id),
-        **dict.fromkeys(("well_id", "Metadata_Well"), well),
+        **dict.fromkeys(("well_id", "Metadata_Well"), place),
         **dict.fromkeys(("site_id", "Metadata_Site"), field),
         "dataset_id": plate.dataset_id,
         "batch_id": plate.batch_id,

@@ -6,11 +6,13 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import venv
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from threading import Timer
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,28 +50,49 @@ def install(peer: str, cache: Path) -> Path:
     return home
 
 
+class PeerTooSlowError(Exception):
+    """The peer was stopped when its time was up."""
+
+
 @dataclass(frozen=True)
 class Peer:
     """A running peer that answers one question after the other."""
 
     name: str
-    requests: IO[str]
-    answers: IO[str]
+    process: subprocess.Popen[str]
 
-    def ask(self, question: str, **arguments: Any) -> dict[str, Any]:
+    def ask(self, question: str, limit: float | None = None, **arguments: Any) -> dict[str, Any]:
         """Let the peer do one thing; what it returns.
+
+        Parameters
+        ----------
+        limit
+            Seconds after which the peer is stopped for good.
 
         Raises
         ------
+        PeerTooSlowError
+            If it took longer than that.
         RuntimeError
-            If it stopped instead; its traceback is on standard error.
+            If it stopped by itself; its traceback is on standard error.
         """
-        print(json.dumps({"ask": question, **arguments}), file=self.requests, flush=True)
-        answer = self.answers.readline()
-        if not answer:
-            msg = f"{self.name} stopped while asked for {question!r}; its traceback is above"
-            raise RuntimeError(msg)
-        return dict(json.loads(answer))
+        requests, answers = self.process.stdin, self.process.stdout
+        assert requests is not None  # noqa: S101 - asked for when it was started
+        assert answers is not None  # noqa: S101
+        print(json.dumps({"ask": question, **arguments}), file=requests, flush=True)
+        alarm = Timer(limit or threading.TIMEOUT_MAX, self.process.kill)
+        alarm.daemon = True
+        alarm.start()
+        answer = answers.readline()
+        is_late = not alarm.is_alive()
+        alarm.cancel()
+        if answer:
+            return dict(json.loads(answer))
+        if is_late:
+            msg = f"{self.name} was asked for {question!r} and not done after {limit:.0f} s"
+            raise PeerTooSlowError(msg)
+        msg = f"{self.name} stopped while asked for {question!r}; its traceback is above"
+        raise RuntimeError(msg)
 
 
 @contextmanager
@@ -87,8 +110,7 @@ def running(peer: str, script: str, cache: Path, folder: Path) -> Iterator[Peer]
         cwd=folder,
         env=environment,
     )
-    assert process.stdin is not None  # noqa: S101 - asked for above; for the type checker
-    assert process.stdout is not None  # noqa: S101
     with process:
-        yield Peer(version(peer), process.stdin, process.stdout)
-        process.stdin.close()
+        yield Peer(version(peer), process)
+        if process.stdin is not None:
+            process.stdin.close()
