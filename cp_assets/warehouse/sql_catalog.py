@@ -82,6 +82,7 @@ class RememberingSqlCatalog(SqlCatalog):
         with self.engine.connect() as connection:
             location = connection.scalar(_CURRENT, asked)
         if location is None:
+            self._known.pop(identifier, None)
             msg = f"Table does not exist: {'.'.join(identifier)}"
             raise NoSuchTableError(msg)
         return str(location)
