@@ -10,6 +10,7 @@ from pyiceberg.exceptions import (
     NoSuchTableError,
     TableAlreadyExistsError,
 )
+from pyiceberg.partitioning import PARTITION_FIELD_ID_START, PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table.update import (
     AddSchemaUpdate,
@@ -18,6 +19,7 @@ from pyiceberg.table.update import (
     AssertTableUUID,
     SetCurrentSchemaUpdate,
 )
+from pyiceberg.transforms import IdentityTransform
 from pyiceberg.types import (
     BooleanType,
     DateType,
@@ -86,19 +88,36 @@ def open_table(warehouse: Warehouse, spec: TableSpec) -> Table:
     # Iceberg's check for conflicting commits reads these columns' bounds.
     metrics = {f"write.metadata.metrics.column.{name}": "full" for name in spec.partition_columns}
     properties = {**_PROPERTIES, **metrics, "comment": spec.doc}
+    schema = _numbered(warehouse, spec)
     try:
-        with (
-            warehouse.catalog.create_table_transaction(
-                spec.identifier, schema=spec.schema, properties=properties
-            ) as creation,
-            creation.update_spec() as partitioning,
-        ):
-            for name in spec.partition_columns:
-                partitioning.add_identity(name)
+        return warehouse.catalog.create_table(
+            spec.identifier,
+            schema,
+            partition_spec=_partitioning(spec, schema),
+            properties=properties,
+        )
     except (TableAlreadyExistsError, CommitFailedException):
         # The other process's table is as good as ours.
         return warehouse.catalog.load_table(spec.identifier)
-    return warehouse.catalog.load_table(spec.identifier)
+
+
+def _numbered(warehouse: Warehouse, spec: TableSpec) -> Schema:
+    """The spec's schema with the field ids that PyIceberg gives it; nothing is committed."""
+    creation = warehouse.catalog.create_table_transaction(spec.identifier, schema=spec.schema)
+    return creation.table_metadata.schema()
+
+
+def _partitioning(spec: TableSpec, schema: Schema) -> PartitionSpec:
+    fields = [
+        PartitionField(
+            source_id=schema.find_field(name).field_id,
+            field_id=number,
+            transform=IdentityTransform(),
+            name=name,
+        )
+        for number, name in enumerate(spec.partition_columns, start=PARTITION_FIELD_ID_START)
+    ]
+    return PartitionSpec(*fields)
 
 
 def _make_namespace(warehouse: Warehouse, namespace: str) -> None:
