@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cp_assets.errors import MeasurementError
@@ -70,7 +70,8 @@ class InCartaHeader:
     @property
     def unknown(self) -> tuple[str, ...]:
         """Columns whose values must say what they hold."""
-        return tuple(c for c in self.columns if c not in self.kinds and c not in self.taken)
+        known = {*self.kinds, *self.taken}
+        return tuple(column for column in self.columns if column not in known)
 
     def compartment_of(self, column: str) -> str | None:
         """The compartment that a column measures, or None if it measures none."""
@@ -113,9 +114,9 @@ class InCartaHeader:
         # Every compartment has an area or a box.
         compartments = tuple(dict.fromkeys(one[1] for one in extents if one))
         header = cls(columns, capital[_OBJECT], places, {}, compartments)
-        found = {column: header._kind(column, overrides) for column in columns}
-        kinds = {c: kind for c, kind in found.items() if kind and c not in header.taken}
-        return cls(columns, capital[_OBJECT], places, kinds, compartments)
+        taken = {*header.taken}
+        found = {c: header._kind(c, overrides) for c in columns if c not in taken}
+        return replace(header, kinds={column: kind for column, kind in found.items() if kind})
 
     def _kind(self, column: str, overrides: Mapping[str, str]) -> ColumnKind | None:
         chosen = overrides.get(column)

@@ -81,12 +81,13 @@ class CsvText:
                 parts.append(line)
                 quotes += line.count(b'"')
                 more += len(line)
-                complete = not line or not quotes % 2
-                if not complete and more > _MAX_LINE:
+                complete = not quotes % 2
+                # Arrow would take all the rest for the one value.
+                if not complete and (not line or more > _MAX_LINE):
                     msg = f"{self.name}: a quoted value does not end within {_MAX_LINE} bytes"
                     raise MeasurementError(msg)
             whole = b"".join(parts)
-            if whole.strip():
+            if not whole.isspace():
                 yield whole
 
     def _read(self, size: int) -> bytes:
@@ -232,6 +233,7 @@ def parse_piece(columns: CsvColumns, piece: bytes, rows_before: int) -> TypedRow
     MeasurementError
         If the piece is no CSV text in UTF-8.
     """
+    _hold_utf8(columns.name, piece)
     types = {column: _KINDS[columns.kinds[column]] for column in columns.places}
     bad_lines: list[pacsv.InvalidRow] = []
     try:
@@ -243,6 +245,17 @@ def parse_piece(columns: CsvColumns, piece: bytes, rows_before: int) -> TypedRow
         return _parse_text(columns, piece, rows_before)
     rows, lines = _numbered(_cast(parsed, dict.fromkeys(whole, pa.int64())), bad_lines, rows_before)
     return TypedRows(rows, _bad_lines(columns, bad_lines, rows_before), lines)
+
+
+def _hold_utf8(name: str, piece: bytes) -> None:
+    """Hold that a piece is text: Arrow loses a row of too many values that is none."""
+    offsets = pa.py_buffer(np.array([0, len(piece)], dtype=np.int64))
+    text = pa.Array.from_buffers(pa.large_string(), 1, [None, offsets, pa.py_buffer(piece)])
+    try:
+        text.validate(full=True)
+    except pa.ArrowInvalid as error:
+        msg = f"{name} is not CSV text in UTF-8 ({error}); export it again"
+        raise MeasurementError(msg) from error
 
 
 def _read(
@@ -291,7 +304,7 @@ def _parse_text(columns: CsvColumns, piece: bytes, rows_before: int) -> TypedRow
     try:
         text = _read(columns, piece, dict.fromkeys(columns.places, pa.string()), bad_lines)
     except pa.ArrowInvalid as error:
-        msg = f"{columns.name} cannot be read as CSV in UTF-8 ({error}); export it again"
+        msg = f"{columns.name} cannot be read as CSV ({error}); export it again"
         raise MeasurementError(msg) from error
     rows, lines = _numbered(text, bad_lines, rows_before)
     faults = [*_bad_lines(columns, bad_lines, rows_before)]

@@ -123,9 +123,10 @@ def test_parse_piece_row_with_several_faults_is_recorded_once() -> None:
     assert faults(parse("x,y,z,text\n")) == [("no_key", 11)]
 
 
-def test_parse_piece_no_text_in_utf8_is_an_error() -> None:
-    with pytest.raises(MeasurementError, match=r"a\.csv cannot be read as CSV in UTF-8"):
-        parse_piece(COLUMNS, b"1,1,1,\xb5m\n", 0)
+@pytest.mark.parametrize("piece", [b"1,1,1,\xb5m\n", b"1,1,1,ok\n2,\xff\n"], ids=["row", "bad row"])
+def test_parse_piece_no_text_in_utf8_is_an_error(piece: bytes) -> None:
+    with pytest.raises(MeasurementError, match=r"a\.csv is not CSV text in UTF-8"):
+        parse_piece(COLUMNS, piece, 0)
 
 
 def test_parse_piece_takes_only_the_columns_named() -> None:
@@ -160,10 +161,11 @@ def test_open_csv_pieces_end_with_rows(tmp_path: Path, size: int, name: str, end
         (b"\xff\xfea\n1\n", "is not CSV text in UTF-8"),
         (b'a,"b\n', "is not CSV text in UTF-8"),
         (b'a\n1\n"' + b"x\n" * 200, "a quoted value does not end within"),
+        (b'a\n1\n"x\n', "a quoted value does not end within"),
         (b"a\n" + b"x" * 200 + b"\n", "a line of more than"),
         (b"x" * 200, "a line of more than"),
     ],
-    ids=range(5),
+    ids=range(6),
 )
 def test_open_csv_what_is_no_csv_is_an_error(
     tmp_path: Path, content: bytes, message: str, monkeypatch: pytest.MonkeyPatch
