@@ -1,0 +1,119 @@
+"""Finding DeepProfiler's files, one a site, and what their paths say of plate, well and site.
+
+Three layouts are in use: ``<plate>/A01_5.npz`` as pycytominer reads it, and the gallery's
+``<plate>/A01/5/embedding.npz`` and ``<plate>/A01-1/embedding.parquet``.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from cp_assets.datasets.identity import (
+    normalise_site,
+    normalise_well,
+    site_sort_key,
+    well_sort_key,
+)
+from cp_assets.datasets.walking import walk
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_EMBEDDING = frozenset({"embedding.npz", "embedding.parquet"})
+_SITE_FILE = re.compile(r"([A-Za-z]{1,2}\d{1,3})_([^/]+)\.npz", re.IGNORECASE)
+_SITE_FOLDER = re.compile(r"([A-Za-z]{1,2}\d{1,3})-([^/]+)")
+
+
+@dataclass(frozen=True)
+class DeepProfilerFile:
+    """The features of one site.
+
+    Attributes
+    ----------
+    relative
+        The file below the folder in which it was looked for, with ``/``.
+    plate, well, site
+        What the path says; well and site normalised. The plate is the name of the folder above and
+        None where there is none.
+    """
+
+    path: Path
+    relative: str
+    plate: str | None
+    well: str
+    site: str
+
+    @property
+    def is_npz(self) -> bool:
+        """Whether it is an ``.npz``, else Parquet."""
+        return self.relative.lower().endswith(".npz")
+
+
+def find_deepprofiler_files(
+    root: Path, *, follow_links: bool = False
+) -> tuple[DeepProfilerFile, ...]:
+    """All of DeepProfiler's files below a folder, in the order of plate, well, site and path.
+
+    A plate of files right in ``root`` has the name of that folder. Files of other names, and those
+    behind links that lead out of the folder, are passed over.
+
+    Parameters
+    ----------
+    follow_links
+        Whether links that lead out of the folder are followed too.
+
+    Raises
+    ------
+    ConfigurationError
+        If a folder cannot be listed; names it.
+    """
+    found = []
+    for entry in walk(root, follow_links=follow_links):
+        place = None
+        if not entry.leads_out and not entry.is_folder:
+            place = place_of(f"{root.resolve().name}/{entry.relative}")
+        if place is not None:
+            found.append(DeepProfilerFile(root / entry.relative, entry.relative, *place))
+    return tuple(
+        sorted(
+            found,
+            key=lambda one: (
+                one.plate or "",
+                well_sort_key(one.well),
+                site_sort_key(one.site),
+                one.relative,
+            ),
+        )
+    )
+
+
+def place_of(path: str) -> tuple[str | None, str, str] | None:
+    """Plate, well and site of a path with ``/``; None for a path of another form.
+
+    Well and site are normalised. The plate is None where no folder is named.
+    """
+    *folders, name = PurePosixPath(path).parts
+    if name.lower() in _EMBEDDING:
+        return _of_folders(folders)
+    found = _SITE_FILE.fullmatch(name)
+    return _place(folders, found[1], found[2]) if found else None
+
+
+def _of_folders(folders: list[str]) -> tuple[str | None, str, str] | None:
+    """Plate, well and site of the folders ``<plate>/A01-1`` or ``<plate>/A01/1``."""
+    *above, last = folders or [""]
+    found = _SITE_FOLDER.fullmatch(last)
+    if found:
+        return _place(above, found[1], found[2])
+    return _place(above[:-1], above[-1], last) if above else None
+
+
+def _place(folders: list[str], well: str, site: str) -> tuple[str | None, str, str] | None:
+    named = normalise_well(well), normalise_site(site)
+    if named[0] is None or named[1] is None:
+        return None
+    plate = folders[-1] if folders and folders[-1] != "/" else None
+    return plate, named[0], named[1]

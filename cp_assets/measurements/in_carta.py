@@ -1,0 +1,284 @@
+"""Reading IN Carta's CSV export: one row an object, its compartments in the names of the columns.
+
+``OBJECT ID`` begins again in every field of view. Plate, well, field, plane and time point tell
+image sets apart; they are numbered in the order of the file, as CellProfiler numbers its own.
+Measurements are named ``<Compartment> <measurement> wv<wavelength>``.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cp_assets.datasets.fingerprints import file_state
+from cp_assets.datasets.identity import WELL_ROWS, normalise_site, normalise_well, row_letters
+from cp_assets.errors import InputChangedError
+from cp_assets.measurements.columns import SOURCE_ROW
+from cp_assets.measurements.csv_table import CHUNK_BYTES, CsvTable
+from cp_assets.measurements.in_carta_header import FRONT, IDENTITY, InCartaHeader
+from cp_assets.measurements.typed_csv import NUMBER, CsvColumns, open_csv, parse_piece
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from cp_assets.measurements.columns import ColumnKind
+    from cp_assets.rejections import Outcome, Rejection
+
+_PADDED = r"^[+-]?0\d"
+_COMPARTMENT = "object"
+
+_Texts = tuple[str | None, ...]
+"""What a row says of its identity, in the order of `InCartaHeader.places`."""
+
+
+@dataclass(frozen=True)
+class InCartaFile:
+    """An export, looked through once.
+
+    Attributes
+    ----------
+    name
+        The file as rejections and errors name it.
+    header
+        Its columns; None for a file of 0 bytes.
+    kinds
+        Column -> what it holds. Measurements are numbers by their names; identities are text; any
+        other column is numbers if all of its values are, without leading zeros, else text.
+    image_sets
+        One row an image set: ``ImageNumber`` (int64, from 1) and the `IDENTITY` (text; well and
+        site normalised), in the order of the file. Null where the file has no such column.
+    """
+
+    path: Path
+    name: str
+    header: InCartaHeader | None
+    kinds: Mapping[str, ColumnKind]
+    image_sets: pa.Table
+    _state: tuple[int, int]
+    _numbers: Mapping[_Texts, int | None] = field(repr=False)
+
+    def chunks(self, chunk_bytes: int = CHUNK_BYTES) -> Iterator[CsvTable]:
+        """Read the objects in pieces of about so many bytes, at least one piece.
+
+        Each object has the columns `FRONT` (``ImageNumber`` and ``ObjectNumber`` int64, the others
+        as in `image_sets`), all columns of the file under their own names (int64, float64 or text,
+        null where empty) and `SOURCE_ROW`. An object without number, well or field of view, or with
+        text for a measurement, is left out and recorded; so is a column that has the name of one
+        that is added.
+
+        Raises
+        ------
+        MeasurementError
+            If the file is no CSV text in UTF-8.
+        InputChangedError
+            If the file changed since it was opened, or changes while it is read.
+        """
+        if file_state(self.path) != self._state:
+            msg = f"{self.path} changed since it was opened; run the plate again"
+            raise InputChangedError(msg)
+        if self.header is None:
+            columns = CsvColumns(self.name, _COMPARTMENT, 0, {}, {})
+            yield _without_rows(columns, "empty_file", "the file has 0 bytes", "rejected")
+            return
+        columns = _columns(self.name, self.header, self.kinds, is_objects=True)
+        left_out = tuple(_taken(columns, column) for column in self.header.taken)
+        rows_before = 0
+        with open_csv(self.path, self.name) as text:
+            for piece in text.pieces(chunk_bytes):
+                typed = parse_piece(columns, piece, rows_before)
+                rows_before += typed.lines
+                rows, nowhere = self._identified(self.header, columns, typed.rows)
+                yield CsvTable(rows, (*left_out, *typed.rejections, *nowhere))
+                left_out = ()
+        if not rows_before:
+            detail = "the file has a header and no row"
+            table = _without_rows(columns, "header_only", detail, "incomplete")
+            yield CsvTable(table.rows, (*left_out, *table.rejections))
+
+    def _identified(
+        self, header: InCartaHeader, columns: CsvColumns, rows: pa.Table
+    ) -> tuple[pa.Table, list[Rejection]]:
+        """Rows with `FRONT`, and those of no known image set as rejections."""
+        said, which = _identities(rows, header)
+        numbers = [self._numbers[texts] for texts in said]
+        image_number = pa.array(numbers, pa.int64()).take(pa.array(which))
+        places = pc.subtract(image_number, 1)
+        front = [image_number, rows[header.object_id]]
+        front += [self.image_sets[column].take(places) for column in FRONT[2:]]
+        table = pa.table([*front, *rows.columns], names=[*FRONT, *rows.column_names])
+        nowhere = np.flatnonzero(image_number.is_null().to_numpy(zero_copy_only=False))
+        if not len(nowhere):
+            return table, []
+        rejections = [
+            columns.rejection(
+                "no_image_set",
+                f"{_shown(said[which[at]], header)}: expected a well of a plate up to 1536 wells "
+                "(A01 to AF48) and a field of view",
+                rows[SOURCE_ROW][at].as_py(),
+            )
+            for at in nowhere.tolist()
+        ]
+        return table.filter(image_number.is_valid()), rejections
+
+
+def open_in_carta(
+    path: Path,
+    name: str,
+    overrides: Mapping[str, str] | None = None,
+    *,
+    chunk_bytes: int = CHUNK_BYTES,
+) -> InCartaFile:
+    """Look through an export for its image sets and the kinds of its columns.
+
+    Parameters
+    ----------
+    name
+        The file as rejections and errors name it.
+    overrides
+        Column -> ``float``, ``int`` or ``string`` where the rule is wrong; not for identities.
+    chunk_bytes
+        Bytes that are read at once, about.
+
+    Raises
+    ------
+    MeasurementError
+        If the file lacks ``OBJECT ID``, ``FOV`` or a column of the well, repeats a column, or is no
+        CSV text in UTF-8.
+    InputChangedError
+        If the file changes while it is read.
+    """
+    state = file_state(path)
+    sets = _ImageSets()
+    with open_csv(path, name) as text:
+        if not state[0]:
+            return InCartaFile(path, name, None, {}, sets.table(), state, sets.numbers)
+        names = text.header[0] if text.header else ()
+        header = InCartaHeader.of(names, name, overrides or {})
+        unknown = {column: _Seen() for column in header.unknown}
+        looked_at = dict.fromkeys((*header.places.values(), *unknown), "string")
+        columns = _columns(name, header, looked_at, is_objects=False)  # type: ignore[arg-type]
+        for piece in text.pieces(chunk_bytes):
+            rows = parse_piece(columns, piece, 0).rows
+            sets.look(_identities(rows, header)[0], header)
+            for column, seen in unknown.items():
+                seen.look(rows[column])
+    kinds = {**header.kinds, **{column: seen.kind() for column, seen in unknown.items()}}
+    return InCartaFile(path, name, header, kinds, sets.table(), state, sets.numbers)
+
+
+def _columns(
+    name: str, header: InCartaHeader, kinds: Mapping[str, ColumnKind], *, is_objects: bool
+) -> CsvColumns:
+    places = {column: at for at, column in enumerate(header.columns) if column in kinds}
+    keys = frozenset({header.object_id} if is_objects else ())
+    return CsvColumns(name, _COMPARTMENT, len(header.columns), places, kinds, keys)
+
+
+def _without_rows(columns: CsvColumns, reason: str, detail: str, outcome: Outcome) -> CsvTable:
+    rejection = columns.rejection(reason, detail, outcome=outcome)
+    return CsvTable(pa.table({SOURCE_ROW: pa.array([], pa.int64())}), (rejection,))
+
+
+def _taken(columns: CsvColumns, column: str) -> Rejection:
+    detail = (
+        f"{column} is a column that every row is given, so the file's own is left out; "
+        "name it otherwise to keep it"
+    )
+    return columns.rejection("column_name_taken", detail, outcome="incomplete")
+
+
+def _shown(texts: _Texts, header: InCartaHeader) -> str:
+    """What a row says of its well and field."""
+    said = zip(header.places.items(), texts, strict=True)
+    return ", ".join(
+        f"{column} is {(text or '')[:50]!r}"
+        for (part, column), text in said
+        if part in ("label", "row", "column", "site")
+    )
+
+
+def _identities(rows: pa.Table, header: InCartaHeader) -> tuple[list[_Texts], npt.NDArray[Any]]:
+    """What rows say of their identity, each once and in the order of rows, and which a row has."""
+    columns = list(header.places.values())
+    codes = np.zeros(rows.num_rows, dtype=np.int64)
+    for column in columns:
+        encoded = rows[column].combine_chunks().dictionary_encode(null_encoding="encode")
+        codes = codes * max(1, len(encoded.dictionary)) + encoded.indices.to_numpy()
+        # Kept small, so that their products are.
+        codes = np.unique(codes, return_inverse=True)[1]
+    _, first, which = np.unique(codes, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    said = rows.select(columns).take(pa.array(first[order])).to_pylist()
+    return [tuple(row[column] for column in columns) for row in said], np.argsort(order)[which]
+
+
+@dataclass
+class _Seen:
+    """Whether the values of a column are numbers."""
+
+    has_any: bool = False
+    are_numbers: bool = True
+
+    def look(self, values: pa.ChunkedArray) -> None:
+        """Look at values, as text."""
+        there = pc.utf8_trim_whitespace(values.drop_null())
+        if not self.are_numbers or not len(there):
+            return
+        self.has_any = True
+        padded = pc.match_substring_regex(there, _PADDED)
+        is_number = pc.and_not(pc.match_substring_regex(there, NUMBER), padded)
+        self.are_numbers = bool(pc.all(is_number).as_py())
+
+    def kind(self) -> ColumnKind:
+        """What the column holds; text where it holds nothing."""
+        return "float" if self.has_any and self.are_numbers else "string"
+
+
+class _ImageSets:
+    """Numbers image sets in the order in which they are met.
+
+    ``numbers`` is what rows say of their identity -> number, None for one without well or site.
+    """
+
+    def __init__(self) -> None:
+        self.numbers: dict[_Texts, int | None] = {}
+        self._found: dict[_Texts, int] = {}
+
+    def look(self, said: list[_Texts], header: InCartaHeader) -> None:
+        """Number identities."""
+        for texts in said:
+            if texts not in self.numbers:
+                stripped = [None if text is None else text.strip() for text in texts]
+                self.numbers[texts] = self._number(dict(zip(header.places, stripped, strict=True)))
+
+    def _number(self, parts: Mapping[str, str | None]) -> int | None:
+        well, site = _well(parts), normalise_site(parts["site"] or "")
+        if well is None or site is None:
+            return None
+        identity = (parts.get("plate"), well, site, parts.get("z"), parts.get("t"))
+        return self._found.setdefault(identity, len(self._found) + 1)
+
+    def table(self) -> pa.Table:
+        """One row an image set."""
+        columns = zip(*self._found, strict=True) if self._found else ((),) * len(IDENTITY)
+        texts = [pa.array(list(column), pa.string()) for column in columns]
+        numbers = pa.array(np.arange(1, len(self._found) + 1, dtype=np.int64))
+        return pa.table([numbers, *texts], names=["ImageNumber", *IDENTITY])
+
+
+def _well(parts: Mapping[str, str | None]) -> str | None:
+    """The well of a label such as ``C - 3``, else of a row (letters, or its number) and column."""
+    label = "".join((parts.get("label") or "").split())
+    row, column = parts.get("row"), parts.get("column")
+    if not label and row and column:
+        is_number = re.fullmatch(r"\d{1,2}", row) and 1 <= int(row) <= WELL_ROWS
+        label = f"{row_letters(int(row) - 1) if is_number else row}{column}"
+    return normalise_well(label)

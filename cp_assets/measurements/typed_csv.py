@@ -1,0 +1,399 @@
+"""Pieces of a CSV file as columns of known types; rows that do not fit are recorded.
+
+For exports that are not CellProfiler's one table a file. The fast way parses numbers at once; only
+a piece with a value that does not fit is read again as text, to find the rows at fault.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import zlib
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING, cast
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pacsv
+
+from cp_assets.datasets.fingerprints import unchanged
+from cp_assets.errors import MeasurementError
+from cp_assets.measurements.columns import SOURCE_ROW
+from cp_assets.rejections import Rejection
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from cp_assets.measurements.columns import ColumnKind
+    from cp_assets.rejections import Outcome
+
+NULLS = ("", "nan", "NaN", "NAN", "-nan", "NA", "N/A", "null", "NULL", "None", "#N/A")
+"""What stands for no value."""
+
+NUMBER = r"^[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|inf(?:inity)?|INF|Inf(?:inity)?)$"
+"""Pattern of a number, without space around it."""
+
+_WHOLE = r"^[+-]?\d{1,18}$"
+_LARGEST_WHOLE = 2.0**53
+_BLOCK_BYTES = 64 * 2**20
+_MAX_LINE = 16 * 2**20
+_KINDS: dict[ColumnKind, pa.DataType] = {
+    "float": pa.float64(),
+    "int": pa.float64(),
+    "string": pa.string(),
+}
+"""How the fast way parses; whole numbers are often written as 12.0."""
+
+
+@dataclass(frozen=True)
+class CsvText:
+    """An open CSV file, its header read.
+
+    Attributes
+    ----------
+    name
+        The file, as errors name it.
+    header
+        The cells of each header row.
+    """
+
+    name: str
+    header: tuple[tuple[str, ...], ...]
+    _stream: IO[bytes]
+
+    def pieces(self, size: int) -> Iterator[bytes]:
+        """The rest of the file in pieces of about ``size`` bytes that end with a row.
+
+        Raises
+        ------
+        MeasurementError
+            If a quoted value does not end, or a compressed file is damaged.
+        """
+        while piece := self._read(size):
+            parts, quotes, more = [piece], piece.count(b'"'), 0
+            # A piece may end in the middle of a row, and a row in a quoted line break.
+            complete = piece.endswith(b"\n") and not quotes % 2
+            while not complete:
+                line = _line(self._stream, self.name)
+                parts.append(line)
+                quotes += line.count(b'"')
+                more += len(line)
+                complete = not quotes % 2
+                # Arrow would take all the rest for the one value.
+                if not complete and (not line or more > _MAX_LINE):
+                    msg = f"{self.name}: a quoted value does not end within {_MAX_LINE} bytes"
+                    raise MeasurementError(msg)
+            whole = b"".join(parts)
+            if not whole.isspace():
+                yield whole
+
+    def _read(self, size: int) -> bytes:
+        with _readable(self.name):
+            return self._stream.read(size)
+
+
+@contextmanager
+def open_csv(path: Path, name: str, header_rows: int = 1) -> Iterator[CsvText]:
+    """Open a CSV file in UTF-8, with or without a byte order mark, plain or (``.gz``) compressed.
+
+    Parameters
+    ----------
+    name
+        The file as errors name it.
+    header_rows
+        How many rows are its header; fewer are given where the file has fewer.
+
+    Raises
+    ------
+    MeasurementError
+        If the header is no CSV text in UTF-8.
+    InputChangedError
+        If the file changes while it is read.
+    """
+    with unchanged(path), _opened(path) as stream:
+        header = []
+        for row in range(header_rows):
+            line = _logical_line(stream, name)
+            try:
+                text = line.decode("utf-8" if row else "utf-8-sig")
+                cells = next(csv.reader([text], strict=True), None)
+            except (UnicodeDecodeError, csv.Error) as error:
+                msg = f"{name} is not CSV text in UTF-8 ({error})"
+                raise MeasurementError(msg) from error
+            if cells:
+                header.append(tuple(cells))
+        yield CsvText(name, tuple(header), stream)
+
+
+def _opened(path: Path) -> IO[bytes]:
+    if path.suffix.lower() == ".gz":
+        return cast("IO[bytes]", gzip.open(path))
+    return path.open("rb")
+
+
+def _logical_line(stream: IO[bytes], name: str) -> bytes:
+    """A line, with the lines that follow a line break in quotes."""
+    whole = line = _line(stream, name)
+    while line and whole.count(b'"') % 2 and len(whole) <= _MAX_LINE:
+        line = _line(stream, name)
+        whole += line
+    return whole
+
+
+def _line(stream: IO[bytes], name: str) -> bytes:
+    with _readable(name):
+        line = stream.readline(_MAX_LINE + 1)
+    if len(line) > _MAX_LINE:
+        msg = f"{name}: a line of more than {_MAX_LINE} bytes; expected CSV text"
+        raise MeasurementError(msg)
+    return line
+
+
+@contextmanager
+def _readable(name: str) -> Iterator[None]:
+    try:
+        yield
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        msg = f"{name}: its compression is damaged ({error}); copy the file again"
+        raise MeasurementError(msg) from error
+
+
+@dataclass(frozen=True)
+class CsvColumns:
+    """Columns to be read of a CSV file.
+
+    Attributes
+    ----------
+    name
+        The file as rejections and errors name it.
+    compartment
+        What rejections say that it measures.
+    width
+        Number of columns of the file.
+    places
+        Column to be read -> its place in the file, from 0.
+    kinds
+        Column -> what it holds.
+    keys
+        Whole numbers without which a row is of no use.
+    """
+
+    name: str
+    compartment: str | None
+    width: int
+    places: Mapping[str, int]
+    kinds: Mapping[str, ColumnKind]
+    keys: frozenset[str] = field(default_factory=frozenset)
+
+    def rejection(
+        self, reason: str, detail: str, row: int | None = None, outcome: Outcome = "rejected"
+    ) -> Rejection:
+        """Record a row, or the file where ``row`` is None."""
+        return Rejection(
+            kind="file" if row is None else "row",
+            reason=reason,
+            detail=detail,
+            outcome=outcome,
+            compartment=self.compartment,
+            source_file=self.name,
+            source_row=row,
+        )
+
+
+@dataclass(frozen=True)
+class TypedRows:
+    """Rows of a piece.
+
+    Attributes
+    ----------
+    rows
+        Columns of the types int64, float64 and string, and `SOURCE_ROW`.
+    rejections
+        One for each row left out.
+    lines
+        Rows that the piece has, with those left out.
+    """
+
+    rows: pa.Table
+    rejections: tuple[Rejection, ...]
+    lines: int
+
+
+def parse_piece(columns: CsvColumns, piece: bytes, rows_before: int) -> TypedRows:
+    """Typed rows of one of `CsvText.pieces`.
+
+    A row with another number of values, with text for a number, a fraction for a whole number, or
+    without a key is left out and recorded. Whole numbers of up to 18 digits are exact.
+
+    Raises
+    ------
+    MeasurementError
+        If the piece is no CSV text in UTF-8.
+    """
+    _hold_utf8(columns.name, piece)
+    types = {column: _KINDS[columns.kinds[column]] for column in columns.places}
+    bad_lines: list[pacsv.InvalidRow] = []
+    try:
+        parsed = _read(columns, piece, types, bad_lines)
+    except pa.ArrowInvalid:
+        return _parse_text(columns, piece, rows_before)
+    whole = [column for column in columns.places if columns.kinds[column] == "int"]
+    if not all(_are_whole(parsed[column], column in columns.keys) for column in whole):
+        return _parse_text(columns, piece, rows_before)
+    rows, lines = _numbered(_cast(parsed, dict.fromkeys(whole, pa.int64())), bad_lines, rows_before)
+    return TypedRows(rows, _bad_lines(columns, bad_lines, rows_before), lines)
+
+
+def _hold_utf8(name: str, piece: bytes) -> None:
+    """Hold that a piece is text: Arrow loses a row of too many values that is none."""
+    offsets = pa.py_buffer(np.array([0, len(piece)], dtype=np.int64))
+    text = pa.Array.from_buffers(pa.large_string(), 1, [None, offsets, pa.py_buffer(piece)])
+    try:
+        text.validate(full=True)
+    except pa.ArrowInvalid as error:
+        msg = f"{name} is not CSV text in UTF-8 ({error}); export it again"
+        raise MeasurementError(msg) from error
+
+
+def _read(
+    columns: CsvColumns,
+    piece: bytes,
+    types: Mapping[str, pa.DataType],
+    bad_lines: list[pacsv.InvalidRow],
+) -> pa.Table:
+    def keep(line: pacsv.InvalidRow) -> str:
+        bad_lines.append(line)
+        return "skip"
+
+    # By place, since a file of two header rows has names twice.
+    taken = {str(place): types[column] for column, place in columns.places.items()}
+    table = pacsv.read_csv(
+        pa.BufferReader(piece),
+        # Numbers of invalid lines are known only without threads.
+        read_options=pacsv.ReadOptions(
+            use_threads=False,
+            block_size=max(_BLOCK_BYTES, len(piece)),
+            column_names=[str(place) for place in range(columns.width)],
+        ),
+        parse_options=pacsv.ParseOptions(newlines_in_values=True, invalid_row_handler=keep),
+        convert_options=pacsv.ConvertOptions(
+            column_types=taken,
+            include_columns=list(taken),
+            null_values=list(NULLS),
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=True,
+        ),
+    )
+    return table.rename_columns(list(columns.places))
+
+
+def _are_whole(values: pa.ChunkedArray, is_key: bool) -> bool:
+    """Whether floats are whole numbers that have lost nothing, and a key is never missing."""
+    if is_key and values.null_count:
+        return False
+    numbers = values.drop_null().to_numpy()
+    return bool((np.floor(numbers) == numbers).all() and (np.abs(numbers) < _LARGEST_WHOLE).all())
+
+
+def _parse_text(columns: CsvColumns, piece: bytes, rows_before: int) -> TypedRows:
+    """Read as text, take out the rows with a value that does not fit, and convert the rest."""
+    bad_lines: list[pacsv.InvalidRow] = []
+    try:
+        text = _read(columns, piece, dict.fromkeys(columns.places, pa.string()), bad_lines)
+    except pa.ArrowInvalid as error:
+        msg = f"{columns.name} cannot be read as CSV ({error}); export it again"
+        raise MeasurementError(msg) from error
+    rows, lines = _numbered(text, bad_lines, rows_before)
+    faults = [*_bad_lines(columns, bad_lines, rows_before)]
+    good = np.ones(rows.num_rows, dtype=bool)
+    named = dict(zip(rows.column_names, rows.columns, strict=True))
+    for column in columns.places:
+        kind = columns.kinds[column]
+        if kind == "string":
+            continue
+        values = _trimmed(named[column])
+        named[column], fits = _floats(values) if kind == "float" else _whole(values)
+        if column in columns.keys:
+            fits &= values.is_valid().to_numpy()
+        faults += [
+            _fault(columns, column, values[at].as_py(), rows[SOURCE_ROW][at].as_py())
+            for at in np.flatnonzero(good & ~fits).tolist()
+        ]
+        good &= fits
+    kept = pa.table(named).filter(pa.array(good))
+    return TypedRows(kept, tuple(faults), lines)
+
+
+def _trimmed(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Text without the space around it, null where nothing is left."""
+    trimmed = pc.utf8_trim_whitespace(values)
+    return pc.if_else(pc.equal(trimmed, ""), None, trimmed)
+
+
+def _floats(values: pa.ChunkedArray) -> tuple[pa.ChunkedArray, np.ndarray[tuple[int], np.dtype]]:
+    """Text as float64, null where it is no number, and where it fits."""
+    fits = pc.fill_null(pc.match_substring_regex(values, NUMBER), True)
+    return pc.cast(pc.if_else(fits, values, None), pa.float64()), fits.to_numpy()
+
+
+def _whole(values: pa.ChunkedArray) -> tuple[pa.ChunkedArray, np.ndarray[tuple[int], np.dtype]]:
+    """Text as int64, null where it is no whole number, and where it fits."""
+    plain = pc.replace_substring_regex(values, r"\.0*$", "")
+    is_plain = pc.fill_null(pc.match_substring_regex(plain, _WHOLE), True)
+    exact = pc.cast(
+        pc.replace_substring_regex(pc.if_else(is_plain, plain, None), r"^\+", ""), pa.int64()
+    )
+    # Such as 1e3: a float, which may be whole too.
+    floats, are_numbers = _floats(values)
+    numbers = floats.to_numpy()
+    other = ~is_plain.to_numpy() & are_numbers & (np.floor(numbers) == numbers)
+    other &= np.abs(numbers) < _LARGEST_WHOLE
+    whole = pa.array(np.where(other, numbers, 0).astype(np.int64), mask=~other)
+    return pc.coalesce(exact, whole), is_plain.to_numpy() | other
+
+
+def _fault(columns: CsvColumns, column: str, value: str | None, row: int) -> Rejection:
+    if value is None:
+        return columns.rejection("no_key", f"{column} is empty: it identifies the row", row)
+    if columns.kinds[column] == "int":
+        expected, reason = "a whole number", "not_a_whole_number"
+    else:
+        expected, reason = "a number", "not_a_number"
+    detail = (
+        f"{column} is {value[:100]!r}: expected {expected}. If the column holds text, say so under "
+        "column_types"
+    )
+    return columns.rejection("no_key" if column in columns.keys else reason, detail, row)
+
+
+def _numbered(
+    rows: pa.Table, bad_lines: Sequence[pacsv.InvalidRow], rows_before: int
+) -> tuple[pa.Table, int]:
+    """Add `SOURCE_ROW`, counting the lines that were skipped too, and say how many there were."""
+    skipped = [line.number for line in bad_lines if line.number is not None]
+    lines = rows.num_rows + len(skipped)
+    numbers = np.arange(1, lines + 1, dtype=np.int64)
+    kept = numbers[~np.isin(numbers, skipped)] if skipped else numbers
+    return rows.append_column(SOURCE_ROW, pa.array(kept + rows_before)), lines
+
+
+def _bad_lines(
+    columns: CsvColumns, bad_lines: Sequence[pacsv.InvalidRow], rows_before: int
+) -> tuple[Rejection, ...]:
+    return tuple(
+        columns.rejection(
+            "column_count",
+            f"the row has {line.actual_columns} values, the header {line.expected_columns}",
+            None if line.number is None else line.number + rows_before,
+        )
+        for line in bad_lines
+    )
+
+
+def _cast(rows: pa.Table, types: Mapping[str, pa.DataType]) -> pa.Table:
+    columns = zip(rows.column_names, rows.columns, strict=True)
+    cast = [pc.cast(values, types[name]) if name in types else values for name, values in columns]
+    return pa.table(cast, names=rows.column_names)
