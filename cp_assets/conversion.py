@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from cp_assets.building import STEPS, PlateBuild, build_table
@@ -17,6 +17,7 @@ from cp_assets.datasets import (
     detect_layout,
     find_plates,
 )
+from cp_assets.datasets.metadata_files import named_files
 from cp_assets.errors import ConfigurationError
 from cp_assets.warehouse.warehouse import Warehouse, open_warehouse
 
@@ -41,6 +42,7 @@ def convert(  # noqa: PLR0913 - the public contract: one call, every option by n
     bbox_column_map: Mapping[str, str] | None = ImageOptions.bbox_column_map,
     segmentation_file_regex: Mapping[str, str] | None = ImageOptions.segmentation_file_regex,
     path_prefix_map: Mapping[str, str] | None = None,
+    annotations: Iterable[str | Path] = (),
     channels: tuple[str, ...] | None = ImageOptions.channels,
     preset: str | None = None,
     layout: Layout | None = None,
@@ -83,6 +85,9 @@ def convert(  # noqa: PLR0913 - the public contract: one call, every option by n
         Pattern of a mask's or outline's file name -> pattern of the source image's file name.
     path_prefix_map
         Prefix of the paths in Image.csv or LoadData -> where the files lie now.
+    annotations
+        CSV, TSV or Parquet files with a column of wells, of plates or of both: their other columns
+        join the profiles as ``Metadata_...``. A gallery prefix has its own plate maps.
     channels
         Channels to crop, by CellProfiler's names; all by default.
     wells, sites
@@ -151,6 +156,7 @@ def convert(  # noqa: PLR0913 - the public contract: one call, every option by n
         mask_dir=_folder("mask_dir", mask_dir),
         outline_dir=_folder("outline_dir", outline_dir),
         images=options,
+        annotations=tuple(Path(one) for one in annotations),
     )
     _check(dataset, preset, join=join)
     plates = find_plates(dataset)
@@ -205,6 +211,7 @@ def _folder(option: str, path: str | Path | None) -> Path | None:
 
 def _check(dataset: Dataset, preset: str | None, *, join: bool) -> None:
     """Refuse options that contradict each other, each with what to do."""
+    named_files(dataset)
     if preset is not None and preset not in PRESETS:
         msg = f"preset {preset!r} is not known; there are: {', '.join(PRESETS)}"
         raise ConfigurationError(msg)

@@ -79,6 +79,15 @@ _OPTIONS = (
         "times. Default: overlays are found by the image's name, or its well and site.",
     ),
     click.option(
+        "--annotation",
+        "annotations",
+        multiple=True,
+        metavar="FILE",
+        help="CSV, TSV or Parquet file with a column of wells, of plates or of both; its other "
+        "columns join the profiles as Metadata_...; several times, of two values the first counts. "
+        "A gallery prefix has its own plate maps.",
+    ),
+    click.option(
         "--path-prefix",
         "path_prefix_map",
         multiple=True,

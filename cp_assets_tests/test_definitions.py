@@ -46,8 +46,25 @@ SNAPSHOT = {
 
 CONTRACT = {"join_contract": True, "recommended_columns": False, "types_as_declared": True}
 CHECKS = {
-    "raw_measurements": {**CONTRACT, "keys_unique": False},
-    "joined_profiles": {**CONTRACT, "keys_unique": True, "objects_balance": True},
+    "raw_measurements": {
+        **CONTRACT,
+        "keys_unique": False,
+        "files_have_rows": False,
+        "files_of_one_age": False,
+        "names_are_not_nan": False,
+        "counts_agree": False,
+        "wells_agree": False,
+        "channels_differ": True,
+        "wells_of_plate_map": False,
+        "plates_of_batch": False,
+        "load_data_place": False,
+    },
+    "joined_profiles": {
+        **CONTRACT,
+        "keys_unique": True,
+        "objects_balance": True,
+        "columns_of_batch": False,
+    },
     "image_crops": {
         **CONTRACT,
         "keys_unique": True,

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from cp_assets.warehouse.spec import TableSpec
     from cp_assets.warehouse.warehouse import Warehouse
 
+_ANNOTATED = "+"
+
 
 @dataclass(frozen=True)
 class PlateTable:
@@ -35,6 +37,8 @@ class PlateTable:
         Makes the stream of rows; takes the log for what cannot be used. Called at most once.
     columns_to_come
         Columns that the stream is likely to bring, see `write_partition`; None if unknown.
+    annotation
+        Fingerprint of what only adds columns that no other table reads; empty where nothing does.
     """
 
     spec: TableSpec
@@ -42,11 +46,18 @@ class PlateTable:
     inputs: str
     rows: Callable[[RejectionLog], Iterator[pa.RecordBatch]]
     columns_to_come: Callable[[], pa.Schema | None] = lambda: None
+    annotation: str = ""
 
     @property
     def fingerprint(self) -> str:
-        """Of inputs and code version: equal fingerprints mean equal rows."""
-        return digest([self.spec.name, self.spec.code_version, self.inputs])
+        """Of inputs, code version and annotation: equal fingerprints mean equal rows."""
+        measured = digest([self.spec.name, self.spec.code_version, self.inputs])
+        return f"{measured}{_ANNOTATED}{self.annotation}" if self.annotation else measured
+
+
+def measured_part(fingerprint: str) -> str:
+    """What a fingerprint says of the rows without their annotation."""
+    return fingerprint.partition(_ANNOTATED)[0]
 
 
 @dataclass(frozen=True)

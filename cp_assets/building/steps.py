@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cp_assets.building.links import LINK_COLUMNS, PROFILE_WITH_IMAGES, links
-from cp_assets.building.plate_table import NotApplicable, PlateTable
+from cp_assets.building.plate_table import NotApplicable, PlateTable, measured_part
 from cp_assets.datasets.fingerprints import digest, image_fingerprint, measurement_fingerprint
 from cp_assets.datasets.model import PlateSources
 from cp_assets.errors import WarehouseError
@@ -21,6 +21,7 @@ from cp_assets.images import (
 )
 from cp_assets.images.mapped_files import mapped_fingerprint
 from cp_assets.images.tables import IMAGE_CROPS, SOURCE_IMAGES
+from cp_assets.measurements.annotation import annotated, annotation_fingerprint
 from cp_assets.measurements.joined import JOINED_PROFILES, joined_profiles
 from cp_assets.measurements.plan import IMAGE, plan_join
 from cp_assets.measurements.raw import RAW_MEASUREMENTS, RawReader, first_columns
@@ -50,7 +51,7 @@ def build_raw_measurements(sources: PlateSources, warehouse: Warehouse) -> Plate
 
 
 def build_joined_profiles(sources: PlateSources, warehouse: Warehouse) -> PlateTable:
-    """One cell a row, from the raw measurements."""
+    """One cell a row, from the raw measurements, with the annotation of its well."""
     dataset = sources.dataset
     images = dataset.images
     boxes = (dict(images.bbox_column_map or {}), images.box_compartment)
@@ -62,9 +63,11 @@ def build_joined_profiles(sources: PlateSources, warehouse: Warehouse) -> PlateT
         def scan(compartment: str) -> Iterator[pa.RecordBatch]:
             return raw.batches(narrow={"compartment": compartment})
 
-        return joined_profiles(sources, _compartment_columns(raw), scan, log)
+        joined = joined_profiles(sources, _compartment_columns(raw), scan, log)
+        return annotated(joined, sources, log)
 
-    return PlateTable(JOINED_PROFILES, sources.key, inputs, rows)
+    annotation = annotation_fingerprint(sources)
+    return PlateTable(JOINED_PROFILES, sources.key, inputs, rows, annotation=annotation)
 
 
 def build_image_crops(sources: PlateSources, warehouse: Warehouse) -> PlateTable | NotApplicable:
@@ -161,7 +164,7 @@ def _image_inputs(sources: PlateSources, raw: PartitionRows) -> tuple[str, str]:
 
 
 def _upstream(rows: PartitionRows, sources: PlateSources) -> str:
-    """Fingerprint of what this step reads.
+    """Fingerprint of what this step reads; a changed annotation changes no other table's rows.
 
     Raises
     ------
@@ -174,7 +177,7 @@ def _upstream(rows: PartitionRows, sources: PlateSources) -> str:
             "see quality_control.rejected_rows for why all of it was rejected"
         )
         raise WarehouseError(msg)
-    return rows.state.fingerprint
+    return measured_part(rows.state.fingerprint)
 
 
 def _stored(spec: TableSpec, sources: PlateSources) -> TableSpec:

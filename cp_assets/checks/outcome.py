@@ -64,6 +64,12 @@ class Outcome:
     figures: Mapping[str, int | float | str] = field(default_factory=dict)
 
 
+def first_of(found: Sequence[str], shown: int = 5) -> list[str]:
+    """The first of many faults or names, and how many more there are."""
+    more = [f"and {len(found) - shown} more"] if len(found) > shown else []
+    return [*found[:shown], *more]
+
+
 def outcome_of(faults: list[str], held: str, figures: Mapping[str, int | float | str]) -> Outcome:
     """An outcome that passes if there is no fault."""
     return Outcome(not faults, "; ".join(faults) if faults else held, figures)

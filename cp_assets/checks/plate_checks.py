@@ -5,8 +5,8 @@ from collections import Counter, defaultdict
 import pandas as pd
 import pyarrow.compute as pc
 
-from cp_assets.building.rejected import REJECTED_ROWS
 from cp_assets.building.steps import plate_image_sets
+from cp_assets.checks.books import rejected_of
 from cp_assets.checks.outcome import Outcome, PlateTables, TableCheck, outcome_of
 from cp_assets.checks.schemas import BOX_SCHEMA, CROP_SIZE_SCHEMA, faults_of
 from cp_assets.measurements.joined import JOINED_PROFILES
@@ -78,20 +78,12 @@ def _crops_have_profiles(tables: PlateTables, spec: TableSpec) -> Outcome:
     )
 
 
-def _rejected(tables: PlateTables, table: str) -> pd.DataFrame:
-    rows = tables.rows(REJECTED_ROWS.name).batches(narrow={"table_name": table})
-    frames = [batch.to_pandas() for batch in rows]
-    columns = REJECTED_ROWS.schema.names
-    found = pd.concat(frames) if frames else pd.DataFrame(columns=columns)
-    return found[found["outcome"] == "rejected"]
-
-
 def _object_books(tables: PlateTables, spec: TableSpec) -> Outcome:
     """Objects read = objects joined + objects rejected, for each joined compartment."""
     raw = tables.rows(RAW_MEASUREMENTS.name)
     columns = {name: raw.columns({"compartment": name}) for name in raw.values("compartment")}
     plan = plan_join(columns, tables.sources.dataset, str(tables.plate))
-    rejected = _rejected(tables, spec.name)
+    rejected = rejected_of(tables, spec.name)
     faults: list[str] = []
     figures: dict[str, int | float | str] = {}
     joined = _joined_objects(tables, plan.compartments)
@@ -128,7 +120,7 @@ def _crop_books(tables: PlateTables, spec: TableSpec) -> Outcome:
     for batch in tables.rows(JOINED_PROFILES.name).batches(["image_id", "well_id", "site_id"]):
         rows = zip(*(column.to_pylist() for column in batch.columns), strict=True)
         objects.update(image for image, well, site in rows if options.takes(well, site))
-    rejected = _rejected(tables, spec.name)
+    rejected = rejected_of(tables, spec.name)
     rejected = rejected[rejected["kind"] == "crop"]
     for image, found in _channels_seen(tables, spec, rejected).items():
         # A file of several channels gives more than the Image table names.

@@ -1,16 +1,17 @@
 """Checks of a table by itself: contract, keys, types."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import pandera.pandas as pa
+from pyarrow import DataType, Field
 
 from cp_assets.checks.contract import RECOMMENDED, REQUIRED, resolve_columns
 from cp_assets.checks.outcome import Outcome, PlateTables, TableCheck, outcome_of
 from cp_assets.checks.schemas import declared_schema, faults_of, recommended_schema, required_schema
-from cp_assets.measurements.columns import column_type
-from cp_assets.measurements.joined import raw_columns_of
+from cp_assets.measurements.columns import ARROW_TYPES, column_type
+from cp_assets.measurements.joined import JOINED_PROFILES, raw_columns_of
 from cp_assets.measurements.raw import RAW_MEASUREMENTS
 from cp_assets.warehouse.spec import TableSpec
 
@@ -57,12 +58,22 @@ def _declared(tables: PlateTables, spec: TableSpec) -> Outcome:
             expected = declared.get(field.name)
             if expected is None:
                 expected = column_type(sources.get(field.name, field.name), overrides)
+                if spec.name == JOINED_PROFILES.name and field.name not in sources:
+                    expected = _annotation_type(field, overrides)
             if not field.type.equals(expected):
                 wrong.append(f"{field.name} is {field.type}, declared {expected}")
     nulls = _validate(declared_schema(spec), list(declared_schema(spec).columns), tables, spec)
     faults = [*wrong[:_SHOWN], *([] if nulls.passed else [nulls.summary])]
     figures = {"data files": len(schemas), "columns": max((len(s) for s in schemas), default=0)}
     return outcome_of(faults, "every column has its declared type", figures)
+
+
+def _annotation_type(field: Field, overrides: Mapping[str, str]) -> DataType:
+    """Of a column of annotation: text or numbers, whichever its files gave, or as configured."""
+    chosen = overrides.get(field.name)
+    if chosen is not None:
+        return ARROW_TYPES[chosen]
+    return field.type if field.type.equals(ARROW_TYPES["float"]) else ARROW_TYPES["string"]
 
 
 def _unique(keys: tuple[str, ...], tables: PlateTables, spec: TableSpec) -> Outcome:

@@ -94,6 +94,7 @@ class _Dataset(_Strict):
     anchor: str | None = _LEFT_OUT
     compartments: tuple[str, ...] | None = _LEFT_OUT
     column_types: dict[str, Literal["float", "int", "string"]] = _LEFT_OUT
+    annotations: tuple[Path, ...] = _LEFT_OUT
     recipe_permalink: str | None = _LEFT_OUT
     config_permalink: str | None = _LEFT_OUT
 
@@ -164,6 +165,9 @@ def _dataset(entry: _Dataset, file: Path) -> Dataset:
     for name in ("root", "image_dir", "mask_dir", "outline_dir"):
         if given.get(name) is not None:
             given[name] = file.parent / given[name].expanduser()
+    if "annotations" in given:
+        named = given["annotations"]
+        given["annotations"] = tuple(file.parent / path.expanduser() for path in named)
     given["layout"] = entry.layout or detect_layout(given["root"])
     images = ImageOptions(**entry.images.model_dump(exclude_unset=True))
     return Dataset(**given, images=images, config_file=file)

@@ -148,6 +148,9 @@ class Dataset:
         there are any.
     column_types
         Column -> ``float``, ``int`` or ``string`` where the rule by name is wrong.
+    annotations
+        CSV, TSV or Parquet files with a column of wells, of plates or of both, whose other columns
+        the joined profiles get as ``Metadata_...``.
     config_file
         The ``cp_assets.yaml`` that describes the dataset, or None.
     """
@@ -164,6 +167,7 @@ class Dataset:
     anchor: str | None = None
     compartments: tuple[str, ...] | None = None
     column_types: Mapping[str, str] = field(default_factory=dict)
+    annotations: tuple[Path, ...] = ()
     recipe_permalink: str | None = None
     config_permalink: str | None = None
     config_file: Path | None = None

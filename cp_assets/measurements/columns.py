@@ -44,7 +44,12 @@ _INTEGER = re.compile(
 _TEXT = re.compile(
     r"(?:Metadata_|FileName_|PathName_|URL_|MD5Digest_|ImageSet_|Objects(?:FileName|PathName|URL)_|Path_)"
 )
-_ARROW: dict[str, pa.DataType] = {"float": pa.float64(), "int": pa.int64(), "string": pa.string()}
+ARROW_TYPES: dict[str, pa.DataType] = {
+    "float": pa.float64(),
+    "int": pa.int64(),
+    "string": pa.string(),
+}
+"""Kind of a column -> its Arrow type."""
 
 
 def column_kind(name: str, overrides: Mapping[str, str] | None = None) -> ColumnKind:
@@ -65,7 +70,7 @@ def column_kind(name: str, overrides: Mapping[str, str] | None = None) -> Column
 
 def column_type(name: str, overrides: Mapping[str, str] | None = None) -> pa.DataType:
     """The Arrow type of a column: float64, int64 or string."""
-    return _ARROW[column_kind(name, overrides)]
+    return ARROW_TYPES[column_kind(name, overrides)]
 
 
 def is_key_or_parent(name: str) -> bool:

@@ -104,7 +104,8 @@ _RENAMED = {
 def raw_columns_of(names: Collection[str]) -> dict[str, str]:
     """The raw measurements' column behind each column of the joined profiles.
 
-    Computed columns are left out. The joined compartments are told by their key columns, so a
+    Computed columns are left out, and those of annotation files, of which only the keys and parents
+    of an object could have the names. The joined compartments are told by their key columns, so a
     compartment's name may hold ``_``.
     """
     keys = [
@@ -115,11 +116,10 @@ def raw_columns_of(names: Collection[str]) -> dict[str, str]:
     found = {name: name for name in names if name in _SAME_NAME}
     found.update({name: _RENAMED[name] for name in names if name in _RENAMED})
     for name in names:
-        prefix = next(
-            (p for p in prefixes if name.removeprefix("Metadata_").startswith(f"{p}_")), None
-        )
-        if prefix is not None:
-            found[name] = name.removeprefix("Metadata_").removeprefix(f"{prefix}_")
+        bare = name.removeprefix("Metadata_")
+        prefix = next((p for p in prefixes if bare.startswith(f"{p}_")), None)
+        if prefix is not None and joined_name(prefix, source := bare[len(prefix) + 1 :]) == name:
+            found[name] = source
     return found
 
 

@@ -1,0 +1,191 @@
+"""Checks of a plate against its batch: plate map, other plates, where its images lie."""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+
+from cp_assets.checks.outcome import Outcome, PlateTables, TableCheck, first_of, outcome_of
+from cp_assets.datasets import PlateSources
+from cp_assets.datasets.identity import well_sort_key
+from cp_assets.datasets.layouts import ANALYSIS
+from cp_assets.datasets.load_data import LoadDataRow, read_load_data
+from cp_assets.datasets.metadata_files import barcode_file, find_annotation, plate_maps
+from cp_assets.images.image_sets import IMAGE_SUFFIXES
+from cp_assets.images.prefixes import PrefixMap
+from cp_assets.images.recorded import normalise
+from cp_assets.measurements.joined import raw_columns_of
+from cp_assets.measurements.plan import IMAGE
+from cp_assets.measurements.raw import RAW_MEASUREMENTS
+from cp_assets.measurements.well_tables import wells_named
+from cp_assets.warehouse.spec import TableSpec
+
+_COMPARED_PLATES = 20
+"""Most plates of the batch that a plate is compared with: each costs reading a wide footer."""
+
+_PROJECT = re.compile(r"cpg\d{4}(?:-.*)?")
+
+
+def _plate_map(tables: PlateTables, _spec: TableSpec) -> Outcome:
+    found = find_annotation(tables.sources)
+    faults = [f"{fault.source_file}: {fault.detail}" for fault in found.faults]
+    maps = [file for file in found.files if file.is_plate_map]
+    wells = _measured_wells(tables)
+    for file in maps:
+        mapped = wells_named(file.path)
+        if len(mapped) != len(wells):
+            faults.append(f"{len(wells)} wells were measured and {file.name} has {len(mapped)}")
+        faults += _differing(f"measured and not in {file.name}", wells - mapped)
+        faults += _differing(f"in {file.name} and not measured", mapped - wells)
+    figures = {"wells measured": len(wells), "plate maps": len(maps)}
+    held = "the wells measured are those of the plate map" if maps else "there is no plate map"
+    return outcome_of(faults, held, figures)
+
+
+def _measured_wells(tables: PlateTables) -> set[str]:
+    rows = tables.rows(RAW_MEASUREMENTS.name)
+    batches = rows.batches(["well_id"], {"compartment": IMAGE})
+    return {well for batch in batches for well in batch["well_id"].unique().to_pylist() if well}
+
+
+def _differing(what: str, wells: Iterable[str]) -> list[str]:
+    found = sorted(wells, key=well_sort_key)
+    return [f"{what}: {', '.join(first_of(found))}"] if found else []
+
+
+def _barcodes(tables: PlateTables, _spec: TableSpec) -> Outcome:
+    """Compare the batch's plates with the file that says their plate maps."""
+    sources = tables.sources
+    file = barcode_file(sources)
+    if file is None:
+        held = "there is no barcode_platemap.csv"
+        return Outcome(passed=True, summary=held, figures={"barcodes": 0})
+    named = set(plate_maps(file))
+    measured = {sources.key.plate_id, *_siblings_with_data(sources)}
+    lost = sorted(named - measured)
+    faults = [f"plate {plate} is in {file.name} and has no data" for plate in lost]
+    unnamed = sorted(measured - named)
+    faults += [f"plate {plate} has data and is not in {file.name}" for plate in unnamed]
+    figures = {"barcodes": len(named), "plates": len(measured)}
+    held = f"each of {len(named)} plates in {file.name} has data, and no other"
+    return outcome_of(first_of(faults), held, figures)
+
+
+def _siblings_with_data(sources: PlateSources) -> Iterator[str]:
+    """Plates beside this one; a folder of a plate may have been left empty."""
+    batch = sources.dataset.root / ANALYSIS / sources.key.batch_id
+    for name in sources.siblings:
+        analysis = batch / name / "analysis"
+        is_empty = (batch / name).is_dir() and not (analysis.is_dir() and any(analysis.iterdir()))
+        if not is_empty:
+            yield name
+
+
+def _columns(tables: PlateTables, spec: TableSpec) -> Outcome:
+    """Find what most other plates of the batch have measured and this one has not."""
+    own = _measured(tables.rows(spec.name).columns())
+    others = list(islice(_columns_of_others(tables, spec), _COMPARED_PLATES))
+    times = Counter(name for columns in others for name in columns)
+    missing = [name for name, count in times.items() if count > len(others) / 2 and name not in own]
+    by_compartment: dict[str, list[str]] = defaultdict(list)
+    for name in missing:
+        by_compartment[name.partition("_")[0]].append(name)
+    faults = [
+        f"{len(names)} columns of {compartment} are missing that most of {len(others)} other "
+        f"plates of the batch have: {', '.join(first_of(names))}"
+        for compartment, names in by_compartment.items()
+    ]
+    figures = {"columns": len(own), "plates compared": len(others), "missing": len(missing)}
+    return outcome_of(faults, f"no column of {len(others)} other plates is missing", figures)
+
+
+def _columns_of_others(tables: PlateTables, spec: TableSpec) -> Iterator[set[str]]:
+    """Measured columns of each other plate of the batch."""
+    table = tables.warehouse.table(spec.name)
+    plate = tables.plate
+    scope = {"dataset_id": plate.dataset_id, "batch_id": plate.batch_id}
+    position = [field.name for field in table.spec().fields].index("plate_id")
+    partitions = tables.warehouse.partitions
+    # Footers are kept: the columns of a plate lie in its first file.
+    first = {file.partition[position]: file for file in reversed(partitions.files(table, scope))}
+    for name, file in sorted(first.items()):
+        if name != plate.plate_id:
+            yield _measured(partitions.footer(table, file).schema.to_arrow_schema().names)
+
+
+def _measured(names: list[str]) -> set[str]:
+    return {name for name in raw_columns_of(names) if not name.startswith("Metadata_")}
+
+
+def _load_data(tables: PlateTables, _spec: TableSpec) -> Outcome:
+    """Hold the folders that LoadData names against the one that the images lie in."""
+    sources = tables.sources
+    mapped = PrefixMap.of(sources.dataset.images).names
+    expected = _expected_places(sources)
+    strange: dict[str, str] = {}
+    folders: set[str] = set()
+    for path in sources.load_data if expected else ():
+        for folder in {folder for row in read_load_data(path) for folder in _image_folders(row)}:
+            folders.add(folder)
+            known = any(f"{folder}/".startswith(f"{prefix}/") for prefix in mapped)
+            if not known and not all(f"/{place}/" in f"/{folder}/" for place in expected):
+                strange.setdefault(folder, path.name)
+    faults = [
+        f"{file} names images in {folder}, which is not of {' or '.join(expected)}: say where they "
+        "lie under images.path_prefix_map, or mend the file"
+        for folder, file in sorted(strange.items())
+    ]
+    figures = {"LoadData files": len(sources.load_data), "folders": len(folders)}
+    return outcome_of(first_of(faults), "LoadData names the folder of the images", figures)
+
+
+def _expected_places(sources: PlateSources) -> tuple[str, ...]:
+    """Parts of a path that lead to the plate's images, wherever the dataset lies."""
+    root = sources.dataset.root.resolve()
+    if sources.image_dir is None or not sources.image_dir.resolve().is_relative_to(root):
+        return ()
+    below = sources.image_dir.resolve().relative_to(root).as_posix()
+    return (*_project(root), below)
+
+
+def _project(root: Path) -> tuple[str, ...]:
+    """``<project>/<source>`` where the dataset's folder is called so, as in the gallery."""
+    named = _PROJECT.fullmatch(root.parent.name)
+    return (f"{root.parent.name}/{root.name}",) if named else ()
+
+
+def _image_folders(row: LoadDataRow) -> Iterator[str]:
+    for column, value in row.items():
+        kind, _, channel = (column or "").partition("_")
+        if kind == "URL" and value and value.lower().endswith(IMAGE_SUFFIXES):
+            yield normalise(value).rpartition("/")[0]
+        name = row.get(f"FileName_{channel}") or ""
+        if kind == "PathName" and value and name.lower().endswith(IMAGE_SUFFIXES):
+            yield normalise(value).rstrip("/")
+
+
+WELLS_OF_PLATE_MAP = TableCheck(
+    "wells_of_plate_map",
+    "the wells measured are those of the plate map",
+    _plate_map,
+    blocking=False,
+)
+PLATES_OF_BATCH = TableCheck(
+    "plates_of_batch",
+    "every plate in barcode_platemap.csv has data, and every plate with data is in it",
+    _barcodes,
+    blocking=False,
+)
+COLUMNS_OF_BATCH = TableCheck(
+    "columns_of_batch",
+    "no feature is missing that most other plates of the batch have",
+    _columns,
+    blocking=False,
+)
+LOAD_DATA_PLACE = TableCheck(
+    "load_data_place",
+    "LoadData names the folder that the images lie in, not one of another plate or project",
+    _load_data,
+    blocking=False,
+)

@@ -1,0 +1,208 @@
+"""Defects of published data, made in a sample: each is named by its check, with file or plate."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+import pytest
+
+from cp_assets.checks.asset_checks import CHECKS
+from cp_assets.checks.outcome import PlateTables
+from cp_assets.conversion import build_plate
+from cp_assets.datasets import Dataset, ImageOptions, find_plates
+from cp_assets.sample import SampleTruth
+from cp_assets.warehouse.warehouse import open_warehouse
+from cp_assets_tests.warehouses import replace_text
+
+TABLES = ("raw_measurements", "joined_profiles")
+ONE, TWO = "BR00900001", "BR00900002"
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A copy of a sample of two plates of wells E13 and M13, to be spoilt."""
+
+    root: Path
+
+    def site(self, plate: str = ONE, well: str = "E13", number: int = 1) -> Path:
+        return next(self.root.glob(f"workspace/analysis/*/*/analysis/{plate}-{well}-{number}"))
+
+    def barcodes(self) -> Path:
+        return next(self.root.glob("workspace/metadata/platemaps/*/barcode_platemap.csv"))
+
+    def load_data(self) -> Path:
+        return next(self.root.glob(f"workspace/load_data_csv/*/{ONE}/load_data.csv"))
+
+    def edit(self, file: Path, change: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
+        change(pd.read_csv(file, dtype=str, keep_default_na=False)).to_csv(file, index=False)
+
+    def faults(self, plate: str = ONE, **options: object) -> dict[str, str]:
+        """Checks of measured tables that do not hold for a plate -> what they say."""
+        dataset = Dataset(dataset_id="s", root=self.root, images=ImageOptions(**options))  # type: ignore[arg-type]
+        warehouse = open_warehouse(self.root.parent / "warehouse", create=True)
+        plates = find_plates(dataset)
+        for sources in plates.values():
+            build_plate(warehouse, sources, names=TABLES)
+        (mine,) = [sources for key, sources in plates.items() if key.plate_id == plate]
+        tables = PlateTables(warehouse, mine, duckdb.connect())
+        return {
+            check.name: outcome.summary
+            for spec, checks in CHECKS.items()
+            if spec.identifier[1] in TABLES
+            for check in checks
+            if not (outcome := check.run(tables, spec)).passed
+        }
+
+
+@pytest.fixture
+def batch(small_sample: SampleTruth, tmp_path: Path) -> Batch:
+    return Batch(Path(shutil.copytree(small_sample.root, tmp_path / small_sample.options.prefix)))
+
+
+@pytest.mark.parametrize("plate", [ONE, TWO])
+def test_sound_plates_have_no_fault(batch: Batch, plate: str) -> None:
+    assert batch.faults(plate) == {}
+
+
+def test_file_of_0_bytes_and_file_of_a_header_are_named(batch: Batch) -> None:
+    (batch.site() / "Nuclei.csv").write_bytes(b"")
+    cells = batch.site(number=2) / "Cells.csv"
+    cells.write_text(cells.read_text().splitlines()[0] + "\n")
+    faults = batch.faults()
+    assert "E13-1/Nuclei.csv: the file has 0 bytes" in faults["files_have_rows"]
+    assert "E13-2/Cells.csv: the file has a header and no row" in faults["files_have_rows"]
+    assert "E13-1: 0 Nuclei were read and Count_Nuclei" in faults["counts_agree"]
+    assert set(faults) == {"files_have_rows", "counts_agree"}
+    assert set(batch.faults(TWO)) == set()
+
+
+def test_file_of_a_run_before_is_named(batch: Batch) -> None:
+    week = 7 * 24 * 3600
+    old = batch.site() / "Cells.csv"
+    os.utime(old, (old.stat().st_atime, old.stat().st_mtime - week))
+    (told,) = batch.faults().values()
+    assert "E13-1/Cells.csv" in told
+    assert "7 days older" in told
+
+
+@pytest.mark.parametrize("text", ["nan", "NaN", ""])
+def test_nan_for_a_well_is_named(batch: Batch, text: str) -> None:
+    batch.edit(batch.site() / "Image.csv", lambda rows: rows.assign(Metadata_Well=text))
+    faults = batch.faults()
+    assert set(faults) == {"names_are_not_nan"}
+    assert "Metadata_Well is null or nan in 1 row(s)" in faults["names_are_not_nan"]
+    assert "E13-1/Image.csv row 1" in faults["names_are_not_nan"]
+
+
+def test_nan_for_a_key_is_named(batch: Batch) -> None:
+    def spoil(rows: pd.DataFrame) -> pd.DataFrame:
+        rows.loc[0, "ObjectNumber"] = "nan"
+        return rows
+
+    batch.edit(batch.site() / "Cells.csv", spoil)
+    faults = batch.faults()
+    assert "E13-1/Cells.csv row 1: ObjectNumber is None" in faults["names_are_not_nan"]
+    assert "Count_Cells" in faults["counts_agree"]
+
+
+def test_file_that_was_cut_disagrees_with_the_image_table(batch: Batch) -> None:
+    batch.edit(batch.site() / "Cytoplasm.csv", lambda rows: rows.iloc[:-1])
+    count = len(pd.read_csv(batch.site() / "Cells.csv"))
+    (told,) = batch.faults().values()
+    assert f"E13-1: {count - 1} Cytoplasm were read" in told
+    assert f"Count_Cytoplasm of the Image table is {count}" in told
+
+
+def test_column_cut_to_its_last_digit_is_named(batch: Batch) -> None:
+    for well in ("E13", "M13"):
+        file = batch.site(well=well) / "Image.csv"
+        batch.edit(file, lambda rows: rows.assign(Metadata_Col=rows["Metadata_Col"].str[-1]))
+    faults = batch.faults()
+    assert set(faults) == {"wells_agree"}
+    assert "Metadata_Col is 3 and the well E13, as if cut" in faults["wells_agree"]
+    assert "E13-1/Image.csv row 1), and so on in 2 rows" in faults["wells_agree"]
+
+
+@pytest.mark.parametrize(("row", "holds"), [("E", True), ("5", True), ("5.0", True), ("6", False)])
+def test_plate_rows_may_be_letters_or_numbers(batch: Batch, row: str, *, holds: bool) -> None:
+    batch.edit(batch.site() / "Image.csv", lambda rows: rows.assign(Metadata_Row=row))
+    assert ("wells_agree" not in batch.faults()) is holds
+
+
+def test_two_channels_of_one_file_are_named(batch: Batch) -> None:
+    def spoil(rows: pd.DataFrame) -> pd.DataFrame:
+        same = {f"{kind}_OrigMito": rows[f"{kind}_OrigAGP"] for kind in ("FileName", "URL")}
+        return rows.assign(**same)
+
+    batch.edit(batch.site() / "Image.csv", spoil)
+    faults = batch.faults()
+    assert set(faults) == {"channels_differ"}
+    assert "channels OrigAGP and OrigMito have the same file" in faults["channels_differ"]
+    assert f"{ONE}-E13-1" in faults["channels_differ"]
+
+
+def test_wells_that_are_not_those_of_the_plate_map_are_named(batch: Batch) -> None:
+    file = next(batch.root.glob("workspace/metadata/platemaps/*/platemap/*.txt"))
+    replace_text(file, "\tM13\t", "\tN13\t")
+    file.write_text(
+        file.read_text() + file.read_text().splitlines()[1].replace("E13", "P24") + "\n"
+    )
+    faults = batch.faults()
+    assert set(faults) == {"wells_of_plate_map"}
+    told = faults["wells_of_plate_map"]
+    assert "2 wells were measured and workspace/metadata/platemaps/" in told
+    assert "CPA_SAMPLE_01.txt: M13" in told
+    assert "and not measured: N13, P24" in told
+
+
+def test_plate_map_that_is_not_there_is_named(batch: Batch) -> None:
+    next(batch.root.glob("workspace/metadata/platemaps/*/platemap/*.txt")).unlink()
+    assert "there is no platemap/CPA_SAMPLE_01.txt" in batch.faults()["wells_of_plate_map"]
+
+
+def test_plates_and_barcodes_that_lack_each_other_are_named(batch: Batch) -> None:
+    replace_text(batch.barcodes(), ONE, "BR00900009")
+    shutil.rmtree(batch.site(TWO).parent)
+    batch.site().parents[1].with_name(TWO).joinpath("analysis").mkdir()
+    told = batch.faults()["plates_of_batch"]
+    assert "plate BR00900009 is in barcode_platemap.csv and has no data" in told
+    assert f"plate {TWO} is in barcode_platemap.csv and has no data" in told
+    assert f"plate {ONE} has data and is not in barcode_platemap.csv" in told
+
+
+def test_features_that_the_batch_has_are_named(batch: Batch) -> None:
+    names = ["AreaShape_Area", "AreaShape_Eccentricity"]
+    for well in ("E13", "M13"):
+        for number in (1, 2):
+            file = batch.site(well=well, number=number) / "Nuclei.csv"
+            batch.edit(file, lambda rows: rows.drop(columns=names))
+    faults = batch.faults()
+    assert set(faults) == {"columns_of_batch"}
+    assert "2 columns of Nuclei are missing" in faults["columns_of_batch"]
+    assert "Nuclei_AreaShape_Area" in faults["columns_of_batch"]
+    assert batch.faults(TWO) == {}
+
+
+@pytest.mark.parametrize("kind", ["plate", "source", "former"])
+def test_load_data_of_another_place_is_named(
+    batch: Batch, small_sample: SampleTruth, kind: str
+) -> None:
+    worker, here = "/home/ubuntu/local_input", small_sample.options.prefix
+    old, new = {
+        "plate": (f"/{ONE}__", f"/{TWO}__"),
+        "source": (here, f"{here}0"),
+        "former": (f"{worker}/{here}/images/", "s3://old/projects/2021/"),
+    }[kind]
+    replace_text(batch.load_data(), old, new)
+    faults = batch.faults()
+    assert set(faults) == {"load_data_place"}
+    assert "load_data.csv names images in" in faults["load_data_place"]
+    assert new in faults["load_data_place"]
+    prefix = "s3://old/projects" if kind == "former" else worker
+    assert batch.faults(path_prefix_map={prefix: str(batch.root)}) == {}
