@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import cp_assets
 from cp_assets.building.rejected import REJECTED_ROWS
 from cp_assets.convert_options import convert_options, only_given
-from cp_assets.datasets import Dataset, PlateKey, dataset_from_folder, find_plates
+from cp_assets.datasets import Dataset, PlateKey, PlateSources, dataset_from_folder, find_plates
 from cp_assets.datasets.config import Configuration, read_configuration
 from cp_assets.datasets.identity import normalise_site, normalise_well
 from cp_assets.errors import ConfigurationError, CpAssetsError, PlateNotFoundError
@@ -175,8 +175,8 @@ def plates(
 ) -> None:
     """List the plates of the configured datasets, or of a folder."""
     found = _plates(_datasets(source, config))
-    for key, folders in found.items():
-        click.echo(f"{key}\t{folders} measurement folder(s)")
+    for key, sources in found.items():
+        click.echo(f"{key}\t{len(sources.folders)} measurement folder(s)\t{sources.choice}")
     if register:
         from cp_assets.jobs import dagster_instance
         from cp_assets.partitions import register_plates
@@ -325,8 +325,8 @@ def _datasets(source: Path | None, config: str | None) -> tuple[Dataset, ...]:
     return configuration.datasets
 
 
-def _plates(datasets: Iterable[Dataset]) -> dict[PlateKey, int]:
-    return {key: len(s.folders) for one in datasets for key, s in find_plates(one).items()}
+def _plates(datasets: Iterable[Dataset]) -> dict[PlateKey, PlateSources]:
+    return {key: sources for one in datasets for key, sources in find_plates(one).items()}
 
 
 def _check_plate(warehouse: Warehouse, table: str, plate: str | None) -> None:

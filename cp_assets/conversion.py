@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import get_args
 
 from cp_assets.building import STEPS, PlateBuild, build_table
 from cp_assets.datasets import (
@@ -12,8 +13,11 @@ from cp_assets.datasets import (
     Dataset,
     ImageOptions,
     Layout,
+    Measurements,
     PlateKey,
     PlateSources,
+    Preset,
+    choose_preset,
     detect_layout,
     find_plates,
 )
@@ -23,9 +27,7 @@ from cp_assets.warehouse.warehouse import Warehouse, open_warehouse
 
 logger = logging.getLogger(__name__)
 
-PRESETS = ("cellprofiler_csv",)
-"""Dialects of measurement files that are read today."""
-
+_MEASUREMENTS = ", ".join(get_args(Measurements))
 _WITHOUT_JOIN = ("raw_measurements", "manifest")
 
 Report = Callable[[PlateKey, PlateBuild], None]
@@ -44,7 +46,8 @@ def convert(  # noqa: PLR0913 - the public contract: one call, every option by n
     path_prefix_map: Mapping[str, str] | None = None,
     annotations: Iterable[str | Path] = (),
     channels: tuple[str, ...] | None = ImageOptions.channels,
-    preset: str | None = None,
+    preset: str | Preset | None = None,
+    measurements: Measurements = Dataset.measurements,
     layout: Layout | None = None,
     dataset_id: str | None = None,
     batch_id: str | None = None,
@@ -71,7 +74,7 @@ def convert(  # noqa: PLR0913 - the public contract: one call, every option by n
     ----------
     source
         A folder of measurement files, a folder of such folders, or a Cell Painting Gallery prefix
-        ``<project>/<source>`` (found by its ``workspace/analysis``).
+        ``<project>/<source>`` (found by its ``workspace``).
     warehouse
         A folder, the name of a configured PyIceberg catalog, or an open warehouse.
     image_dir, mask_dir, outline_dir
@@ -100,7 +103,11 @@ def convert(  # noqa: PLR0913 - the public contract: one call, every option by n
     follow_links
         Use images behind symbolic links that lead out of the folders given.
     preset
-        None or ``cellprofiler_csv``.
+        The dialect of the measurement tables: the name of a shipped one (`SHIPPED`), or a
+        `cp_assets.datasets.Preset`; None to find it.
+    measurements
+        Of a gallery prefix: ``analysis``, ``backend``, or ``automatic`` for analysis where the
+        plate has it.
     dataset_id, batch_id, plate_id
         Identity of the plate; by default the source folder's name, ``unbatched``, and what the
         Image table says, else the source folder's name. A gallery prefix names batches and plates
@@ -157,8 +164,10 @@ def convert(  # noqa: PLR0913 - the public contract: one call, every option by n
         outline_dir=_folder("outline_dir", outline_dir),
         images=options,
         annotations=tuple(Path(one) for one in annotations),
+        preset=choose_preset(preset) if isinstance(preset, str) else preset,
+        measurements=measurements,
     )
-    _check(dataset, preset, join=join)
+    _check(dataset, join=join)
     plates = find_plates(dataset)
     opened = (
         warehouse if isinstance(warehouse, Warehouse) else open_warehouse(warehouse, create=True)
@@ -209,11 +218,11 @@ def _folder(option: str, path: str | Path | None) -> Path | None:
     return folder
 
 
-def _check(dataset: Dataset, preset: str | None, *, join: bool) -> None:
+def _check(dataset: Dataset, *, join: bool) -> None:
     """Refuse options that contradict each other, each with what to do."""
     named_files(dataset)
-    if preset is not None and preset not in PRESETS:
-        msg = f"preset {preset!r} is not known; there are: {', '.join(PRESETS)}"
+    if dataset.measurements not in get_args(Measurements):
+        msg = f"measurements is {dataset.measurements!r}: expected {_MEASUREMENTS}"
         raise ConfigurationError(msg)
     in_gallery = dataset.layout == "cell-painting-gallery"
     if in_gallery and (dataset.batch_id or dataset.plate_id):

@@ -8,7 +8,7 @@ import click
 from click.core import ParameterSource
 from pydantic import ByteSize, TypeAdapter, ValidationError
 
-from cp_assets.datasets import Border, ImageOptions, Layout
+from cp_assets.datasets import SHIPPED, Border, Dataset, ImageOptions, Layout, Measurements
 from cp_assets.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -166,8 +166,16 @@ _OPTIONS = (
     ),
     click.option(
         "--preset",
-        metavar="NAME",
-        help="Dialect of the measurement files; cellprofiler_csv is the only one, and the default.",
+        type=click.Choice([preset.name for preset in SHIPPED]),
+        help="Dialect of the measurement tables. Default: the first that fits.",
+    ),
+    click.option(
+        "--measurements",
+        type=click.Choice(get_args(Measurements)),
+        default=Dataset.measurements,
+        show_default=True,
+        help="Which workspace folder of a gallery prefix is read; automatic: analysis where the "
+        "plate has it, else backend.",
     ),
     click.option(
         "--dataset-id", metavar="NAME", help="Name of the dataset. Default: SOURCE's own name."

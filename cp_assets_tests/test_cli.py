@@ -140,7 +140,10 @@ def test_sample_then_plates(tmp_path: Path) -> None:
     root = Path(result.stdout.strip())
     assert root.is_dir()
     listed = run("plates", root).stdout
-    assert listed == "source_1/2026_11_21_Batch1/BR00900001\t1 measurement folder(s)\n"
+    key, folders, choice = listed.rstrip("\n").split("\t")
+    assert (key, folders) == ("source_1/2026_11_21_Batch1/BR00900001", "1 measurement folder(s)")
+    assert choice.startswith("cellprofiler-csv, found by itself: Image.csv, Cells.csv")
+    assert choice.endswith("(analysis, where there is one)")
     again = run("sample", tmp_path / "out", "--plates", 1, code=2)
     assert "it is not an empty folder; name a new one" in last_line(again)
 

@@ -163,7 +163,7 @@ def test_two_plates_of_equal_file_names(tmp_path: Path) -> None:
         ({"channels": ("DNA",)}, "channels was given without image_dir"),
         ({"image_dir": "nowhere"}, "image_dir: nowhere is not a folder"),
         ({"image_dir": ".", "join": False}, "images need the join"),
-        ({"preset": "harmony"}, "preset 'harmony' is not known; there are: cellprofiler_csv"),
+        ({"preset": "harmony"}, "preset 'harmony' is not known; there are: cellprofiler-csv"),
         ({"workers": 0}, "workers is 1 or more"),
         ({"plate_id": "a\nb"}, "without control characters"),
     ],

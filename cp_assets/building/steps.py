@@ -55,7 +55,8 @@ def build_joined_profiles(sources: PlateSources, warehouse: Warehouse) -> PlateT
     dataset = sources.dataset
     images = dataset.images
     boxes = (dict(images.bbox_column_map or {}), images.box_compartment)
-    options = (dataset.anchor, dataset.compartments, *boxes)
+    parents = dict(dataset.parents)
+    options = (dataset.anchor, dataset.compartments, *([parents] if parents else []), *boxes)
     raw = _partition(warehouse, RAW_MEASUREMENTS, sources)
     inputs = digest([_upstream(raw, sources), options])
 

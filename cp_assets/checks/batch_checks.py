@@ -9,7 +9,7 @@ from pathlib import Path
 from cp_assets.checks.outcome import Outcome, PlateTables, TableCheck, first_of, outcome_of
 from cp_assets.datasets import PlateSources
 from cp_assets.datasets.identity import well_sort_key
-from cp_assets.datasets.layouts import ANALYSIS
+from cp_assets.datasets.layouts import WORKSPACE
 from cp_assets.datasets.load_data import LoadDataRow, read_load_data
 from cp_assets.datasets.metadata_files import barcode_file, find_annotation, plate_maps
 from cp_assets.images.image_sets import IMAGE_SUFFIXES
@@ -74,12 +74,16 @@ def _barcodes(tables: PlateTables, _spec: TableSpec) -> Outcome:
 
 def _siblings_with_data(sources: PlateSources) -> Iterator[str]:
     """Plates beside this one; a folder of a plate may have been left empty."""
-    batch = sources.dataset.root / ANALYSIS / sources.key.batch_id
+    root, batch = sources.dataset.root, sources.key.batch_id
     for name in sources.siblings:
-        analysis = batch / name / "analysis"
-        is_empty = (batch / name).is_dir() and not (analysis.is_dir() and any(analysis.iterdir()))
-        if not is_empty:
+        places = [root / below / batch / name for below in WORKSPACE.values()]
+        there = [place for place in places if place.is_dir()]
+        if not there or any(_has_files(place) for place in there):
             yield name
+
+
+def _has_files(plate: Path) -> bool:
+    return any(plate.glob("analysis/*")) or any(one.is_file() for one in plate.iterdir())
 
 
 def _columns(tables: PlateTables, spec: TableSpec) -> Outcome:

@@ -1,7 +1,6 @@
 """Checks of a plate's measurement files: whether they have rows, and are of one run."""
 
 from datetime import UTC, datetime
-from pathlib import Path
 
 from cp_assets.checks.books import told
 from cp_assets.checks.outcome import Outcome, PlateTables, TableCheck, first_of, outcome_of
@@ -24,9 +23,9 @@ def _have_rows(tables: PlateTables, _spec: TableSpec) -> Outcome:
 def _one_age(tables: PlateTables, _spec: TableSpec) -> Outcome:
     """Compare with the newest file: what was measured again must have been measured whole."""
     ages = {
-        folder.relative_file(name): _changed(path)
+        folder.relative_file(name): table.path.stat().st_mtime
         for folder in tables.sources.folders
-        for name, path in folder.tables.items()
+        for name, table in folder.tables.items()
     }
     newest = max(ages.values())
     old = sorted(name for name, age in ages.items() if newest - age > DAYS_APART * _DAY)
@@ -39,10 +38,6 @@ def _one_age(tables: PlateTables, _spec: TableSpec) -> Outcome:
     figures = {"files": len(ages), "older than siblings": len(old), "days apart": round(apart, 3)}
     held = f"{len(ages)} measurement files were written within {DAYS_APART:.0f} days"
     return outcome_of(first_of(faults), held, figures)
-
-
-def _changed(path: Path) -> float:
-    return path.stat().st_mtime
 
 
 def _date(seconds: float) -> str:

@@ -16,18 +16,26 @@ from cp_assets.datasets.model import (
     ImageOptions,
     Layout,
     MeasurementFolder,
+    Measurements,
     PlateSources,
+    TableFile,
 )
+from cp_assets.datasets.presets import SHIPPED, Preset, choose_preset
 
 __all__ = [
+    "SHIPPED",
     "Border",
     "Dataset",
     "ImageOptions",
     "Layout",
     "MeasurementFolder",
+    "Measurements",
     "PlateKey",
     "PlateSources",
+    "Preset",
+    "TableFile",
     "check_unique",
+    "choose_preset",
     "dataset_from_folder",
     "detect_layout",
     "find_plate",

@@ -6,13 +6,14 @@ import os
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ByteSize, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ByteSize, ConfigDict, ValidationError
 
 from cp_assets.datasets.layouts import check_unique, detect_layout
-from cp_assets.datasets.model import Border, Dataset, ImageOptions, Layout
+from cp_assets.datasets.model import Border, Dataset, ImageOptions, Layout, Measurements
+from cp_assets.datasets.presets import Container, Preset, choose_preset
 from cp_assets.errors import ConfigurationError, PlateNotFoundError
 
 if TYPE_CHECKING:
@@ -81,6 +82,30 @@ class _Images(_Strict):
     max_memory: ByteSize = _LEFT_OUT
 
 
+class _Preset(_Strict):
+    extends: str | None = None
+    doc: str = _LEFT_OUT
+    container: Container = _LEFT_OUT
+    endings: tuple[str, ...] = _LEFT_OUT
+    image_table: str = _LEFT_OUT
+    object_tables: str = _LEFT_OUT
+    side_by_side: str | None = _LEFT_OUT
+    not_measurements: tuple[str, ...] = _LEFT_OUT
+    image_number: str = _LEFT_OUT
+    object_number: str = _LEFT_OUT
+    table_number: str | None = _LEFT_OUT
+    image_prefix: str = _LEFT_OUT
+    object_prefix: str = _LEFT_OUT
+    anchor: str | None = _LEFT_OUT
+    compartments: tuple[str, ...] | None = _LEFT_OUT
+    parents: dict[str, tuple[str, ...]] = _LEFT_OUT
+
+
+def _name_or_preset(given: object) -> object:
+    """A preset's name stands for that preset as it is."""
+    return {"extends": given} if isinstance(given, str) else given
+
+
 class _Dataset(_Strict):
     dataset_id: str
     root: Path
@@ -95,17 +120,17 @@ class _Dataset(_Strict):
     compartments: tuple[str, ...] | None = _LEFT_OUT
     column_types: dict[str, Literal["float", "int", "string"]] = _LEFT_OUT
     annotations: tuple[Path, ...] = _LEFT_OUT
+    parents: dict[str, tuple[str, ...]] = _LEFT_OUT
+    preset: Annotated[_Preset, BeforeValidator(_name_or_preset)] | None = _LEFT_OUT
+    measurements: Measurements = _LEFT_OUT
     recipe_permalink: str | None = _LEFT_OUT
     config_permalink: str | None = _LEFT_OUT
 
 
 class _File(_Strict):
     warehouse: str | None = None
+    presets: dict[str, _Preset] = {}
     datasets: tuple[_Dataset, ...] = ()
-
-
-_MODELS: dict[int, type[_Strict]] = {1: _File, 3: _Dataset, 4: _Images}
-"""Parts of a key's place, such as ``datasets.0.root`` -> the model whose key it is."""
 
 
 def read_configuration(path: Path | str | None = None) -> Configuration:
@@ -138,7 +163,8 @@ def read_configuration(path: Path | str | None = None) -> Configuration:
         raise ConfigurationError(msg) from error
     base = file.resolve().parent
     try:
-        datasets = tuple(_dataset(entry, file.resolve()) for entry in parsed.datasets)
+        presets = _presets(parsed.presets)
+        datasets = tuple(_dataset(entry, file.resolve(), presets) for entry in parsed.datasets)
     except ConfigurationError as error:
         msg = f"configuration {file}: {error}"
         raise ConfigurationError(msg) from error
@@ -154,14 +180,36 @@ def _told(fault: ErrorDetails) -> str:
     place = [str(part) for part in fault["loc"]]
     if fault["type"] != "extra_forbidden":
         return f"{'.'.join(place)}: {fault['msg']}"
-    known = _MODELS[len(place)].model_fields
+    known = _model_of(place).model_fields
     near = get_close_matches(place[-1].lower(), known, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
     return f"{'.'.join(place)}: no such key; {hint}"
 
 
-def _dataset(entry: _Dataset, file: Path) -> Dataset:
+def _model_of(place: list[str]) -> type[_Strict]:
+    """The model that lacks a key at a place such as ``datasets.0.images.padding``."""
+    if len(place) == 1:
+        return _File
+    inner: dict[str, type[_Strict]] = {"images": _Images, "preset": _Preset}
+    named = next((inner[part] for part in place[2:-1] if part in inner), _Dataset)
+    return _Preset if place[0] == "presets" else named
+
+
+def _presets(given: dict[str, _Preset]) -> tuple[Preset, ...]:
+    """Presets of the file's own, in its order; each may extend one before it."""
+    known: tuple[Preset, ...] = ()
+    for name, fields in given.items():
+        chosen = choose_preset({**fields.model_dump(exclude_unset=True), "name": name}, known)
+        known = (*known, chosen)
+    return known
+
+
+def _dataset(entry: _Dataset, file: Path, presets: tuple[Preset, ...]) -> Dataset:
     given = entry.model_dump(exclude_unset=True, exclude={"images"})
+    if given.get("preset") is not None:
+        given["preset"] = choose_preset(given["preset"], presets)
+    if presets:
+        given["presets"] = presets
     for name in ("root", "image_dir", "mask_dir", "outline_dir"):
         if given.get(name) is not None:
             given[name] = file.parent / given[name].expanduser()

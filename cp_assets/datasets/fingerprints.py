@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from cp_assets.datasets.walking import walk
@@ -25,6 +26,11 @@ def file_state(path: Path) -> tuple[int, int]:
     """Size in bytes and time of change in nanoseconds."""
     status = path.stat()
     return status.st_size, status.st_mtime_ns
+
+
+def write_ahead_log(path: Path) -> Path:
+    """Where SQLite keeps what was written to a database and is not in its file yet."""
+    return path.with_name(f"{path.name}-wal")
 
 
 @contextmanager
@@ -58,14 +64,21 @@ def measurement_fingerprint(sources: PlateSources) -> str:
     """Fingerprint of a plate's measurement files and of the options that shape their rows."""
     dataset = sources.dataset
     files = [
-        (folder.relative_file(name), *file_state(path))
+        (folder.relative_file(name), *file_state(table.path), *_log_state(table.path))
         for folder in sources.folders
-        for name, path in sorted(folder.tables.items())
+        for name, table in sorted(folder.tables.items())
     ]
     # LoadData tells wells and sites that the Image tables do not.
     load_data = _load_data(sources)
     options = (dataset.layout, dict(dataset.column_types), sources.image_plate)
-    return digest([str(sources.key), options, files, load_data])
+    presets = [asdict(folder.preset) for folder in sources.folders[:1]]
+    return digest([str(sources.key), options, presets, files, load_data])
+
+
+def _log_state(path: Path) -> tuple[int, ...]:
+    """State of a database's write-ahead log, in which rows may lie; empty where there is none."""
+    log = write_ahead_log(path)
+    return file_state(log) if log.is_file() else ()
 
 
 def image_fingerprint(sources: PlateSources) -> str:

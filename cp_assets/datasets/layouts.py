@@ -7,27 +7,35 @@ them, beside folders of images, masks and outlines.
 
 from __future__ import annotations
 
-import csv
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cp_assets.datasets.identity import PLATE_COLUMNS, PlateKey
-from cp_assets.datasets.measurement_folders import find_measurement_folders
+from cp_assets.datasets.identity import PlateKey
+from cp_assets.datasets.image_tables import image_table_plates
+from cp_assets.datasets.measurement_folders import (
+    FoundFolders,
+    expected,
+    find_measurement_folders,
+    presets_of,
+)
 from cp_assets.datasets.model import Dataset, Layout, MeasurementFolder, PlateSources
 from cp_assets.errors import ConfigurationError, PlateNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-ANALYSIS = Path("workspace/analysis")
+WORKSPACE = {"analysis": Path("workspace/analysis"), "backend": Path("workspace/backend")}
+"""Where a gallery prefix has measurements: CellProfiler's own files, and one database a plate."""
+
 UNBATCHED = "unbatched"
 """``batch_id`` of the layout ``cellprofiler`` where the user names none."""
 
 
 def detect_layout(root: Path) -> Layout:
-    """The layout of a folder: the gallery's if it holds ``workspace/analysis``."""
-    return "cell-painting-gallery" if (root / ANALYSIS).is_dir() else "cellprofiler"
+    """The layout of a folder: the gallery's if it holds one of its measurement folders."""
+    in_gallery = any((root / folder).is_dir() for folder in WORKSPACE.values())
+    return "cell-painting-gallery" if in_gallery else "cellprofiler"
 
 
 def find_plates(dataset: Dataset) -> dict[PlateKey, PlateSources]:
@@ -45,7 +53,8 @@ def find_plates(dataset: Dataset) -> dict[PlateKey, PlateSources]:
     if not plates:
         msg = (
             f"dataset {dataset.dataset_id}: no measured plate below {dataset.root}; layout "
-            f"{dataset.layout} expects {_EXPECTED[dataset.layout]}"
+            f"{dataset.layout} expects {_EXPECTED[dataset.layout]}; tables that were looked for: "
+            f"{expected(presets_of(dataset))}"
         )
         raise PlateNotFoundError(msg)
     return dict(sorted(plates.items()))
@@ -80,42 +89,75 @@ def _plates(dataset: Dataset, only: PlateKey | None) -> Iterator[PlateSources]:
 
 _EXPECTED: dict[Layout, str] = {
     "cell-painting-gallery": (
-        "workspace/analysis/<batch>/<plate>/analysis/<plate>-<well>-<site>/Image.csv"
+        "workspace/analysis/<batch>/<plate>/analysis/<plate>-<well>-<site>/Image.csv or "
+        "workspace/backend/<batch>/<plate>/<plate>.sqlite"
     ),
-    "cellprofiler": "Image.csv and one CSV a compartment, in that folder or in folders one level "
-    "below",
+    "cellprofiler": "Image.csv and one CSV a compartment, or such tables of another dialect, in "
+    "that folder or in folders one level below",
 }
 
 
 def _gallery_plates(dataset: Dataset, only: PlateKey | None) -> Iterator[PlateSources]:
-    analysis = dataset.root / ANALYSIS
-    if not analysis.is_dir():
-        return
-    for batch in _folders(analysis):
-        names = [plate.name for plate in _folders(batch)]
-        for name in names:
-            key = PlateKey(dataset.dataset_id, batch.name, name)
+    asked = dataset.measurements
+    kinds: list[str] = list(WORKSPACE) if asked == "automatic" else [asked]
+    by_batch: dict[str, set[str]] = {}
+    for folder in (dataset.root / WORKSPACE[kind] for kind in kinds):
+        for batch in _folders(folder) if folder.is_dir() else ():
+            by_batch.setdefault(batch.name, set()).update(plate.name for plate in _folders(batch))
+    for batch_id, names in sorted(by_batch.items()):
+        for name in sorted(names):
+            key = PlateKey(dataset.dataset_id, batch_id, name)
             if only in (None, key):
-                siblings = tuple(other for other in names if other != name)
-                yield from _gallery_plate(dataset, key, batch / name / "analysis", siblings)
+                siblings = tuple(sorted(names - {name}))
+                yield from _gallery_plate(dataset, key, kinds, siblings)
 
 
 def _gallery_plate(
-    dataset: Dataset, key: PlateKey, base: Path, siblings: tuple[str, ...]
+    dataset: Dataset, key: PlateKey, kinds: list[str], siblings: tuple[str, ...]
 ) -> Iterator[PlateSources]:
-    folders = find_measurement_folders(dataset.root, base, key.plate_id) if base.is_dir() else ()
-    if folders:
+    for kind in kinds:
+        base = dataset.root / WORKSPACE[kind] / key.batch_id / key.plate_id
+        if kind == "analysis":
+            base /= "analysis"
+        found = (
+            find_measurement_folders(dataset, base, key.plate_id)
+            if base.is_dir()
+            else FoundFolders()
+        )
+        if not found.folders:
+            continue
         yield PlateSources(
-            dataset=dataset,
+            dataset=_with_join_defaults(dataset, found.folders[0]),
             key=key,
-            folders=folders,
+            folders=found.folders,
             image_dir=dataset.image_dir
             or _gallery_images(dataset.root, key.batch_id, key.plate_id, siblings),
             mask_dir=dataset.mask_dir,
             outline_dir=dataset.outline_dir,
             load_data=_load_data(dataset.root, key.batch_id, key.plate_id),
             siblings=siblings,
+            choice=f"{found.choice} ({_which(dataset, kind)})",
         )
+        return
+
+
+def _which(dataset: Dataset, kind: str) -> str:
+    if dataset.measurements != "automatic":
+        return f"{kind}, as the dataset says"
+    return "analysis, where there is one" if kind == "analysis" else "backend: no analysis"
+
+
+def _with_join_defaults(dataset: Dataset, folder: MeasurementFolder) -> Dataset:
+    """The dataset with the dialect's join where it says nothing itself."""
+    preset = folder.preset
+    if (preset.anchor, preset.compartments) == (None, None) and not preset.parents:
+        return dataset
+    return replace(
+        dataset,
+        anchor=dataset.anchor or preset.anchor,
+        compartments=dataset.compartments or preset.compartments,
+        parents={**preset.parents, **dataset.parents},
+    )
 
 
 def _gallery_images(root: Path, batch: str, plate: str, siblings: tuple[str, ...]) -> Path | None:
@@ -151,14 +193,14 @@ def _load_data(root: Path, batch: str, plate: str) -> tuple[Path, ...]:
 
 
 def _cellprofiler_plates(dataset: Dataset) -> Iterator[PlateSources]:
-    folders = find_measurement_folders(dataset.root, dataset.root, dataset.plate_id or "")
-    if not folders:
+    found = find_measurement_folders(dataset, dataset.root, dataset.plate_id or "")
+    if not found.folders:
         return
     batch = dataset.batch_id or UNBATCHED
-    plates = list(_split_by_plate(dataset, folders))
+    plates = list(_split_by_plate(dataset, found.folders))
     for plate, image_plate, own in plates:
         yield PlateSources(
-            dataset=dataset,
+            dataset=_with_join_defaults(dataset, own[0]),
             key=PlateKey(dataset.dataset_id, batch, plate),
             folders=own,
             image_dir=dataset.image_dir,
@@ -166,6 +208,7 @@ def _cellprofiler_plates(dataset: Dataset) -> Iterator[PlateSources]:
             outline_dir=dataset.outline_dir,
             image_plate=image_plate,
             siblings=tuple(other for other, _, _ in plates if other != plate),
+            choice=found.choice,
         )
 
 
@@ -176,7 +219,7 @@ def _split_by_plate(
     if dataset.plate_id is not None:
         yield dataset.plate_id, None, folders
         return
-    named = {folder.relative: image_table_plates(folder.tables["Image"]) for folder in folders}
+    named = {folder.relative: image_table_plates(folder) for folder in folders}
     by_plate: dict[str, list[MeasurementFolder]] = {}
     for folder in folders:
         for plate in named[folder.relative] or {dataset.root.resolve().name}:
@@ -185,16 +228,6 @@ def _split_by_plate(
         # Only a folder that mixes plates needs its rows filtered.
         mixed = any(len(named[folder.relative]) > 1 for folder in own)
         yield plate, plate if mixed else None, tuple(own)
-
-
-def image_table_plates(image_table: Path) -> set[str]:
-    """The plates that an Image table names, in the first of the columns that the field uses."""
-    with image_table.open(newline="", encoding="utf-8-sig", errors="replace") as stream:
-        rows = csv.DictReader(stream)
-        column = next((name for name in PLATE_COLUMNS if name in (rows.fieldnames or ())), None)
-        if column is None:
-            return set()
-        return {row[column].strip() for row in rows if row[column] and row[column].strip()}
 
 
 def _folders(parent: Path) -> list[Path]:

@@ -1,95 +1,179 @@
-"""Folders that CellProfiler wrote, and the tables in them."""
+"""Measurement folders: folders and databases of CellProfiler's, and the tables in them."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cp_assets.datasets.databases import open_database
 from cp_assets.datasets.identity import (
     site_sort_key,
     split_site_folder,
     well_sort_key,
 )
-from cp_assets.datasets.model import MeasurementFolder
+from cp_assets.datasets.model import Dataset, MeasurementFolder, TableFile
+from cp_assets.datasets.presets import CELLPROFILER_CSV, SHIPPED, Preset, compartment_name
+from cp_assets.errors import InputChangedError, MeasurementError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-_IMAGE_TABLE = "image.csv"
-_USUAL_NAMES = frozenset({"Image", "Cells", "Cytoplasm", "Nuclei"})
-_NOT_MEASUREMENTS = (
-    "experiment",
-    "object relationships",
-    "object_relationships",
-    "load_data",
-    "load_data_with_illum",
-)
+
+@dataclass(frozen=True)
+class FoundFolders:
+    """Measurement folders of one dialect, and why it was chosen."""
+
+    folders: tuple[MeasurementFolder, ...] = ()
+    choice: str = ""
 
 
-def measurement_tables(folder: Path) -> dict[str, Path]:
-    """Compartment -> CSV file of one folder; empty if the folder holds no Image table.
-
-    File names are read in any letter case. ExportToSpreadsheet may put a prefix in front of all of
-    its files (``MyExpt_Image.csv``, ``MyExpt_Cells.csv``); the Image table shows which.
-    """
-    csv_files = (path for path in folder.iterdir() if path.suffix.lower() == ".csv")
-    # Names that begin with a dot are the file system's own, such as macOS's ._Cells.csv.
-    files = sorted(path for path in csv_files if not path.name.startswith("."))
-    image = [path for path in files if path.name.lower().endswith(_IMAGE_TABLE)]
-    if not image:
-        return {}
-    shortest = min(image, key=lambda path: (len(path.name), path.name))
-    prefix = shortest.name[: -len(_IMAGE_TABLE)]
-    tables = {"Image": shortest}
-    for path in files:
-        stem = path.stem
-        if path == shortest or not stem.lower().startswith(prefix.lower()):
-            continue
-        name = stem[len(prefix) :]
-        if name.lower() not in _NOT_MEASUREMENTS:
-            tables[_compartment_name(name)] = path
-    return tables
-
-
-def _compartment_name(stem: str) -> str:
-    """The compartment as pipelines write it: ``CELLS`` and ``cells`` are Cells, ``PH3`` stays."""
-    return stem.capitalize() if stem.capitalize() in _USUAL_NAMES else stem
-
-
-def find_measurement_folders(root: Path, base: Path, plate: str) -> tuple[MeasurementFolder, ...]:
+def find_measurement_folders(dataset: Dataset, base: Path, plate: str) -> FoundFolders:
     """Measurement folders at ``base`` or one level below, in the order of well, site and name.
+
+    The dialect is the dataset's, or the first that fits a folder there; of several the others are
+    not read.
 
     Parameters
     ----------
-    root
-        The dataset's root: folders are named relative to it.
+    dataset
+        Folders are named relative to its root.
     base
         Where to look.
     plate
         The plate's name, to read wells and sites from folder names.
+
+    A database that cannot be read is found with an Image table, so that reading it says why and
+    other plates are not held up.
     """
-    found = list(_folders(root, base, plate))
-    return tuple(
-        sorted(
-            found,
-            key=lambda folder: (
-                well_sort_key(folder.well),
-                site_sort_key(folder.site),
-                folder.relative,
-            ),
-        )
+    places = [_Place.of(folder) for folder in _candidates(base)]
+    for preset in presets_of(dataset):
+        found = [
+            folder
+            for place in places
+            for folder in _folders(dataset.root, base, place, preset, plate)
+        ]
+        if found:
+            return FoundFolders(tuple(sorted(found, key=_order)), _choice(dataset, found[0]))
+    return FoundFolders()
+
+
+def presets_of(dataset: Dataset) -> tuple[Preset, ...]:
+    """The dialects that a dataset's tables may have, in the order in which they are tried."""
+    if dataset.preset is not None:
+        return (dataset.preset,)
+    own = {preset.name for preset in dataset.presets}
+    return (*dataset.presets, *(preset for preset in SHIPPED if preset.name not in own))
+
+
+def measurement_tables(folder: Path, preset: Preset = CELLPROFILER_CSV) -> dict[str, TableFile]:
+    """Compartment -> file of one folder of files; empty if the folder holds no Image table.
+
+    ExportToSpreadsheet may put a prefix in front of all of its files (``MyExpt_Image.csv``,
+    ``MyExpt_Cells.csv``); the Image table shows which.
+    """
+    return _tables_of_files(_Place.of(folder), preset)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A folder and its files, listed once."""
+
+    folder: Path
+    files: tuple[Path, ...]
+
+    @classmethod
+    def of(cls, folder: Path) -> _Place:
+        # Names that begin with a dot are the file system's own, such as macOS's ._Cells.csv.
+        files = (path for path in folder.iterdir() if not path.name.startswith("."))
+        return cls(folder, tuple(sorted(files)))
+
+
+def _candidates(base: Path) -> list[Path]:
+    return [base, *sorted(child for child in base.iterdir() if child.is_dir())]
+
+
+def _folders(
+    root: Path, base: Path, place: _Place, preset: Preset, plate: str
+) -> Iterator[MeasurementFolder]:
+    well, site = (
+        split_site_folder(place.folder.name, plate) if place.folder != base else (None, None)
     )
-
-
-def _folders(root: Path, base: Path, plate: str) -> Iterator[MeasurementFolder]:
-    candidates = [base, *sorted(child for child in base.iterdir() if child.is_dir())]
-    for candidate in candidates:
-        tables = measurement_tables(candidate)
+    below = place.folder.relative_to(root).as_posix()
+    relative = "" if below == "." else below
+    if preset.container == "file":
+        tables = _tables_of_files(place, preset)
         if tables:
-            well, site = (
-                split_site_folder(candidate.name, plate) if candidate != base else (None, None)
-            )
-            relative = candidate.relative_to(root).as_posix()
-            yield MeasurementFolder(
-                candidate, "" if relative == "." else relative, well, site, tables
-            )
+            yield MeasurementFolder(place.folder, relative, well, site, tables, preset)
+        return
+    databases = list(_databases(place, preset))
+    for path, tables in databases:
+        # Image sets of two databases must not be taken for the same.
+        own = f"{relative}/{path.name}".lstrip("/") if len(databases) > 1 else relative
+        yield MeasurementFolder(place.folder, own, well, site, tables, preset)
+
+
+def _tables_of_files(place: _Place, preset: Preset) -> dict[str, TableFile]:
+    by_name: dict[str, Path] = {}
+    for ending in reversed(preset.endings):
+        for path in place.files:
+            name = preset.table_of_file(path.name)
+            if name is not None and path.name.lower().endswith(ending.lower()):
+                by_name[name] = path
+    tables = preset.tables(by_name)
+    return {compartment: TableFile(by_name[name]) for compartment, name in tables.items()}
+
+
+def _databases(place: _Place, preset: Preset) -> Iterator[tuple[Path, dict[str, TableFile]]]:
+    for path in place.files:
+        if preset.table_of_file(path.name) is None or not path.is_file():
+            continue
+        try:
+            tables = database_tables(path, preset)
+        except (MeasurementError, InputChangedError):
+            # Other programs have files of this ending too, such as Thumbs.db.
+            tables = {} if path.suffix.lower() == ".db" else {"Image": TableFile(path, "Image")}
+        if tables:
+            yield path, tables
+
+
+def database_tables(path: Path, preset: Preset) -> dict[str, TableFile]:
+    """Compartment -> table of one database; empty if it holds no Image table of the dialect.
+
+    A table that does not name an image set measures nothing and is passed over.
+
+    Raises
+    ------
+    MeasurementError
+        If the database cannot be read.
+    """
+    with open_database(path, path.name) as database:
+        found: dict[str, TableFile] = {}
+        for compartment, table in preset.tables(database.tables()).items():
+            columns = database.columns(table)
+            if preset.image_number.lower() not in (column.lower() for column in columns):
+                continue
+            if compartment != preset.side_by_side:
+                found[compartment] = TableFile(path, table)
+                continue
+            several = preset.compartments_side_by_side(columns)
+            for one in several:
+                beside = tuple(other for other in several if other != one)
+                found[compartment_name(one)] = TableFile(path, table, beside)
+    return found
+
+
+def _order(folder: MeasurementFolder) -> tuple[object, ...]:
+    return (well_sort_key(folder.well), site_sort_key(folder.site), folder.relative)
+
+
+def _choice(dataset: Dataset, folder: MeasurementFolder) -> str:
+    names = ", ".join(table.name for table in folder.tables.values())
+    why = "as the dataset says" if dataset.preset is not None else "found by itself"
+    where = folder.relative or "its folder"
+    return f"{folder.preset.name}, {why}: {names} in {where}"
+
+
+def expected(presets: Sequence[Preset]) -> str:
+    """What dialects would be read, for an error where there is none."""
+    return "; ".join(f"{preset.name} ({preset.doc or preset.image_table})" for preset in presets)

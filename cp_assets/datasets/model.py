@@ -13,9 +13,14 @@ if TYPE_CHECKING:
     from cp_assets.datasets.identity import PlateKey
 
 from cp_assets.datasets.identity import normalise_site, normalise_well
+from cp_assets.datasets.presets import CELLPROFILER_CSV, Preset
 from cp_assets.errors import ConfigurationError
 
 Layout = Literal["cell-painting-gallery", "cellprofiler"]
+
+Measurements = Literal["automatic", "analysis", "backend"]
+"""Which of the gallery's ``workspace`` folders is read: ``automatic`` is analysis where the plate
+has it, else backend."""
 
 Border = Literal["clip", "zero", "edge", "reflect"]
 """What a crop that reaches over the image's edge holds there: nothing (``clip``, it is smaller),
@@ -151,6 +156,14 @@ class Dataset:
     annotations
         CSV, TSV or Parquet files with a column of wells, of plates or of both, whose other columns
         the joined profiles get as ``Metadata_...``.
+    parents
+        Compartment -> columns that name its objects as parents, after ``Parent_<compartment>``.
+    preset
+        The dialect of its tables; None to find it.
+    presets
+        Dialects to be tried before the shipped ones.
+    measurements
+        Which folder of a gallery's ``workspace`` is read.
     config_file
         The ``cp_assets.yaml`` that describes the dataset, or None.
     """
@@ -168,35 +181,67 @@ class Dataset:
     compartments: tuple[str, ...] | None = None
     column_types: Mapping[str, str] = field(default_factory=dict)
     annotations: tuple[Path, ...] = ()
+    parents: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    preset: Preset | None = None
+    presets: tuple[Preset, ...] = ()
+    measurements: Measurements = "automatic"
     recipe_permalink: str | None = None
     config_permalink: str | None = None
     config_file: Path | None = None
 
 
 @dataclass(frozen=True)
+class TableFile:
+    """Where a table lies.
+
+    Attributes
+    ----------
+    table
+        Its name in the database; None for a file of its own.
+    beside
+        The other compartments that the same table holds.
+    """
+
+    path: Path
+    table: str | None = None
+    beside: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The file's name, and the table's: ``plate.sqlite:Per_Cells``."""
+        return self.path.name if self.table is None else f"{self.path.name}:{self.table}"
+
+
+@dataclass(frozen=True)
 class MeasurementFolder:
-    """One folder that CellProfiler wrote: an Image table and a table for each compartment.
+    """An Image table and a table for each compartment, in one folder or one database.
 
     Attributes
     ----------
     relative
-        The folder below the dataset's root, with ``/``; empty for the root itself.
+        The folder below the dataset's root, with ``/``; empty for the root itself. Where a folder
+        holds several databases, each is named like a folder in it.
     well, site
         From the folder's name, or None where it does not say.
     tables
-        Compartment (``Image``, ``Cells``, ...) -> file.
+        Compartment (``Image``, ``Cells``, ...) -> where its table lies.
+    preset
+        The dialect of the tables.
     """
 
     path: Path
     relative: str
     well: str | None
     site: str | None
-    tables: Mapping[str, Path]
+    tables: Mapping[str, TableFile]
+    preset: Preset = CELLPROFILER_CSV
 
     def relative_file(self, compartment: str) -> str:
-        """The compartment's file below the dataset's root, with ``/``."""
-        name = self.tables[compartment].name
-        return f"{self.relative}/{name}" if self.relative else name
+        """The compartment's file, and table, below the dataset's root, with ``/``."""
+        table = self.tables[compartment]
+        # A database that is named like a folder is not named twice.
+        parent = self.relative.removesuffix(table.path.name).rstrip("/")
+        return f"{parent}/{table.name}" if parent else table.name
 
 
 @dataclass(frozen=True)
@@ -216,6 +261,8 @@ class PlateSources:
         LoadData CSV files of the plate, the plain one first.
     image_plate
         Where one folder holds several plates: the ``Metadata_Plate`` whose rows are this plate's.
+    choice
+        Which dialect is read, from where, and why, for people.
     siblings
         Names of the other plates beside it: an image in a folder named after one of them is not
         this plate's, whatever its base name.
@@ -230,3 +277,4 @@ class PlateSources:
     load_data: tuple[Path, ...] = ()
     image_plate: str | None = None
     siblings: tuple[str, ...] = ()
+    choice: str = ""

@@ -23,6 +23,10 @@ ColumnKind = Literal["float", "int", "string"]
 KEYS = ("ImageNumber", "ObjectNumber")
 """CellProfiler's keys of an object: image set in its folder, number in the image set."""
 
+IMAGE_SET_KEYS = ("TableNumber", "ImageNumber")
+"""What tells image sets of a folder apart. Only merged tables have a TableNumber: the ImageNumber
+restarts with each of the tables that were merged."""
+
 SOURCE_ROW = "source_row"
 """Column that is added to a file's own: row in the file, counted from 1 without the header."""
 

@@ -15,8 +15,8 @@ import numpy as np
 import pyarrow as pa
 
 from cp_assets.errors import MeasurementError
+from cp_assets.measurements.chunks import CHUNK_BYTES, TableChunk
 from cp_assets.measurements.columns import ADDED, KEYS, SOURCE_ROW, column_kind
-from cp_assets.measurements.csv_table import CHUNK_BYTES, CsvTable
 from cp_assets.measurements.typed_csv import CsvColumns, TypedRows, open_csv, parse_piece
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def read_combined_chunks(
     overrides: Mapping[str, str] | None = None,
     *,
     chunk_bytes: int = CHUNK_BYTES,
-) -> Iterator[CsvTable]:
+) -> Iterator[TableChunk]:
     """Read one compartment of a combined file in pieces, at least one.
 
     The rows are as `cp_assets.measurements.csv_table.read_csv_chunks` gives those of the
@@ -136,7 +136,7 @@ def read_combined_chunks(
     if not path.stat().st_size:
         detail = "the file has 0 bytes"
         columns = CsvColumns(name, compartment, 0, {}, {})
-        yield CsvTable(_no_rows(), (columns.rejection("empty_file", detail),))
+        yield TableChunk(_no_rows(), (columns.rejection("empty_file", detail),))
         return
     with open_csv(path, name, _HEADER_ROWS) as text:
         one = _Compartment.of(_combined(name, text.header), name, compartment, overrides or {})
@@ -145,12 +145,12 @@ def read_combined_chunks(
             typed = parse_piece(one.columns, piece, rows_before)
             rows_before += typed.lines
             rows, faults = one.own_rows(typed)
-            yield CsvTable(rows, (*left_out, *faults))
+            yield TableChunk(rows, (*left_out, *faults))
             left_out = ()
         if not rows_before:
             detail = "the file has two header rows and no other"
             only = one.columns.rejection("header_only", detail, outcome="incomplete")
-            yield CsvTable(_no_rows(), (*left_out, only))
+            yield TableChunk(_no_rows(), (*left_out, only))
 
 
 def _no_rows() -> pa.Table:

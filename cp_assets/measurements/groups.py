@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cp_assets.measurements.image_sets import SortKey, sort_key
+from cp_assets.measurements.image_sets import ImageSetKey, SortKey, sort_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -82,4 +82,6 @@ def _order(batch: pa.RecordBatch, row: int, ranks: Mapping[str, int]) -> SortKey
     well, site, folder, number = (
         batch[name][row].as_py() for name in ("well_id", "site_id", "source_folder", "ImageNumber")
     )
-    return sort_key(ranks.get(folder, len(ranks)), well, site, number)
+    table = batch["TableNumber"][row].as_py() if "TableNumber" in batch.schema.names else None
+    key = ImageSetKey(table, number)
+    return sort_key(ranks.get(folder, len(ranks)), well, site, key)

@@ -1,16 +1,17 @@
 """Which image set a row belongs to: plate, well, site - never ImageNumber alone.
 
-ImageNumber restarts in every folder. An image set is known by its well and site, taken from the
-folder's name, the Image table or LoadData, in that order; where they disagree, the image set is
-rejected. Where well and site do not tell image sets apart (unknown, or several times in one Image
-table), the folder below the dataset and the ImageNumber do.
+ImageNumber restarts in every folder, and in a merged table with each TableNumber. An image set is
+known by its well and site, taken from the folder's name, the Image table or LoadData, in that
+order; where they disagree, the image set is rejected. Where well and site do not tell image sets
+apart (unknown, or several times in one Image table), the folder below the dataset, the TableNumber
+and the ImageNumber do.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from cp_assets.datasets.identity import (
     PLATE_COLUMNS,
@@ -22,6 +23,7 @@ from cp_assets.datasets.identity import (
     well_sort_key,
 )
 from cp_assets.datasets.ids import image_set_id
+from cp_assets.measurements.columns import IMAGE_SET_KEYS
 from cp_assets.rejections import Rejection
 
 if TYPE_CHECKING:
@@ -40,15 +42,39 @@ SITE_COLUMNS = (
     "Metadata_FOV",
 )
 
-SortKey = tuple[int, tuple[int, int, str], tuple[int, int, str], int]
-"""Order of image sets in a plate: folder, well, site, ImageNumber."""
+SortKey = tuple[int, tuple[int, int, str], tuple[int, int, str], int, int]
+"""Order of image sets in a plate: folder, well, site, TableNumber, ImageNumber."""
+
+_NO_TABLE = -1
+
+
+class ImageSetKey(NamedTuple):
+    """What tells an image set from the others of its folder.
+
+    Attributes
+    ----------
+    table
+        The TableNumber of a merged table; None where there is none.
+    """
+
+    table: int | None
+    image: int
+
+    def __str__(self) -> str:
+        table = "" if self.table is None else f"TableNumber {self.table}, "
+        return f"{table}ImageNumber {self.image}"
+
+    @property
+    def path(self) -> str:
+        """The key as part of an id."""
+        return f"{self.image}" if self.table is None else f"{self.table}/{self.image}"
 
 
 @dataclass(frozen=True)
 class ImageSetIdentity:
     """One image set: who it is, and where it stands in the plate's order."""
 
-    image_number: int
+    key: ImageSetKey
     well_id: str | None
     site_id: str | None
     image_id: str
@@ -57,31 +83,32 @@ class ImageSetIdentity:
 
 @dataclass(frozen=True)
 class FolderIdentities:
-    """The image sets of one measurement folder, by ImageNumber.
+    """The image sets of one measurement folder, by their keys.
 
     Attributes
     ----------
     whole_folder
-        The image set of every ImageNumber, where the folder's name alone says which it is.
+        The image set of every key, where the folder's name alone says which it is.
     others
-        ImageNumbers of other plates that share the folder; their rows are not this plate's.
+        Keys of other plates that share the folder; their rows are not this plate's.
     rejections
         Image sets whose identity is contradictory.
     """
 
-    by_number: Mapping[int, ImageSetIdentity]
+    by_key: Mapping[ImageSetKey, ImageSetIdentity]
     whole_folder: ImageSetIdentity | None
-    others: frozenset[int]
+    others: frozenset[ImageSetKey]
     rejections: tuple[Rejection, ...]
 
-    def of(self, image_number: int) -> ImageSetIdentity | None:
-        """The image set of an ImageNumber, or None if nothing identifies it."""
-        return self.by_number.get(image_number, self.whole_folder)
+    def of(self, key: ImageSetKey) -> ImageSetIdentity | None:
+        """The image set of a key, or None if nothing identifies it."""
+        return self.by_key.get(key, self.whole_folder)
 
 
-def sort_key(rank: int, well: str | None, site: str | None, image_number: int) -> SortKey:
+def sort_key(rank: int, well: str | None, site: str | None, key: ImageSetKey) -> SortKey:
     """Order of an image set in its plate; ``rank`` is its folder's in `PlateSources.folders`."""
-    return (rank, well_sort_key(well), site_sort_key(site), image_number)
+    table = _NO_TABLE if key.table is None else key.table
+    return (rank, well_sort_key(well), site_sort_key(site), table, key.image)
 
 
 def identify_image_sets(
@@ -97,32 +124,32 @@ def identify_image_sets(
     rank
         The folder's place in ``sources.folders``.
     image_rows
-        Rows of the folder's Image table as `read_csv_table` gives them.
+        Rows of the folder's Image table as `read_table` gives them.
     load_data
         (``FileName_...`` column, file name) -> (well, site) of the plate's LoadData.
     """
     folder = sources.folders[rank]
     found = [_Row.of(row, load_data) for row in _identity_rows(image_rows)]
-    own_numbers = {row.number for row in found if not _is_other(row, sources)}
-    others = frozenset(row.number for row in found) - own_numbers
-    own = [row for row in found if row.number in own_numbers]
-    times = Counter(row.number for row in own)
-    faults = {row.number: _fault(row, folder, sources, times[row.number]) for row in own}
-    conflicts = {number: fault for number, fault in faults.items() if fault is not None}
-    places = {row.number: (folder.well or row.well, folder.site or row.site) for row in own}
+    own_keys = {row.key for row in found if not _is_other(row, sources)}
+    others = frozenset(row.key for row in found) - own_keys
+    own = [row for row in found if row.key in own_keys]
+    times = Counter(row.key for row in own)
+    faults = {row.key: _fault(row, folder, sources, times[row.key]) for row in own}
+    conflicts = {key: fault for key, fault in faults.items() if fault is not None}
+    places = {row.key: (folder.well or row.well, folder.site or row.site) for row in own}
     often = Counter(places.values())
     identities = {}
-    for number, (well, site) in places.items():
-        if number in conflicts:
+    for key, (well, site) in places.items():
+        if key in conflicts:
             continue
         told_apart = well is not None and site is not None and often[well, site] == 1
-        extra = None if told_apart else f"{folder.relative}/{number}"
-        identities[number] = ImageSetIdentity(
-            number,
+        extra = None if told_apart else f"{folder.relative}/{key.path}"
+        identities[key] = ImageSetIdentity(
+            key,
             well,
             site,
             image_set_id(sources.key, well, site, extra),
-            sort_key(rank, well, site, number),
+            sort_key(rank, well, site, key),
         )
     return FolderIdentities(
         identities,
@@ -134,7 +161,7 @@ def identify_image_sets(
 
 @dataclass(frozen=True)
 class _Row:
-    number: int
+    key: ImageSetKey
     plate: str | None
     well_text: str | None
     well: str | None
@@ -153,8 +180,9 @@ class _Row:
             well_text = _well_of_row_and_column(text)
         site = next((text[name] for name in SITE_COLUMNS if name in text), None)
         loaded = next((load_data[item] for item in text.items() if item in load_data), (None, None))
+        table = text.get("TableNumber")
         return cls(
-            number=int(str(row["ImageNumber"])),
+            key=ImageSetKey(None if table is None else int(table), int(text["ImageNumber"])),
             plate=text.get(plate_column, "").strip() or None,
             well_text=well_text,
             well=normalise_well(well_text) if well_text else loaded[0],
@@ -166,7 +194,7 @@ def _identity_rows(image_rows: pa.Table) -> list[dict[str, object]]:
     wanted = [
         name
         for name in image_rows.column_names
-        if name == "ImageNumber" or name.startswith(("Metadata_", "FileName_"))
+        if name in IMAGE_SET_KEYS or name.startswith(("Metadata_", "FileName_"))
     ]
     rows: list[dict[str, object]] = image_rows.select(wanted).to_pylist()
     return rows
@@ -216,9 +244,7 @@ def _rejection(row: _Row, folder: MeasurementFolder, reason: str, detail: str) -
     return Rejection(
         kind="image",
         reason=reason,
-        detail=(
-            f"ImageNumber {row.number}: {detail}; its rows are left out. Mend the name or the table"
-        ),
+        detail=(f"{row.key}: {detail}; its rows are left out. Mend the name or the table"),
         compartment="Image",
         well_id=folder.well or row.well,
         site_id=folder.site or row.site,
@@ -232,10 +258,11 @@ def _by_folder_name(
     """The image set of a folder ``<plate>-<well>-<site>`` whose Image table has no row."""
     if folder.well is None or folder.site is None:
         return None
+    key = ImageSetKey(None, 0)
     return ImageSetIdentity(
-        0,
+        key,
         folder.well,
         folder.site,
         image_set_id(sources.key, folder.well, folder.site, None),
-        sort_key(rank, folder.well, folder.site, 0),
+        sort_key(rank, folder.well, folder.site, key),
     )

@@ -18,8 +18,8 @@ import pyarrow.compute as pc
 from cp_assets.datasets.fingerprints import file_state
 from cp_assets.datasets.identity import WELL_ROWS, normalise_site, normalise_well, row_letters
 from cp_assets.errors import InputChangedError
+from cp_assets.measurements.chunks import CHUNK_BYTES, TableChunk
 from cp_assets.measurements.columns import SOURCE_ROW
-from cp_assets.measurements.csv_table import CHUNK_BYTES, CsvTable
 from cp_assets.measurements.in_carta_header import FRONT, IDENTITY, InCartaHeader
 from cp_assets.measurements.typed_csv import NUMBER, CsvColumns, open_csv, parse_piece
 
@@ -65,7 +65,7 @@ class InCartaFile:
     _state: tuple[int, int]
     _numbers: Mapping[_Texts, int | None] = field(repr=False)
 
-    def chunks(self, chunk_bytes: int = CHUNK_BYTES) -> Iterator[CsvTable]:
+    def chunks(self, chunk_bytes: int = CHUNK_BYTES) -> Iterator[TableChunk]:
         """Read the objects in pieces of about so many bytes, at least one piece.
 
         Each object has the columns `FRONT` (``ImageNumber`` and ``ObjectNumber`` int64, the others
@@ -96,12 +96,12 @@ class InCartaFile:
                 typed = parse_piece(columns, piece, rows_before)
                 rows_before += typed.lines
                 rows, nowhere = self._identified(self.header, columns, typed.rows)
-                yield CsvTable(rows, (*left_out, *typed.rejections, *nowhere))
+                yield TableChunk(rows, (*left_out, *typed.rejections, *nowhere))
                 left_out = ()
         if not rows_before:
             detail = "the file has a header and no row"
             table = _without_rows(columns, "header_only", detail, "incomplete")
-            yield CsvTable(table.rows, (*left_out, *table.rejections))
+            yield TableChunk(table.rows, (*left_out, *table.rejections))
 
     def _identified(
         self, header: InCartaHeader, columns: CsvColumns, rows: pa.Table
@@ -182,9 +182,9 @@ def _columns(
     return CsvColumns(name, _COMPARTMENT, len(header.columns), places, kinds, keys)
 
 
-def _without_rows(columns: CsvColumns, reason: str, detail: str, outcome: Outcome) -> CsvTable:
+def _without_rows(columns: CsvColumns, reason: str, detail: str, outcome: Outcome) -> TableChunk:
     rejection = columns.rejection(reason, detail, outcome=outcome)
-    return CsvTable(pa.table({SOURCE_ROW: pa.array([], pa.int64())}), (rejection,))
+    return TableChunk(pa.table({SOURCE_ROW: pa.array([], pa.int64())}), (rejection,))
 
 
 def _taken(columns: CsvColumns, column: str) -> Rejection:

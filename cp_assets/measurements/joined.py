@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from cp_assets.datasets.ids import object_id
 from cp_assets.errors import JoinError
 from cp_assets.measurements.boxes import BoxColumns, resolve_box_columns
-from cp_assets.measurements.columns import ADDED, is_key_or_parent
+from cp_assets.measurements.columns import ADDED, IMAGE_SET_KEYS, is_key_or_parent
 from cp_assets.measurements.groups import ImageSetGroup, walk_together
 from cp_assets.measurements.matching import NO_ROW, IntArray, Match, match_objects
 from cp_assets.measurements.plan import IMAGE, JoinPlan, plan_join
@@ -73,7 +73,7 @@ ROWS_AT_ONCE = 2048
 VALUES_AT_ONCE = 4 * 2**20
 """Most values joined at once, 32 MiB of doubles: 500 rows of a plate of 8,000 columns."""
 
-_RAW_KEYS = ADDED | {"ImageNumber"}
+_RAW_KEYS = ADDED | {*IMAGE_SET_KEYS}
 
 RawScan = Callable[[str], Iterable[pa.RecordBatch]]
 """Compartment -> its raw rows of the plate, in the order in which they were written."""
@@ -96,6 +96,7 @@ _RENAMED = {
     "Metadata_Well": "well_id",
     "Metadata_Site": "site_id",
     "Metadata_ImageNumber": "ImageNumber",
+    "Metadata_TableNumber": "TableNumber",
     "Metadata_ObjectNumber": "ObjectNumber",
     "Metadata_SourceFolder": "source_folder",
 }
@@ -242,6 +243,8 @@ class _Joiner:
         columns["Metadata_Well"] = anchor["well_id"]
         columns["Metadata_Site"] = anchor["site_id"]
         columns["Metadata_ImageNumber"] = anchor["ImageNumber"]
+        if "TableNumber" in anchor.column_names:
+            columns["Metadata_TableNumber"] = anchor["TableNumber"]
         columns["Metadata_ObjectNumber"] = anchor["ObjectNumber"]
         columns["Metadata_SourceFolder"] = anchor["source_folder"]
         for compartment, table in tables.items():

@@ -13,15 +13,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cp_assets.measurements.columns import ORDER, SOURCE_ROW
+from cp_assets.measurements.image_sets import ImageSetKey
 from cp_assets.measurements.plan import IMAGE
 from cp_assets.rejections import Rejection
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from cp_assets.datasets.identity import PlateKey
     from cp_assets.datasets.model import MeasurementFolder
     from cp_assets.measurements.image_sets import FolderIdentities, ImageSetIdentity
+    from cp_assets.measurements.matching import IntArray
     from cp_assets.rejections import RejectionLog
 
 _SORT_KEYS = (ORDER, "ObjectNumber", SOURCE_ROW)
@@ -39,7 +41,7 @@ class FolderKeys:
     @cached_property
     def order(self) -> Mapping[str, int]:
         """Id of an image set -> its place in the folder, counted from 0."""
-        everyone = [*self.identities.by_number.values()]
+        everyone = [*self.identities.by_key.values()]
         if self.identities.whole_folder is not None:
             everyone.append(self.identities.whole_folder)
         in_order = sorted(everyone, key=lambda identity: identity.order)
@@ -55,14 +57,20 @@ class FolderKeys:
         """
         if not rows.num_rows:
             return
-        numbers = rows["ImageNumber"].to_numpy()
-        who = {int(number): self.identities.of(int(number)) for number in np.unique(numbers)}
-        known = {number: identity for number, identity in who.items() if identity is not None}
-        unknown = who.keys() - known.keys() - self.identities.others
-        self._reject(compartment, rows, sorted(unknown), log)
-        kept = rows if len(known) == len(who) else rows.filter(np.isin(numbers, list(known)))
-        if kept.num_rows:
-            table = self._with_keys(compartment, kept, known)
+        keys, whose = _image_set_keys(rows)
+        identities = [self.identities.of(key) for key in keys]
+        unknown = [
+            at
+            for at, (key, identity) in enumerate(zip(keys, identities, strict=True))
+            if identity is None and key not in self.identities.others
+        ]
+        for at in unknown:
+            self._reject(compartment, rows.filter(pa.array(whose == at)), keys[at], log)
+        known = np.array([identity is not None for identity in identities])
+        if not known.all():
+            rows, whose = rows.filter(pa.array(known[whose])), whose[known[whose]]
+        if rows.num_rows:
+            table = self._with_keys(compartment, rows, identities, whose)
             by = [(name, "ascending") for name in _SORT_KEYS if name in table.column_names]
             order = pc.sort_indices(table.select([name for name, _ in by]), by)
             # CellProfiler writes them in order, and to move thousands of columns takes long.
@@ -70,11 +78,39 @@ class FolderKeys:
                 table = table.take(order)
             yield from table.combine_chunks().to_batches()
 
+    def in_order(self, pieces: Iterable[pa.Table]) -> bool:
+        """Whether rows come in the plate's order of image sets and objects already.
+
+        Rows whose image set is not known do not matter: they are left out.
+        """
+        last = (-1, -1)
+        for rows in pieces:
+            keys, whose = _image_set_keys(rows) if rows.num_rows else ([], np.array([], int))
+            identities = [self.identities.of(key) for key in keys]
+            places = np.array(
+                [-1 if one is None else self.order[one.image_id] for one in identities]
+            )
+            mine = places[whose] if len(whose) else whose
+            kept = mine >= 0
+            if not kept.any():
+                continue
+            mine, objects = mine[kept], rows["ObjectNumber"].to_numpy()[kept]
+            rising = (mine[1:] > mine[:-1]) | (
+                (mine[1:] == mine[:-1]) & (objects[1:] >= objects[:-1])
+            )
+            if not rising.all() or (mine[0], objects[0]) < last:
+                return False
+            last = (mine[-1], objects[-1])
+        return True
+
     def _with_keys(
-        self, compartment: str, rows: pa.Table, known: Mapping[int, ImageSetIdentity]
+        self,
+        compartment: str,
+        rows: pa.Table,
+        identities: Sequence[ImageSetIdentity | None],
+        whose: IntArray,
     ) -> pa.Table:
-        numbers, inverse = np.unique(rows["ImageNumber"].to_numpy(), return_inverse=True)
-        identities = [known[int(number)] for number in numbers]
+        """Rows with their keys; ``whose`` is each row's place in ``identities``, shape (rows,)."""
         constants = {
             **self.plate.columns(),
             "compartment": compartment,
@@ -86,28 +122,28 @@ class FolderKeys:
             for name, value in constants.items()
         }
         for name in ("well_id", "site_id", "image_id"):
-            values = [getattr(identity, name) for identity in identities]
-            columns[name] = pa.array(values, pa.string()).take(pa.array(inverse))
-        places = [self.order[identity.image_id] for identity in identities]
-        columns[ORDER] = pa.array(np.array(places, dtype=np.int64)[inverse])
+            values = [getattr(identity, name, None) for identity in identities]
+            columns[name] = pa.array(values, pa.string()).take(pa.array(whose))
+        places = [-1 if one is None else self.order[one.image_id] for one in identities]
+        columns[ORDER] = pa.array(np.array(places, dtype=np.int64)[whose])
         columns.update(zip(rows.column_names, rows.columns, strict=True))
         return pa.table(columns)
 
     def _reject(
-        self, compartment: str, rows: pa.Table, unknown: Iterable[int], log: RejectionLog
+        self, compartment: str, rows: pa.Table, key: ImageSetKey, log: RejectionLog
     ) -> None:
-        for number in unknown:
-            mine = rows.filter(pc.equal(rows["ImageNumber"], number))
-            named = [name for name in ("ObjectNumber", SOURCE_ROW) if name in mine.column_names]
-            for row in mine.select(named).to_pylist():
-                log.add(self._rejection(compartment, number, row))
+        named = [name for name in ("ObjectNumber", SOURCE_ROW) if name in rows.column_names]
+        for row in rows.select(named).to_pylist():
+            log.add(self._rejection(compartment, key, row))
 
-    def _rejection(self, compartment: str, number: int, row: Mapping[str, int | None]) -> Rejection:
+    def _rejection(
+        self, compartment: str, key: ImageSetKey, row: Mapping[str, int | None]
+    ) -> Rejection:
         return Rejection(
             kind="row",
             reason="no_image_set",
             detail=(
-                f"ImageNumber {number} is not in {self.folder.relative_file(IMAGE)}, or its image "
+                f"{key} is not in {self.folder.relative_file(IMAGE)}, or its image "
                 "set was rejected: well and site are not known"
             ),
             compartment=compartment,
@@ -117,6 +153,17 @@ class FolderKeys:
             source_file=self.folder.relative_file(compartment),
             source_row=row[SOURCE_ROW],
         )
+
+
+def _image_set_keys(rows: pa.Table) -> tuple[list[ImageSetKey], IntArray]:
+    """The image sets of some rows in order, and each row's place among them, shape (rows,)."""
+    images = rows["ImageNumber"].to_numpy()
+    if "TableNumber" not in rows.column_names:
+        numbers, whose = np.unique(images, return_inverse=True)
+        return [ImageSetKey(None, number) for number in numbers.tolist()], whose
+    both = np.stack([rows["TableNumber"].to_numpy(), images], axis=1)
+    pairs, whose = np.unique(both, axis=0, return_inverse=True)
+    return [ImageSetKey(table, image) for table, image in pairs.tolist()], whose.reshape(-1)
 
 
 def without_order(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -75,7 +75,9 @@ def plan_join(columns: Mapping[str, Sequence[str]], dataset: Dataset, plate: str
     if anchor not in measured:
         msg = f"plate {plate}: anchor {anchor} was not measured; there are {', '.join(measured)}"
         raise JoinError(msg)
-    links = [_link(anchor, name, columns, plate) for name in wanted if name != anchor]
+    links = [
+        _link(anchor, name, columns, dataset.parents, plate) for name in wanted if name != anchor
+    ]
     return JoinPlan(anchor, tuple(links))
 
 
@@ -94,12 +96,22 @@ def _wanted(measured: Sequence[str], dataset: Dataset, plate: str) -> list[str]:
     return usual or sorted(measured)[:1]
 
 
-def _link(anchor: str, other: str, columns: Mapping[str, Sequence[str]], plate: str) -> Link:
-    to_parent, to_anchor = f"Parent_{other}", f"Parent_{anchor}"
-    if to_parent in columns[anchor]:
-        return Link(other, "parent", to_parent)
-    if to_anchor in columns[other]:
-        return Link(other, "child", to_anchor)
+def _link(
+    anchor: str,
+    other: str,
+    columns: Mapping[str, Sequence[str]],
+    parents: Mapping[str, Sequence[str]],
+    plate: str,
+) -> Link:
+    to_parents = (f"Parent_{other}", *parents.get(other, ()))
+    to_anchors = (f"Parent_{anchor}", *parents.get(anchor, ()))
+    for column in to_parents:
+        if column in columns[anchor]:
+            return Link(other, "parent", column)
+    for column in to_anchors:
+        if column in columns[other]:
+            return Link(other, "child", column)
+    to_parent, to_anchor = " or ".join(to_parents), " or ".join(to_anchors)
     msg = (
         f"plate {plate}: {other} cannot be joined to {anchor}: expected {to_parent} in "
         f"{anchor}.csv or "

@@ -14,20 +14,16 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from cp_assets.datasets.load_data import image_set_places
-from cp_assets.measurements.columns import ADDED, column_type
-from cp_assets.measurements.csv_table import (
-    CsvTable,
-    read_csv_chunks,
-    read_csv_table,
-    read_header,
-)
+from cp_assets.measurements.columns import ADDED, IMAGE_SET_KEYS, column_type
 from cp_assets.measurements.image_sets import (
     FolderIdentities,
     ImageSetIdentity,
+    ImageSetKey,
     identify_image_sets,
 )
 from cp_assets.measurements.keys import FolderKeys, sorted_on_disk, without_order
 from cp_assets.measurements.plan import IMAGE
+from cp_assets.measurements.reading import read_chunks, read_header, read_table
 from cp_assets.rejections import Rejection, RejectionLog
 from cp_assets.streams import ordered_map
 from cp_assets.warehouse.spec import KEY_COLUMNS, TableSpec, column
@@ -36,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from cp_assets.datasets.model import MeasurementFolder, PlateSources
+    from cp_assets.measurements.chunks import TableChunk
 
 RAW_MEASUREMENTS = TableSpec(
     name="profiles.raw_measurements",
@@ -102,12 +99,11 @@ class RawReader:
             self._keys[folder.relative] = keys
             yield from without_order(self._keyed(keys, IMAGE, [table]))
 
-    def _read_image_tables(self) -> Iterator[CsvTable]:
+    def _read_image_tables(self) -> Iterator[TableChunk]:
         overrides = self.sources.dataset.column_types
 
-        def read(folder: MeasurementFolder) -> CsvTable:
-            name = folder.relative_file(IMAGE)
-            return read_csv_table(folder.tables[IMAGE], name, IMAGE, overrides)
+        def read(folder: MeasurementFolder) -> TableChunk:
+            return read_table(folder, IMAGE, overrides)
 
         return ordered_map(read, self.sources.folders, self.sources.dataset.images.workers)
 
@@ -115,12 +111,8 @@ class RawReader:
         overrides = self.sources.dataset.column_types
         folders = [folder for folder in self.sources.folders if compartment in folder.tables]
 
-        def chunks(folder: MeasurementFolder) -> Iterator[CsvTable]:
-            name = folder.relative_file(compartment)
-            return read_csv_chunks(folder.tables[compartment], name, compartment, overrides)
-
-        def first_chunk(folder: MeasurementFolder) -> tuple[CsvTable, Iterator[CsvTable]]:
-            rest = chunks(folder)
+        def first_chunk(folder: MeasurementFolder) -> tuple[TableChunk, Iterator[TableChunk]]:
+            rest = read_chunks(folder, compartment, overrides)
             return next(rest), rest
 
         ahead = ordered_map(first_chunk, folders, self.sources.dataset.images.workers)
@@ -128,24 +120,38 @@ class RawReader:
             yield from self._in_order(self._keys[folder.relative], compartment, first, rest)
 
     def _in_order(
-        self, keys: FolderKeys, compartment: str, first: CsvTable, rest: Iterator[CsvTable]
+        self, keys: FolderKeys, compartment: str, first: TableChunk, rest: Iterator[TableChunk]
     ) -> Iterator[pa.RecordBatch]:
-        """Rows of one file by image set and object; a file of several pieces is sorted on disk."""
+        """Rows of one table by image set and object.
+
+        A table of several pieces is sorted on disk, unless its keys alone, which are read in a
+        fraction of the time, show that it lies in order.
+        """
         second = next(rest, None)
-        if second is None:
-            yield from without_order(self._keyed(keys, compartment, [first]))
+        keyed = self._keyed(keys, compartment, chain([first], [second] if second else (), rest))
+        if second is None or self._lies_in_order(keys, compartment):
+            yield from without_order(keyed)
         else:
-            pieces = chain([first, second], rest)
-            yield from sorted_on_disk(self._keyed(keys, compartment, pieces))
+            yield from sorted_on_disk(keyed)
+
+    def _lies_in_order(self, keys: FolderKeys, compartment: str) -> bool:
+        """Whether a table's stored order is the plate's."""
+        if keys.folder.tables[compartment].path.suffix.lower() in {".csv", ".gz"}:
+            # Finding the keys of a CSV file costs as much as parsing all of it.
+            return False
+        overrides = self.sources.dataset.column_types
+        only = (*IMAGE_SET_KEYS, "ObjectNumber")
+        pieces = read_chunks(keys.folder, compartment, overrides, only=only)
+        return keys.in_order(piece.rows for piece in pieces)
 
     def _keyed(
-        self, keys: FolderKeys, compartment: str, pieces: Iterable[CsvTable]
+        self, keys: FolderKeys, compartment: str, pieces: Iterable[TableChunk]
     ) -> Iterator[pa.RecordBatch]:
         for piece in pieces:
             self._take_rejections(piece)
             yield from keys.keyed(compartment, piece.rows, self.log)
 
-    def _take_rejections(self, table: CsvTable) -> None:
+    def _take_rejections(self, table: TableChunk) -> None:
         for rejection in table.rejections:
             self.log.add(rejection)
 
@@ -157,10 +163,9 @@ def first_columns(sources: PlateSources) -> pa.Schema:
     """
     overrides = sources.dataset.column_types
     found: dict[str, pa.DataType] = {}
-    for compartment, path in sorted(sources.folders[0].tables.items()):
-        if path.stat().st_size:
-            header = read_header(path, sources.folders[0].relative_file(compartment), compartment)
-            found.update((name, column_type(name, overrides)) for name in header)
+    for compartment in sorted(sources.folders[0].tables):
+        header = read_header(sources.folders[0], compartment)
+        found.update((name, column_type(name, overrides)) for name in header)
     return pa.schema([*RAW_MEASUREMENTS.schema, *_not_in_schema(found)])
 
 
@@ -173,16 +178,16 @@ def _without_repeated(
     identities: FolderIdentities, folder: MeasurementFolder, taken: dict[str, str]
 ) -> FolderIdentities:
     """Reject image sets that another folder of the plate measured already."""
-    kept: dict[int, ImageSetIdentity] = {}
+    kept: dict[ImageSetKey, ImageSetIdentity] = {}
     rejections = list(identities.rejections)
     whole = identities.whole_folder
     if whole is not None and taken.setdefault(whole.image_id, folder.relative) != folder.relative:
         rejections.append(_repeated(whole, folder, taken[whole.image_id]))
         whole = None
-    for number, identity in identities.by_number.items():
+    for key, identity in identities.by_key.items():
         first = taken.setdefault(identity.image_id, folder.relative)
         if first == folder.relative:
-            kept[number] = identity
+            kept[key] = identity
             continue
         rejections.append(_repeated(identity, folder, first))
     return FolderIdentities(kept, whole, identities.others, tuple(rejections))

@@ -26,7 +26,7 @@ def touch(path: Path) -> None:
 
 
 def a_table(sources: PlateSources) -> Path:
-    return sources.folders[-1].tables["Nuclei"]
+    return sources.folders[-1].tables["Nuclei"].path
 
 
 def an_image(sources: PlateSources) -> Path:

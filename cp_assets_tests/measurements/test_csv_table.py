@@ -9,27 +9,33 @@ import pyarrow as pa
 import pytest
 
 from cp_assets.errors import InputChangedError, MeasurementError
+from cp_assets.measurements.chunks import TableChunk, TableName
 from cp_assets.measurements.columns import ADDED
-from cp_assets.measurements.csv_table import CsvTable, read_csv_chunks, read_csv_table
+from cp_assets.measurements.csv_table import read_csv_chunks
 
 HEADER = "ImageNumber,ObjectNumber,Area\n"
 
-Read = Callable[..., CsvTable]
+Read = Callable[..., TableChunk]
+
+
+def read_csv_table(path: Path, table: TableName, overrides: dict[str, str]) -> TableChunk:
+    (whole,) = read_csv_chunks(path, table, overrides, chunk_bytes=None)
+    return whole
 
 
 @pytest.fixture
 def read(tmp_path: Path) -> Read:
     """Reads text or bytes as the file Cells.csv."""
 
-    def read_text(content: str | bytes, compartment: str = "Cells", **overrides: str) -> CsvTable:
+    def read_text(content: str | bytes, compartment: str = "Cells", **overrides: str) -> TableChunk:
         path = tmp_path / f"{compartment}.csv"
         path.write_bytes(content.encode() if isinstance(content, str) else content)
-        return read_csv_table(path, f"a/{path.name}", compartment, overrides)
+        return read_csv_table(path, TableName(f"a/{path.name}", compartment), overrides)
 
     return read_text
 
 
-def faults(table: CsvTable) -> list[tuple[str, int | None]]:
+def faults(table: TableChunk) -> list[tuple[str, int | None]]:
     return [(rejection.reason, rejection.source_row) for rejection in table.rejections]
 
 
@@ -213,7 +219,7 @@ def test_read_csv_table_column_named_like_a_key_is_left_out(
 def test_read_csv_chunks_say_once_which_column_is_left_out(tmp_path: Path) -> None:
     path = tmp_path / "Cells.csv"
     path.write_text("ImageNumber,ObjectNumber,plate_id\n" + "1,1,X\n" * 9)
-    tables = list(read_csv_chunks(path, path.name, "Cells", chunk_bytes=8))
+    tables = list(read_csv_chunks(path, TableName(path.name, "Cells"), chunk_bytes=8))
     assert len(tables) > 1
     assert [len(table.rejections) for table in tables] == [1, *[0] * (len(tables) - 1)]
     assert all(table.rows.column_names[:2] == ["ImageNumber", "ObjectNumber"] for table in tables)
@@ -261,8 +267,8 @@ def test_read_csv_chunks_equal_the_whole(tmp_path: Path, chunk_bytes: int) -> No
     lines[3], lines[9], lines[15] = "1,4\n", "1,10,text\n", "2,1.5,3\n"
     path = tmp_path / "Cells.csv"
     path.write_text(HEADER + "".join(lines))
-    whole = read_csv_table(path, "Cells.csv", "Cells")
-    pieces = list(read_csv_chunks(path, "Cells.csv", "Cells", chunk_bytes=chunk_bytes))
+    whole = read_csv_table(path, TableName("Cells.csv", "Cells"), {})
+    pieces = list(read_csv_chunks(path, TableName("Cells.csv", "Cells"), chunk_bytes=chunk_bytes))
     assert pa.concat_tables(piece.rows for piece in pieces).equals(whole.rows)
     together = [rejection for piece in pieces for rejection in piece.rejections]
     assert sorted(together, key=str) == sorted(whole.rejections, key=str)
@@ -286,13 +292,13 @@ def test_read_csv_table_file_changed_while_it_is_read(
 
     monkeypatch.setattr(csv_table, "_read_chunk", upload_goes_on)
     with pytest.raises(InputChangedError, match=r"Image.csv changed while it was read"):
-        read_csv_table(path, "Image.csv", "Image")
+        read_csv_table(path, TableName("Image.csv", "Image"), {})
 
 
 def test_read_csv_chunks_file_changed_between_pieces(tmp_path: Path) -> None:
     path = tmp_path / "Cells.csv"
     path.write_text(HEADER + "1,1,1\n1,2,2\n")
-    pieces = read_csv_chunks(path, "Cells.csv", "Cells", chunk_bytes=1)
+    pieces = read_csv_chunks(path, TableName("Cells.csv", "Cells"), chunk_bytes=1)
     next(pieces)
     path.write_text(HEADER + "1,1,1\n1,2,2\n1,3,3\n")
     with pytest.raises(InputChangedError, match="changed while it was read"):

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from cp_assets.errors import CpAssetsError
+from cp_assets.measurements.chunks import TableChunk
 from cp_assets.measurements.combined_csv import read_combined_chunks
-from cp_assets.measurements.csv_table import CsvTable
 from cp_assets.measurements.in_carta import open_in_carta
 from cp_assets_tests.measurements import test_combined_csv, test_in_carta
 
 
-def _read(path: Path, kind: str, size: int) -> list[CsvTable]:
+def _read(path: Path, kind: str, size: int) -> list[TableChunk]:
     if kind == "in carta":
         return list(open_in_carta(path, path.name, chunk_bytes=size).chunks(size))
     return list(read_combined_chunks(path, path.name, "Nuclei", chunk_bytes=size))

@@ -13,8 +13,8 @@ from cp_assets.datasets import Dataset, PlateKey, find_plates
 from cp_assets.datasets.ids import image_set_id
 from cp_assets.errors import MeasurementError
 from cp_assets.measurements import raw as raw_module
-from cp_assets.measurements.csv_table import read_csv_chunks
 from cp_assets.measurements.raw import RawReader, first_columns
+from cp_assets.measurements.reading import read_chunks
 from cp_assets.rejections import RejectionLog
 from cp_assets.sample import SampleTruth
 from cp_assets_tests.files import (
@@ -57,7 +57,7 @@ def test_raw_every_value_of_a_file_is_kept_verbatim(small_sample: SampleTruth) -
             mine = found[found.source_folder == folder.relative].reset_index(drop=True)
             text = {name: str for name in mine.columns if mine[name].dtype == object}
             truth = pd.read_csv(
-                folder.tables[compartment], float_precision="round_trip", dtype=text
+                folder.tables[compartment].path, float_precision="round_trip", dtype=text
             )
             assert mine.source_file.unique().tolist() == [folder.relative_file(compartment)]
             for name in truth.columns:
@@ -275,8 +275,8 @@ def test_raw_large_file_is_sorted_on_disk(
     write_folder(tmp_path / "P", {"Image": images, "Cells": objects})
     sources = one_plate(tmp_path / "P")
     in_memory = raw_table(sources, "Cells")
-    small = partial(read_csv_chunks, chunk_bytes=500)
-    monkeypatch.setattr(raw_module, "read_csv_chunks", small)
+    small = partial(read_chunks, chunk_bytes=500)
+    monkeypatch.setattr(raw_module, "read_chunks", small)
     on_disk = raw_table(sources, "Cells")
     assert on_disk.cast(in_memory.schema).equals(in_memory)
     assert on_disk.schema.names == in_memory.schema.names

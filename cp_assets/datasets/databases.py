@@ -1,0 +1,154 @@
+"""SQLite databases of measurements: opened to be read, and never changed.
+
+A database is read in one transaction a table, so that what a writer adds meanwhile is not seen. In
+mode ``ro`` SQLite writes nothing into the file itself, but of a database with a write-ahead log it
+would leave files behind; how that is kept from happening is said at `_uri`.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+from adbc_driver_sqlite import dbapi
+
+from cp_assets.datasets.fingerprints import file_state, write_ahead_log
+from cp_assets.errors import InputChangedError, MeasurementError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+BUSY_SECONDS = 5.0
+"""How long a locked database is waited for."""
+
+_MAGIC = b"SQLite format 3\x00"
+_READ_VERSION = 19
+_WAL = 2
+
+
+class Database:
+    """One database in one read transaction.
+
+    Not for several threads at once.
+    """
+
+    def __init__(self, connection: dbapi.Connection) -> None:
+        self._connection = connection
+
+    def query(self, sql: str, batch_rows: int = 65536) -> pa.Table:
+        """All rows of a query; types are those of its first row where ``batch_rows`` hold all."""
+        options = {"adbc.sqlite.query.batch_rows": batch_rows}
+        with self._connection.cursor(adbc_stmt_kwargs=options) as cursor:
+            cursor.execute(sql)
+            return cursor.fetch_arrow_table()
+
+    def tables(self) -> dict[str, str]:
+        """Name -> ``table`` or ``view``, SQLite's own left out."""
+        sql = "SELECT name, type FROM sqlite_master WHERE type IN ('table', 'view') ORDER BY name"
+        rows = self.query(sql).to_pylist()
+        return {r["name"]: r["type"] for r in rows if not r["name"].startswith("sqlite_")}
+
+    def columns(self, table: str) -> list[str]:
+        """Names of a table's columns, in order."""
+        found: list[str] = self.query(f"SELECT * FROM {quoted(table)} LIMIT 0").column_names
+        return found
+
+
+def quoted(name: str) -> str:
+    """A name as SQL writes identifiers: whatever it holds, it stays a name."""
+    doubled = name.replace('"', '""')
+    return f'"{doubled}"'
+
+
+@contextmanager
+def open_database(path: Path, name: str) -> Iterator[Database]:
+    """Open a database to read it, and hold it to be the same afterwards.
+
+    Parameters
+    ----------
+    name
+        The file as errors name it.
+
+    Raises
+    ------
+    MeasurementError
+        If the file is empty, locked for longer than `BUSY_SECONDS`, corrupt or no database.
+    InputChangedError
+        If it changes while it is read.
+    """
+    before = database_state(path)
+    uri = _uri(path, name)
+    try:
+        with dbapi.connect(uri, autocommit=True) as connection:
+            with connection.cursor() as cursor:
+                # The driver's own wait is not known here; a wait of some seconds is.
+                cursor.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}")
+                cursor.execute("BEGIN")
+                # The transaction begins with the first read.
+                cursor.execute("SELECT count(*) FROM sqlite_master")
+                cursor.fetchall()
+            yield Database(connection)
+    except (dbapi.Error, pa.ArrowException, OSError) as error:
+        if database_state(path) != before:
+            raise InputChangedError(_changed(name)) from error
+        raise MeasurementError(_told(name, str(error))) from error
+    if database_state(path) != before:
+        raise InputChangedError(_changed(name))
+
+
+def database_state(path: Path) -> tuple[tuple[int, int], ...]:
+    """Size and time of change of a database, and of its write-ahead log where there is one."""
+    log = write_ahead_log(path)
+    return (file_state(path), *((file_state(log),) if log.is_file() else ()))
+
+
+def _uri(path: Path, name: str) -> str:
+    """How to open a database so that nothing is written beside it.
+
+    Without a write-ahead log: ``ro``. With an empty one, or none where the header speaks of one,
+    all is in the file: SQLite would still make a log and its index and leave them, which
+    ``immutable`` keeps it from; that nobody writes meanwhile is seen by the states before and
+    after. With a log and its index: ``readonly_shm`` reads both and writes neither. With a log
+    and no index, SQLite would have to make one.
+    """
+    real = path.resolve()
+    with real.open("rb") as stream:
+        header = stream.read(100)
+    if not header:
+        msg = f"{name} has 0 bytes; expected an SQLite database. Copy or export it again"
+        raise MeasurementError(msg)
+    if not header.startswith(_MAGIC) or len(header) <= _READ_VERSION:
+        msg = f"{name} is no SQLite database; expected one, as its name ends"
+        raise MeasurementError(msg)
+    uri = f"{real.as_uri()}?mode=ro"
+    if header[_READ_VERSION] != _WAL:
+        return uri
+    log = write_ahead_log(real)
+    if not log.is_file() or not log.stat().st_size:
+        return f"{uri}&immutable=1"
+    if real.with_name(f"{real.name}-shm").is_file():
+        return f"{uri}&readonly_shm=1"
+    msg = (
+        f"{name} has a write-ahead log ({log.name}) without its index ({real.name}-shm): its "
+        "writer ended early, or it was copied while it was written. Finish it with: sqlite3 "
+        f"{real.name} 'PRAGMA wal_checkpoint(TRUNCATE)'"
+    )
+    raise MeasurementError(msg)
+
+
+def _changed(name: str) -> str:
+    return f"{name} changed while it was read; run the plate again when its writer is finished"
+
+
+def _told(name: str, fault: str) -> str:
+    if "locked" in fault or "busy" in fault:
+        return (
+            f"{name} is locked by another program for more than {BUSY_SECONDS:g} seconds "
+            f"({fault}); run the plate again when it is finished"
+        )
+    return (
+        f"{name} cannot be read as an SQLite database ({fault}); if it was written or copied "
+        "while its writer ran, copy or export it again"
+    )

@@ -1,0 +1,86 @@
+"""One way to read a measurement table, whatever it lies in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cp_assets.measurements.chunks import CHUNK_BYTES, TableChunk, TableName
+from cp_assets.measurements.csv_table import read_csv_chunks, read_csv_header
+from cp_assets.measurements.parquet_table import read_parquet_chunks, read_parquet_header
+from cp_assets.measurements.sqlite_table import read_sqlite_chunks, read_sqlite_header
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from cp_assets.datasets.model import MeasurementFolder
+
+
+def read_table(
+    folder: MeasurementFolder, compartment: str, overrides: Mapping[str, str] | None = None
+) -> TableChunk:
+    """Read a whole table; for Image tables, which are small and may hold line breaks.
+
+    Takes and raises what `read_chunks` does.
+    """
+    # All of it, although there is one piece: after the last the file is held to be unchanged.
+    (table,) = read_chunks(folder, compartment, overrides, chunk_bytes=None)
+    return table
+
+
+def read_chunks(
+    folder: MeasurementFolder,
+    compartment: str,
+    overrides: Mapping[str, str] | None = None,
+    *,
+    chunk_bytes: int | None = CHUNK_BYTES,
+    only: Iterable[str] | None = None,
+) -> Iterator[TableChunk]:
+    """Read a compartment's table in its stored order, in pieces, at least one.
+
+    Parameters
+    ----------
+    overrides
+        Column -> ``float``, ``int`` or ``string`` where the rule by name is wrong.
+    chunk_bytes
+        Size of a piece in bytes; None for the whole table at once.
+    only
+        The columns to read, by CellProfiler's names; None for all.
+
+    Raises
+    ------
+    MeasurementError
+        If the table cannot be read, lacks a key column or repeats a column.
+    InputChangedError
+        If its file changes while it is read.
+    """
+    file, table = folder.tables[compartment], _table_name(folder, compartment)
+    if file.table is not None:
+        yield from read_sqlite_chunks(file, table, overrides, chunk_bytes=chunk_bytes, only=only)
+        return
+    read = read_parquet_chunks if _is_parquet(folder, compartment) else read_csv_chunks
+    yield from read(file.path, table, overrides, chunk_bytes=chunk_bytes, only=only)
+
+
+def read_header(folder: MeasurementFolder, compartment: str) -> list[str]:
+    """Columns of a compartment's table, by CellProfiler's names; none of a file of 0 bytes.
+
+    Raises
+    ------
+    MeasurementError
+        If the table cannot be read, lacks a key column or repeats a column.
+    """
+    file, table = folder.tables[compartment], _table_name(folder, compartment)
+    if file.table is not None:
+        return read_sqlite_header(file, table)
+    if _is_parquet(folder, compartment):
+        return read_parquet_header(file.path, table)
+    return read_csv_header(file.path, table)
+
+
+def _table_name(folder: MeasurementFolder, compartment: str) -> TableName:
+    name, beside = folder.relative_file(compartment), folder.tables[compartment].beside
+    return TableName(name, compartment, folder.preset, beside)
+
+
+def _is_parquet(folder: MeasurementFolder, compartment: str) -> bool:
+    return folder.tables[compartment].path.suffix.lower() == ".parquet"
