@@ -9,6 +9,7 @@ as ``1053597806`` are names, not numbers.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
@@ -67,6 +68,12 @@ def column_kind(name: str, overrides: Mapping[str, str] | None = None) -> Column
     chosen = (overrides or {}).get(name)
     if chosen in ("float", "int", "string"):
         return chosen  # type: ignore[return-value]
+    return _kind_by_name(name)
+
+
+@lru_cache(maxsize=2**16)
+def _kind_by_name(name: str) -> ColumnKind:
+    """Asked for each of thousands of columns in each of thousands of files."""
     if _INTEGER.fullmatch(name):
         return "int"
     return "string" if _TEXT.match(name) else "float"

@@ -54,6 +54,10 @@ RAW_MEASUREMENTS = TableSpec(
 )
 
 
+ROWS_AT_ONCE = 1024
+"""Most rows of a batch that is gathered from several files: 16 MB with 2,000 columns."""
+
+
 @dataclass
 class RawReader:
     """Reads one plate's measurement files.
@@ -79,10 +83,10 @@ class RawReader:
         InputChangedError
             If a file changes while it is read.
         """
-        yield from self._image_rows()
+        yield from _gathered(self._image_rows())
         names = {name for folder in self.sources.folders for name in folder.tables} - {IMAGE}
         for compartment in sorted(names):
-            yield from self._object_rows(compartment)
+            yield from _gathered(self._object_rows(compartment))
 
     def _image_rows(self) -> Iterator[pa.RecordBatch]:
         if self._places is None:
@@ -154,6 +158,24 @@ class RawReader:
     def _take_rejections(self, table: TableChunk) -> None:
         for rejection in table.rejections:
             self.log.add(rejection)
+
+
+def _gathered(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The same rows in fewer batches: a site has some hundred rows and thousands of columns.
+
+    What is done to each column of each batch would otherwise cost more than reading the files.
+    """
+    waiting: list[pa.RecordBatch] = []
+    rows = 0
+    for batch in batches:
+        is_other = bool(waiting) and not waiting[0].schema.equals(batch.schema)
+        if waiting and (is_other or rows + batch.num_rows > ROWS_AT_ONCE):
+            yield pa.concat_batches(waiting)
+            waiting, rows = [], 0
+        waiting.append(batch)
+        rows += batch.num_rows
+    if waiting:
+        yield pa.concat_batches(waiting)
 
 
 def first_columns(sources: PlateSources) -> pa.Schema:
