@@ -126,12 +126,15 @@ def _project(root: Path) -> tuple[str, ...]:
 
 
 def _image_folders(row: LoadDataRow) -> Iterator[str]:
+    """The folder of each channel's image: of its URL, which is trusted more, else its path."""
     for column, value in row.items():
         kind, _, channel = (column or "").partition("_")
-        if kind == "URL" and value and value.lower().endswith(IMAGE_SUFFIXES):
+        if not value or kind not in ("URL", "PathName"):
+            continue
+        url, name = row.get(f"URL_{channel}"), row.get(f"FileName_{channel}") or ""
+        if kind == "URL" and value.lower().endswith(IMAGE_SUFFIXES):
             yield normalise(value).rpartition("/")[0]
-        name = row.get(f"FileName_{channel}") or ""
-        if kind == "PathName" and value and name.lower().endswith(IMAGE_SUFFIXES):
+        elif kind == "PathName" and not url and name.lower().endswith(IMAGE_SUFFIXES):
             yield normalise(value).rstrip("/")
 
 

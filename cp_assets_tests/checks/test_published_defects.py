@@ -220,3 +220,18 @@ def test_load_data_of_another_place_is_named(
     assert new in faults["load_data_place"]
     prefix = "s3://old/projects" if kind == "former" else worker
     assert batch.faults(path_prefix_map={prefix: str(batch.root)}) == {}
+
+
+def test_url_of_load_data_counts_more_than_the_path_of_a_machine(
+    batch: Batch,
+) -> None:
+    def spoil(rows: pd.DataFrame) -> pd.DataFrame:
+        for column in [name for name in rows if name.startswith("PathName_Orig")]:
+            channel = column.removeprefix("PathName_")
+            folder = rows[column].str.replace("/home/ubuntu/local_input", "s3://bucket")
+            rows[f"URL_{channel}"] = folder + "/" + rows[f"FileName_{channel}"]
+            rows[column] = "/home/elsewhere"
+        return rows
+
+    batch.edit(batch.load_data(), spoil)
+    assert batch.faults() == {}
