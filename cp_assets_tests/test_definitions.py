@@ -64,6 +64,7 @@ CHECKS = {
         "keys_unique": True,
         "objects_balance": True,
         "columns_of_batch": False,
+        "annotation_agrees": False,
     },
     "image_crops": {
         **CONTRACT,

@@ -7,12 +7,8 @@ import dagster as dg
 from dagster_duckdb import DuckDBResource
 
 from cp_assets.building.links import PROFILE_WITH_IMAGES
-from cp_assets.checks.batch_checks import (
-    COLUMNS_OF_BATCH,
-    LOAD_DATA_PLACE,
-    PLATES_OF_BATCH,
-    WELLS_OF_PLATE_MAP,
-)
+from cp_assets.checks.annotation_checks import ANNOTATION_AGREES, WELLS_OF_PLATE_MAP
+from cp_assets.checks.batch_checks import COLUMNS_OF_BATCH, LOAD_DATA_PLACE, PLATES_OF_BATCH
 from cp_assets.checks.file_checks import FILES_HAVE_ROWS, FILES_OF_ONE_AGE
 from cp_assets.checks.image_table_checks import (
     CHANNELS_DIFFER,
@@ -53,7 +49,13 @@ CHECKS: dict[TableSpec, tuple[TableCheck, ...]] = {
         *(NO_NAN_TEXT, COUNTS_AGREE, WELLS_AGREE, CHANNELS_DIFFER),
         *(WELLS_OF_PLATE_MAP, PLATES_OF_BATCH, LOAD_DATA_PLACE),
     ),
-    JOINED_PROFILES: (*_CONTRACT, keys_unique("Metadata_ObjectID"), OBJECT_BOOKS, COLUMNS_OF_BATCH),
+    JOINED_PROFILES: (
+        *_CONTRACT,
+        keys_unique("Metadata_ObjectID"),
+        OBJECT_BOOKS,
+        COLUMNS_OF_BATCH,
+        ANNOTATION_AGREES,
+    ),
     IMAGE_CROPS: (
         *_CONTRACT,
         keys_unique("Metadata_ImageCropID"),

@@ -1,57 +1,26 @@
-"""Checks of a plate against its batch: plate map, other plates, where its images lie."""
+"""Checks of a plate against its batch: other plates, and where its images lie."""
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
 from cp_assets.checks.outcome import Outcome, PlateTables, TableCheck, first_of, outcome_of
 from cp_assets.datasets import PlateSources
-from cp_assets.datasets.identity import well_sort_key
 from cp_assets.datasets.layouts import WORKSPACE
 from cp_assets.datasets.load_data import LoadDataRow, read_load_data
-from cp_assets.datasets.metadata_files import barcode_file, find_annotation, plate_maps
+from cp_assets.datasets.metadata_files import barcode_file, plate_maps
 from cp_assets.images.image_sets import IMAGE_SUFFIXES
 from cp_assets.images.prefixes import PrefixMap
 from cp_assets.images.recorded import normalise
 from cp_assets.measurements.joined import raw_columns_of
-from cp_assets.measurements.plan import IMAGE
-from cp_assets.measurements.raw import RAW_MEASUREMENTS
-from cp_assets.measurements.well_tables import wells_named
 from cp_assets.warehouse.spec import TableSpec
 
 _COMPARED_PLATES = 20
 """Most plates of the batch that a plate is compared with: each costs reading a wide footer."""
 
 _PROJECT = re.compile(r"cpg\d{4}(?:-.*)?")
-
-
-def _plate_map(tables: PlateTables, _spec: TableSpec) -> Outcome:
-    found = find_annotation(tables.sources)
-    faults = [f"{fault.source_file}: {fault.detail}" for fault in found.faults]
-    maps = [file for file in found.files if file.is_plate_map]
-    wells = _measured_wells(tables)
-    for file in maps:
-        mapped = wells_named(file.path)
-        if len(mapped) != len(wells):
-            faults.append(f"{len(wells)} wells were measured and {file.name} has {len(mapped)}")
-        faults += _differing(f"measured and not in {file.name}", wells - mapped)
-        faults += _differing(f"in {file.name} and not measured", mapped - wells)
-    figures = {"wells measured": len(wells), "plate maps": len(maps)}
-    held = "the wells measured are those of the plate map" if maps else "there is no plate map"
-    return outcome_of(faults, held, figures)
-
-
-def _measured_wells(tables: PlateTables) -> set[str]:
-    rows = tables.rows(RAW_MEASUREMENTS.name)
-    batches = rows.batches(["well_id"], {"compartment": IMAGE})
-    return {well for batch in batches for well in batch["well_id"].unique().to_pylist() if well}
-
-
-def _differing(what: str, wells: Iterable[str]) -> list[str]:
-    found = sorted(wells, key=well_sort_key)
-    return [f"{what}: {', '.join(first_of(found))}"] if found else []
 
 
 def _barcodes(tables: PlateTables, _spec: TableSpec) -> Outcome:
@@ -141,7 +110,8 @@ def _load_data(tables: PlateTables, _spec: TableSpec) -> Outcome:
         for folder, file in sorted(strange.items())
     ]
     figures = {"LoadData files": len(sources.load_data), "folders": len(folders)}
-    return outcome_of(first_of(faults), "LoadData names the folder of the images", figures)
+    held = "LoadData names the folder of the images" if folders else "there is nothing to compare"
+    return outcome_of(first_of(faults), held, figures)
 
 
 def _expected_places(sources: PlateSources) -> tuple[str, ...]:
@@ -160,21 +130,18 @@ def _project(root: Path) -> tuple[str, ...]:
 
 
 def _image_folders(row: LoadDataRow) -> Iterator[str]:
+    """The folder of each channel's image: of its URL, which is trusted more, else its path."""
     for column, value in row.items():
         kind, _, channel = (column or "").partition("_")
-        if kind == "URL" and value and value.lower().endswith(IMAGE_SUFFIXES):
+        if not value or kind not in ("URL", "PathName"):
+            continue
+        url, name = row.get(f"URL_{channel}"), row.get(f"FileName_{channel}") or ""
+        if kind == "URL" and value.lower().endswith(IMAGE_SUFFIXES):
             yield normalise(value).rpartition("/")[0]
-        name = row.get(f"FileName_{channel}") or ""
-        if kind == "PathName" and value and name.lower().endswith(IMAGE_SUFFIXES):
+        elif kind == "PathName" and not url and name.lower().endswith(IMAGE_SUFFIXES):
             yield normalise(value).rstrip("/")
 
 
-WELLS_OF_PLATE_MAP = TableCheck(
-    "wells_of_plate_map",
-    "the wells measured are those of the plate map",
-    _plate_map,
-    blocking=False,
-)
 PLATES_OF_BATCH = TableCheck(
     "plates_of_batch",
     "every plate in barcode_platemap.csv has data, and every plate with data is in it",

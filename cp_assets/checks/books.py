@@ -22,9 +22,13 @@ def rejected_of(tables: PlateTables, table: str) -> pd.DataFrame:
 
 
 def told(tables: PlateTables, table: str, reasons: Collection[str]) -> list[str]:
-    """One line for each entry of some reasons: file, row and what was found."""
+    """`lines_of` the entries of some reasons."""
     found = books_of(tables, table)
-    found = found[found["reason"].isin(reasons)]
+    return lines_of(found[found["reason"].isin(reasons)])
+
+
+def lines_of(found: pd.DataFrame) -> list[str]:
+    """One line for each entry: file, row and what was found."""
     rows = zip(found["source_file"], found["source_row"], found["detail"], strict=True)
     return [
         f"{file}{'' if pd.isna(row) else f' row {int(row)}'}: {what}" for file, row, what in rows

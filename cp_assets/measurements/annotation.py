@@ -66,6 +66,9 @@ def annotated(
     found = find_annotation(sources)
     for fault in found.faults:
         log.add(fault)
+    if not found.files:
+        yield from batches
+        return
     columns = annotation_columns(found.of_dataset, sources.dataset.column_types)
     tables = [read_well_table(file, sources.key.plate_id, columns, log) for file in found.files]
     annotation = Annotation(tables, dict(columns.values()), log)
@@ -88,22 +91,22 @@ class Annotation:
 
     def beside(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """A batch of joined rows with the annotation of their wells."""
+        # Asked for once: a wide schema makes its names anew each time.
+        existing = batch.schema.names
         if self._names is None:
-            self._names = self._choose_names(batch.schema.names)
+            self._names = self._choose_names(existing)
         wells = batch["well_id"].dictionary_encode()
         names = wells.dictionary.to_pylist()
         values = [self._of_well(well) for well in (*names, None)]
         rows = wells.indices.fill_null(len(names))
         for count in rows.value_counts().to_pylist():
             self._cells[[*names, None][count["values"]]] += count["counts"]
-        added = [name for name in self._names if name not in batch.schema.names]
+        added = [name for name in self._names if name not in existing]
         arrays = [
             pa.array([one.get(name) for one in values], ARROW_TYPES[self.kinds[name]]).take(rows)
             for name in added
         ]
-        return pa.RecordBatch.from_arrays(
-            [*batch.columns, *arrays], names=[*batch.schema.names, *added]
-        )
+        return pa.RecordBatch.from_arrays([*batch.columns, *arrays], names=[*existing, *added])
 
     def close_books(self) -> None:
         """Enter what is known at the end: conflicts, cells without rows, rows without cells."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from math import isfinite
 from typing import TYPE_CHECKING
 
 from cp_assets.datasets.fingerprints import file_state
@@ -55,7 +56,7 @@ def key_column(columns: Iterable[str], names: Iterable[str]) -> str | None:
 
 def is_number(text: str) -> bool:
     """Whether a text is a number that float64 keeps."""
-    return _NUMBER.fullmatch(text) is not None
+    return _NUMBER.fullmatch(text) is not None and isfinite(float(text))
 
 
 def annotation_columns(

@@ -173,7 +173,8 @@ class _Reader:
             text = row[position]
             values[name] = _typed(text, kind)
             if text is not None and values[name] is None:
-                detail = f"{name} is {text!r}: expected a number; the value is left empty"
+                expected = "a whole number" if kind == "int" else "a number"
+                detail = f"{name} is {text!r}: expected {expected}; the value is left empty"
                 self.log.add(self.table.entry("row", "not_a_number", detail, source_row=number))
         return values
 
@@ -209,7 +210,9 @@ def _typed(text: str | None, kind: ColumnKind) -> Value:
     if not is_number(text):
         return None
     number = float(text)
-    return int(number) if kind == "int" else number
+    if kind == "int":
+        return int(number) if number.is_integer() else None
+    return number
 
 
 def wells_named(path: Path) -> frozenset[str]:

@@ -42,9 +42,12 @@ class Batch:
     def edit(self, file: Path, change: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
         change(pd.read_csv(file, dtype=str, keep_default_na=False)).to_csv(file, index=False)
 
-    def faults(self, plate: str = ONE, **options: object) -> dict[str, str]:
+    def faults(
+        self, plate: str = ONE, annotations: tuple[Path, ...] = (), **options: object
+    ) -> dict[str, str]:
         """Checks of measured tables that do not hold for a plate -> what they say."""
-        dataset = Dataset(dataset_id="s", root=self.root, images=ImageOptions(**options))  # type: ignore[arg-type]
+        images = ImageOptions(**options)  # type: ignore[arg-type]
+        dataset = Dataset(dataset_id="s", root=self.root, images=images, annotations=annotations)
         warehouse = open_warehouse(self.root.parent / "warehouse", create=True)
         plates = find_plates(dataset)
         for sources in plates.values():
@@ -154,7 +157,8 @@ def test_wells_that_are_not_those_of_the_plate_map_are_named(batch: Batch) -> No
         file.read_text() + file.read_text().splitlines()[1].replace("E13", "P24") + "\n"
     )
     faults = batch.faults()
-    assert set(faults) == {"wells_of_plate_map"}
+    assert set(faults) == {"wells_of_plate_map", "annotation_agrees"}
+    assert "CPA_SAMPLE_01.txt: it has no row of well M13" in faults["annotation_agrees"]
     told = faults["wells_of_plate_map"]
     assert "2 wells were measured and workspace/metadata/platemaps/" in told
     assert "CPA_SAMPLE_01.txt: M13" in told
@@ -164,6 +168,16 @@ def test_wells_that_are_not_those_of_the_plate_map_are_named(batch: Batch) -> No
 def test_plate_map_that_is_not_there_is_named(batch: Batch) -> None:
     next(batch.root.glob("workspace/metadata/platemaps/*/platemap/*.txt")).unlink()
     assert "there is no platemap/CPA_SAMPLE_01.txt" in batch.faults()["wells_of_plate_map"]
+
+
+def test_annotation_that_contradicts_the_plate_map_is_named(batch: Batch) -> None:
+    file = batch.root / "mine.csv"
+    file.write_text("well,solvent,pert_iname\nE13,water,DMSO\n")
+    faults = batch.faults(annotations=(file,))
+    assert set(faults) == {"annotation_agrees"}
+    told = faults["annotation_agrees"]
+    assert "Metadata_solvent has another value in mine.csv for 1 well(s), such as E13" in told
+    assert "mine.csv: it has no row of well M13" in told
 
 
 def test_plates_and_barcodes_that_lack_each_other_are_named(batch: Batch) -> None:
@@ -206,3 +220,18 @@ def test_load_data_of_another_place_is_named(
     assert new in faults["load_data_place"]
     prefix = "s3://old/projects" if kind == "former" else worker
     assert batch.faults(path_prefix_map={prefix: str(batch.root)}) == {}
+
+
+def test_url_of_load_data_counts_more_than_the_path_of_a_machine(
+    batch: Batch,
+) -> None:
+    def spoil(rows: pd.DataFrame) -> pd.DataFrame:
+        for column in [name for name in rows if name.startswith("PathName_Orig")]:
+            channel = column.removeprefix("PathName_")
+            folder = rows[column].str.replace("/home/ubuntu/local_input", "s3://bucket")
+            rows[f"URL_{channel}"] = folder + "/" + rows[f"FileName_{channel}"]
+            rows[column] = "/home/elsewhere"
+        return rows
+
+    batch.edit(batch.load_data(), spoil)
+    assert batch.faults() == {}

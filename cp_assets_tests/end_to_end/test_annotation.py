@@ -97,3 +97,18 @@ def test_annotations_of_a_configuration_are_relative_to_it(tmp_path: Path) -> No
     file.write_text("datasets:\n- {dataset_id: s, root: s, annotations: [a.csv, b/c.tsv]}\n")
     (dataset,) = read_configuration(file).datasets
     assert dataset.annotations == (tmp_path / "a.csv", tmp_path / "b/c.tsv")
+
+
+def test_odd_names_of_columns_arrive_with_their_values(prefix: Prefix, tmp_path: Path) -> None:
+    names = ["mmoles.per.liter", 'Dose ("mM");', "a b", "x" * 200, "'; DROP TABLE x --", "channel"]
+    (well,) = pd.read_csv(plate_map(prefix.root), sep="\t")["well_position"]
+    frame = pd.DataFrame([[well, *range(len(names))]], columns=["well", *names])
+    frame.to_parquet(tmp_path / "odd.parquet")
+    warehouse = cp_assets.convert(
+        prefix.root, tmp_path / "wh", annotations=[tmp_path / "odd.parquet"]
+    )
+    columns = [f"Metadata_{name}" for name in names]
+    for table in (JOINED, "profiles.profile_with_images"):
+        wanted = columns if table == JOINED else columns[:-1]
+        found = warehouse.read_table(table, columns=wanted).to_pandas().drop_duplicates()
+        assert found.to_numpy().tolist() == [[float(at) for at in range(len(wanted))]]

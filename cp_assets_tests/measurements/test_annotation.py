@@ -169,10 +169,11 @@ def test_poor_files_are_in_the_books(
     assert entry.source_file == "1.csv"
 
 
+@pytest.mark.parametrize(("kind", "value"), [("float", "low"), ("int", "1.5")])
 def test_value_that_is_no_number_is_empty_where_a_number_was_asked_for(
-    plate: Callable[..., PlateSources],
+    plate: Callable[..., PlateSources], kind: str, value: str
 ) -> None:
-    sources = plate("well,dose\nA01,low\nB02,2\n", column_types={"Metadata_dose": "float"})
+    sources = plate(f"well,dose\nA01,{value}\nB02,2\n", column_types={"Metadata_dose": kind})
     found, log = annotate(sources)
     assert found["Metadata_dose"].to_pylist() == [None, None, 2.0, None, None]
     (entry,) = [entry for entry in log if entry.reason == "not_a_number"]

@@ -27,6 +27,7 @@ from cp_assets.measurements.annotation_columns import (
         ("serial", ["007", "008"], "string"),
         ("long", ["12345678901234567890", "1"], "string"),
         ("limit", ["inf", "1"], "string"),
+        ("huge", ["1e400", "1"], "string"),
     ],
 )
 def test_kind_is_told_by_all_values_and_by_the_name(
