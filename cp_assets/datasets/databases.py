@@ -17,7 +17,7 @@ from cp_assets.datasets.fingerprints import file_state, write_ahead_log
 from cp_assets.errors import InputChangedError, MeasurementError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 BUSY_SECONDS = 5.0
@@ -96,6 +96,22 @@ def open_database(path: Path, name: str) -> Iterator[Database]:
         raise MeasurementError(_told(name, str(error))) from error
     if database_state(path) != before:
         raise InputChangedError(_changed(name))
+
+
+@contextmanager
+def unchanged_databases(paths: Iterable[Path]) -> Iterator[None]:
+    """Hold databases to be the same before and after several of their tables are read.
+
+    Raises
+    ------
+    InputChangedError
+        If one is not: its tables may not belong together.
+    """
+    before = {path: database_state(path) for path in paths}
+    yield
+    for path, state in before.items():
+        if database_state(path) != state:
+            raise InputChangedError(_changed(str(path)))
 
 
 def database_state(path: Path) -> tuple[tuple[int, int], ...]:

@@ -47,7 +47,10 @@ def find_plates(dataset: Dataset) -> dict[PlateKey, PlateSources]:
         If there is none: says where plates were looked for.
     """
     if not dataset.root.is_dir():
-        msg = f"dataset {dataset.dataset_id}: {dataset.root} is not a folder; check `root`"
+        msg = (
+            f"dataset {dataset.dataset_id}: {dataset.root} is not a folder; check `root`. Of a "
+            "file, name the folder that it lies in"
+        )
         raise PlateNotFoundError(msg)
     plates = {sources.key: sources for sources in _plates(dataset, None)}
     if not plates:

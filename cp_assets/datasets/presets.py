@@ -113,7 +113,7 @@ class Preset:
     def tables(self, names: Iterable[str]) -> dict[str, str]:
         """Compartment -> name of its table, the Image table first; empty without an Image table.
 
-        Of several Image tables the one of the shortest name counts, and the others are not read.
+        Of several names that fit the Image table the shortest is it.
         """
         names = sorted(set(names))
         images = [name for name in names if self._image.fullmatch(name)]

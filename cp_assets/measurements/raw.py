@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from cp_assets.datasets.databases import unchanged_databases
 from cp_assets.datasets.load_data import image_set_places
 from cp_assets.measurements.columns import ADDED, IMAGE_SET_KEYS, column_type
 from cp_assets.measurements.image_sets import (
@@ -83,10 +84,13 @@ class RawReader:
         InputChangedError
             If a file changes while it is read.
         """
-        yield from _gathered(self._image_rows())
-        names = {name for folder in self.sources.folders for name in folder.tables} - {IMAGE}
-        for compartment in sorted(names):
-            yield from _gathered(self._object_rows(compartment))
+        folders = self.sources.folders
+        tables = [table for folder in folders for table in folder.tables.values()]
+        with unchanged_databases({table.path for table in tables if table.table is not None}):
+            yield from _gathered(self._image_rows())
+            names = {name for folder in folders for name in folder.tables} - {IMAGE}
+            for compartment in sorted(names):
+                yield from _gathered(self._object_rows(compartment))
 
     def _image_rows(self) -> Iterator[pa.RecordBatch]:
         if self._places is None:

@@ -133,7 +133,8 @@ def _places(
         (total,) = database.query(f"SELECT count(*) AS n FROM {table}")["n"].to_pylist()
         for start in range(0, total, at_once):
             rows = min(at_once, total - start)
-            yield f"FROM {table} LIMIT {rows} OFFSET {start}", rows
+            # In brackets: behind a UNION a limit is that of the whole.
+            yield f"FROM (SELECT * FROM {table} LIMIT {rows} OFFSET {start})", rows
         return
     start = -(2**63)
     while True:

@@ -1,0 +1,233 @@
+"""The same measurements give the same rows, whatever dialect they are written in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from cp_assets.datasets import Dataset, PlateSources, find_plates
+from cp_assets.measurements import raw as raw_module
+from cp_assets.measurements.keys import sorted_on_disk
+from cp_assets.sample import SampleTruth
+from cp_assets_tests.dialects import (
+    MOST_COLUMNS,
+    Tables,
+    cellprofiler_names,
+    cytominer_names,
+    merged,
+    read_csv_tables,
+    write_csv_tables,
+    write_database,
+    write_parquet_tables,
+)
+from cp_assets_tests.files import one_plate
+from cp_assets_tests.measurements.reading import join_plate, raw_table, read_raw
+
+Write = Callable[[Path, Tables], object]
+
+DIALECTS: dict[str, tuple[str, Write]] = {
+    "gzip": ("cellprofiler-csv", lambda folder, t: write_csv_tables(folder, t, ".csv.gz")),
+    "parquet": ("parquet", write_parquet_tables),
+    "per object": (
+        "cellprofiler-sqlite",
+        lambda folder, t: write_database(folder / "p.sqlite", cellprofiler_names(t)),
+    ),
+    "prefixed": (
+        "cellprofiler-sqlite",
+        lambda folder, t: write_database(folder / "p.db", cellprofiler_names(t, "MyExpt_")),
+    ),
+    "cytominer": (
+        "cytominer-sqlite",
+        lambda folder, t: write_database(folder / "p.sqlite", cytominer_names(t)),
+    ),
+}
+REAL = {"ExampleHuman": "example_human", "cpg0043": "cpg0043_BR00116991/BR00116991-A01-1"}
+_ORIGIN = {"source_file", "source_row", "TableNumber", "Metadata_TableNumber"}
+_ORIGIN |= {"source_folder", "Metadata_SourceFolder"}
+
+
+def same(found: pa.Table, truth: pa.Table) -> None:
+    """Row by row and column by column, apart from where a row lies and the number of its table."""
+    names = [name for name in truth.column_names if name not in _ORIGIN]
+    assert {name for name in found.column_names if name not in _ORIGIN} == set(names)
+    assert found.num_rows == truth.num_rows > 0
+    for name in names:
+        assert found[name].combine_chunks().equals(truth[name].combine_chunks()), name
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("data", REAL)
+def test_real_plate_is_the_same_in_every_dialect(
+    test_data: Path, tmp_path: Path, data: str, dialect: str
+) -> None:
+    # One dialect with as many columns as SQLite takes; the others would only take longer.
+    tables = read_csv_tables(
+        test_data / REAL[data], MOST_COLUMNS - 10 if dialect == "cytominer" else 200
+    )
+    preset, write = DIALECTS[dialect]
+    write_csv_tables(tmp_path / "csv", tables)
+    write(tmp_path / "other", tables)
+    plain = one_plate(tmp_path / "csv", plate_id="P")
+    other = one_plate(tmp_path / "other", plate_id="P")
+    assert other.choice.startswith(f"{preset}, found by itself")
+    same(join_plate(other)[0], join_plate(plain)[0])
+    for compartment in tables:
+        same(raw_table(other, compartment), raw_table(plain, compartment))
+    assert read_raw(other)[1].entries == []
+
+
+def _of_sample(truth: SampleTruth, **options: object) -> PlateSources:
+    found = find_plates(Dataset(dataset_id="s", root=truth.root, **options))  # type: ignore[arg-type]
+    return next(iter(found.values()))
+
+
+@pytest.mark.parametrize("names", [cytominer_names, cellprofiler_names])
+def test_merged_database_equals_a_folder_a_site(
+    small_sample: SampleTruth, tmp_path: Path, names: Callable[[Tables], Tables]
+) -> None:
+    sources = _of_sample(small_sample)
+    # Not in the plate's order: rows must be sorted.
+    tables = merged(folder.path for folder in reversed(sources.folders))
+    root = tmp_path / "gallery"
+    key = sources.key
+    database = root / "workspace/backend" / key.batch_id / key.plate_id / f"{key.plate_id}.sqlite"
+    write_database(database, names(tables))
+    (other,) = find_plates(Dataset(dataset_id="s", root=root)).values()
+    assert other.key == key
+    assert other.choice.endswith("(backend: no analysis)")
+    joined, truth = join_plate(other)[0], join_plate(sources)[0]
+    same(joined, truth)
+    image = tables["Image"]
+    wells_and_sites = image.Metadata_Well + image.Metadata_Site.astype(str)
+    numbers = dict(zip(wells_and_sites, image.TableNumber, strict=True))
+    places = zip(joined["well_id"].to_pylist(), joined["site_id"].to_pylist(), strict=True)
+    assert joined["Metadata_TableNumber"].to_pylist() == [numbers[w + s] for w, s in places]
+    assert "Metadata_TableNumber" not in truth.column_names
+    raw, log = read_raw(other)
+    assert len(log) == 0
+    assert raw["Cells"][0]["source_file"][0].as_py().endswith(f"{key.plate_id}.sqlite:" + next(
+        name for name in names(tables) if name.endswith("Cells")))  # fmt: skip
+
+
+def test_image_numbers_that_restart_in_each_table_stay_apart(tmp_path: Path) -> None:
+    image = pd.DataFrame(
+        {"TableNumber": [7, 8], "ImageNumber": [1, 1], "Image_Count_Cells": [2, 1]}
+    )
+    cells = pd.DataFrame(
+        {"TableNumber": [8, 7, 7, 9], "ImageNumber": 1, "ObjectNumber": [1, 2, 1, 1],
+         "Cells_Area": [5.0, 4.0, 3.0, 9.0]}
+    )  # fmt: skip
+    write_database(tmp_path / "p.sqlite", {"Image": image, "Cells": cells})
+    sources = one_plate(tmp_path)
+    rows = raw_table(sources, "Cells").to_pylist()
+    found = [(r["TableNumber"], r["ObjectNumber"], r["Area"], r["source_row"]) for r in rows]
+    assert found == [(7, 1, 3.0, 3), (7, 2, 4.0, 2), (8, 1, 5.0, 1)]
+    assert rows[0]["image_id"] == rows[1]["image_id"] != rows[2]["image_id"]
+    (lost,) = read_raw(sources)[1]
+    assert (lost.reason, lost.source_row) == ("no_image_set", 4)
+    assert lost.detail.startswith("TableNumber 9, ImageNumber 1 is not in p.sqlite:Image")
+    joined = join_plate(sources)[0]
+    assert joined["Metadata_TableNumber"].to_pylist() == [7, 7, 8]
+    assert joined["Image_Count_Cells"].to_pylist() == [2, 2, 1]
+    assert not {"Image_TableNumber", "Metadata_Cells_TableNumber"} & set(joined.column_names)
+
+
+def test_one_table_of_all_objects(tmp_path: Path) -> None:
+    image = pd.DataFrame({"ImageNumber": [1, 2]})
+    both = pd.DataFrame(
+        {
+            "ImageNumber": [2, 1, 1],
+            "ObjectNumber": [1, 1, 2],
+            "Cells_Number_Object_Number": [1, 1, 2],
+            "Cells_AreaShape_Area": [50.0, 30.0, 40.0],
+            "Cells_Parent_Cells_Small": [1, 1, None],
+            "Cells_Small_Number_Object_Number": [1, 1, None],
+            "Cells_Small_AreaShape_Area": [5.0, 3.0, None],
+        }
+    )
+    write_database(tmp_path / "p.sqlite", {"Per_Image": image, "Per_Object": both})
+    sources = one_plate(tmp_path, compartments=("Cells", "Cells_Small"))
+    assert set(sources.folders[0].tables) == {"Image", "Cells", "Cells_Small"}
+    small = raw_table(sources, "Cells_Small")
+    assert small["AreaShape_Area"].to_pylist() == [3.0, 5.0]
+    assert small["source_row"].to_pylist() == [2, 1]
+    cells = raw_table(sources, "Cells")
+    assert cells["AreaShape_Area"].to_pylist() == [30.0, 40.0, 50.0]
+    assert "Small_AreaShape_Area" not in cells.column_names
+    joined, log = join_plate(sources)
+    assert joined["Cells_Small_AreaShape_Area"].to_pylist() == [3.0, None, 5.0]
+    assert log.by_reason() == {"no_cells_small": 1}
+
+
+def test_several_plates_in_one_database(tmp_path: Path) -> None:
+    image = pd.DataFrame(
+        {"TableNumber": [1, 2, 3], "ImageNumber": 1, "Image_Metadata_Plate": ["P1", "P2", "P1"],
+         "Image_Metadata_Well": ["a1", "a1", "a2"], "Image_Metadata_Site": ["1", "1", "1"]}
+    )  # fmt: skip
+    cells = pd.DataFrame(
+        {
+            "TableNumber": [1, 2, 3],
+            "ImageNumber": 1,
+            "ObjectNumber": 1,
+            "Cells_Area": [1.0, 2.0, 3.0],
+        }
+    )
+    write_database(tmp_path / "all.sqlite", {"Image": image, "Cells": cells})
+    plates = find_plates(Dataset(dataset_id="d", root=tmp_path, layout="cellprofiler"))
+    found = {key.plate_id: raw_table(one, "Cells") for key, one in plates.items()}
+    assert {name: rows["Area"].to_pylist() for name, rows in found.items()} == {
+        "P1": [1.0, 3.0],
+        "P2": [2.0],
+    }
+    assert found["P1"]["well_id"].to_pylist() == ["A01", "A02"]
+    assert all(len(read_raw(one)[1]) == 0 for one in plates.values())
+
+
+def test_a_database_a_plate_in_one_folder(tmp_path: Path) -> None:
+    for plate, area in (("P1", 1.0), ("P2", 2.0)):
+        image = pd.DataFrame({"ImageNumber": [1], "Image_Metadata_Plate": [plate]})
+        cells = pd.DataFrame(
+            {"ImageNumber": [1], "Cells_Number_Object_Number": [1], "Cells_Area": [area]}
+        )
+        write_database(tmp_path / f"{plate}.sqlite", {"Per_Image": image, "Per_Cells": cells})
+    plates = find_plates(Dataset(dataset_id="d", root=tmp_path, layout="cellprofiler"))
+    rows = [raw_table(one, "Cells").to_pylist()[0] for one in plates.values()]
+    assert [(r["plate_id"], r["Area"], r["source_file"]) for r in rows] == [
+        ("P1", 1.0, "P1.sqlite:Per_Cells"),
+        ("P2", 2.0, "P2.sqlite:Per_Cells"),
+    ]
+
+
+@pytest.mark.parametrize("in_order", [True, False])
+def test_only_a_table_out_of_order_is_sorted_on_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_order: bool
+) -> None:
+    count = 40
+    image = pd.DataFrame({"ImageNumber": range(1, count + 1), "Image_Metadata_Site": [
+        str(n if in_order else count - n) for n in range(count)]})  # fmt: skip
+    image["Image_Metadata_Well"] = "A01"
+    cells = pd.DataFrame(
+        [(n, k, n + k / 10) for n in range(1, count + 1) for k in (1, 2)],
+        columns=["ImageNumber", "ObjectNumber", "Cells_Area"],
+    )
+    write_database(tmp_path / "db" / "p.sqlite", {"Image": image, "Cells": cells})
+    write_csv_tables(tmp_path / "csv", {
+        "Image": image.rename(columns=lambda c: c.removeprefix("Image_")),
+        "Cells": cells.rename(columns=lambda c: c.removeprefix("Cells_"))})  # fmt: skip
+    used = []
+
+    def sort(batches: object) -> object:
+        used.append(True)
+        return sorted_on_disk(batches)  # type: ignore[arg-type]
+
+    read = raw_module.read_chunks
+    monkeypatch.setattr(raw_module, "sorted_on_disk", sort)
+    monkeypatch.setattr(raw_module, "read_chunks", lambda *a, **k: read(*a, **k, chunk_bytes=300))
+    found = raw_table(one_plate(tmp_path / "db", plate_id="P"), "Cells")
+    assert used == ([] if in_order else [True])
+    monkeypatch.undo()
+    same(found, raw_table(one_plate(tmp_path / "csv", plate_id="P"), "Cells"))
