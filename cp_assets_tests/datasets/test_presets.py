@@ -243,6 +243,15 @@ def test_a_broken_database_holds_up_no_other_plate(tmp_path: Path) -> None:
         raw_table(plates[1], "Image")
 
 
+def test_a_broken_database_does_not_choose_the_dialect(tmp_path: Path) -> None:
+    _database(tmp_path / "P2.sqlite")
+    (tmp_path / "P1.sqlite").write_bytes(b"")
+    plates = find_plates(Dataset(dataset_id="d", root=tmp_path, layout="cellprofiler"))
+    (sources,) = plates.values()
+    assert sources.choice.startswith("cytominer-sqlite, found by itself: P2.sqlite:Image")
+    assert [folder.relative for folder in sources.folders] == ["P1.sqlite", "P2.sqlite"]
+
+
 def test_files_of_other_programs_are_no_databases(tmp_path: Path) -> None:
     (tmp_path / "Thumbs.db").write_bytes(b"thumbs")
     _database(tmp_path / "p.sqlite", "Per_Image")
