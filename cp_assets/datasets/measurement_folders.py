@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+_TABLES_SHOWN = 8
+
+
 @dataclass(frozen=True)
 class FoundFolders:
     """Measurement folders of one dialect, and why it was chosen."""
@@ -181,6 +184,24 @@ def _choice(dataset: Dataset, folder: MeasurementFolder) -> str:
     why = "as the dataset says" if dataset.preset is not None else "found by itself"
     where = folder.relative or "its folder"
     return f"{folder.preset.name}, {why}: {names} in {where}"
+
+
+def unknown_databases(base: Path, presets: Sequence[Preset]) -> str:
+    """What the databases in a folder hold, for an error where no dialect knows them."""
+    found = []
+    for path in _Place.of(base).files:
+        named = any(one.container == "database" and one.table_of_file(path.name) for one in presets)
+        if not named or not path.is_file():
+            continue
+        try:
+            with open_database(path, path.name) as database:
+                tables = list(database.tables())
+        except (MeasurementError, InputChangedError) as error:
+            found.append(str(error))
+        else:
+            more = ", ..." if len(tables) > _TABLES_SHOWN else ""
+            found.append(f"{path.name} has {', '.join(tables[:_TABLES_SHOWN]) or 'no table'}{more}")
+    return "; ".join(found)
 
 
 def expected(presets: Sequence[Preset]) -> str:

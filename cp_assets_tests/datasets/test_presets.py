@@ -199,6 +199,8 @@ def test_nothing_that_fits_says_what_was_looked_for(tmp_path: Path) -> None:
     _write(tmp_path / "Cells.csv", "ImageNumber,ObjectNumber\n1,1\n")
     with pytest.raises(PlateNotFoundError, match=r"looked for: cellprofiler-csv \(Export.*parquet"):
         one_plate(tmp_path)
+    with pytest.raises(PlateNotFoundError, match=r"there is: p.sqlite has Bilder$"):
+        one_plate(_database(tmp_path / "db" / "p.sqlite", "Bilder").parent)
     with pytest.raises(PlateNotFoundError, match=r"looked for: parquet \(Image.parquet and one"):
         one_plate(tmp_path, preset=PARQUET)
 

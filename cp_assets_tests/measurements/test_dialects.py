@@ -110,6 +110,11 @@ def test_merged_database_equals_a_folder_a_site(
     places = zip(joined["well_id"].to_pylist(), joined["site_id"].to_pylist(), strict=True)
     assert joined["Metadata_TableNumber"].to_pylist() == [numbers[w + s] for w, s in places]
     assert "Metadata_TableNumber" not in truth.column_names
+    files = write_csv_tables(tmp_path / "csv", tables)
+    names_of_plate = {"dataset_id": "s", "batch_id": key.batch_id, "plate_id": key.plate_id}
+    from_csv = join_plate(one_plate(files, **names_of_plate))[0]
+    same(from_csv, truth)
+    assert from_csv["Metadata_TableNumber"].equals(joined["Metadata_TableNumber"])
     raw, log = read_raw(other)
     assert len(log) == 0
     assert raw["Cells"][0]["source_file"][0].as_py().endswith(f"{key.plate_id}.sqlite:" + next(
