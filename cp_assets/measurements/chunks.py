@@ -127,6 +127,8 @@ class TableRules:
 
     def complete(self, rows: pa.Table) -> pa.Table:
         """The rows of `stored` with those columns too that repeat one of them, in order."""
+        if rows.column_names[: len(self.columns)] == self.columns:
+            return rows
         found = {one: rows[self.stored[self.names[one]]] for one in self.columns}
         beyond = [name for name in rows.column_names if name == SOURCE_ROW]
         return pa.table(found | {name: rows[name] for name in beyond})
