@@ -52,7 +52,10 @@ class Database:
 
     def columns(self, table: str) -> list[str]:
         """Names of a table's columns, in order."""
-        found: list[str] = self.query(f"SELECT * FROM {quoted(table)} LIMIT 0").column_names
+        text = table.replace("'", "''")
+        # The names as rows: a result of 2,000 columns takes 20 ms, however few rows it has.
+        sql = f"SELECT name FROM pragma_table_xinfo('{text}') WHERE hidden <> 1 ORDER BY cid"
+        found: list[str] = self.query(sql)["name"].to_pylist()
         return found
 
 

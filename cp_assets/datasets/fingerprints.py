@@ -29,8 +29,12 @@ def file_state(path: Path) -> tuple[int, int]:
 
 
 def write_ahead_log(path: Path) -> Path:
-    """Where SQLite keeps what was written to a database and is not in its file yet."""
-    return path.with_name(f"{path.name}-wal")
+    """Where SQLite keeps what was written to a database and is not in its file yet.
+
+    Beside the file itself, wherever links to it lie.
+    """
+    real = path.resolve()
+    return real.with_name(f"{real.name}-wal")
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from cp_assets.datasets.measurement_folders import (
     expected,
     find_measurement_folders,
     presets_of,
+    unknown_databases,
 )
 from cp_assets.datasets.model import Dataset, Layout, MeasurementFolder, PlateSources
 from cp_assets.errors import ConfigurationError, PlateNotFoundError
@@ -59,6 +60,9 @@ def find_plates(dataset: Dataset) -> dict[PlateKey, PlateSources]:
             f"{dataset.layout} expects {_EXPECTED[dataset.layout]}; tables that were looked for: "
             f"{expected(presets_of(dataset))}"
         )
+        there = unknown_databases(dataset.root, presets_of(dataset))
+        if there:
+            msg += f"; there is: {there}"
         raise PlateNotFoundError(msg)
     return dict(sorted(plates.items()))
 

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+_TABLES_SHOWN = 8
+
+
 @dataclass(frozen=True)
 class FoundFolders:
     """Measurement folders of one dialect, and why it was chosen."""
@@ -47,15 +50,21 @@ def find_measurement_folders(dataset: Dataset, base: Path, plate: str) -> FoundF
     other plates are not held up.
     """
     places = [_Place.of(folder) for folder in _candidates(base)]
+    broken = FoundFolders()
     for preset in presets_of(dataset):
         found = [
-            folder
-            for place in places
-            for folder in _folders(dataset.root, base, place, preset, plate)
+            one for place in places for one in _folders(dataset.root, base, place, preset, plate)
         ]
-        if found:
-            return FoundFolders(tuple(sorted(found, key=_order)), _choice(dataset, found[0]))
-    return FoundFolders()
+        folders = tuple(sorted((folder for folder, _ in found), key=_order))
+        sound = [folder for folder, is_sound in found if is_sound]
+        if sound:
+            return FoundFolders(folders, _choice(dataset, sound[0]))
+        if found and not broken.folders:
+            # Nobody knows its dialect: another may be that of the databases beside it.
+            broken = FoundFolders(
+                folders, f"{folders[0].tables['Image'].path.name} is not readable"
+            )
+    return broken
 
 
 def presets_of(dataset: Dataset) -> tuple[Preset, ...]:
@@ -95,7 +104,8 @@ def _candidates(base: Path) -> list[Path]:
 
 def _folders(
     root: Path, base: Path, place: _Place, preset: Preset, plate: str
-) -> Iterator[MeasurementFolder]:
+) -> Iterator[tuple[MeasurementFolder, bool]]:
+    """Measurement folders of a place, each with whether it could be read."""
     well, site = (
         split_site_folder(place.folder.name, plate) if place.folder != base else (None, None)
     )
@@ -104,13 +114,13 @@ def _folders(
     if preset.container == "file":
         tables = _tables_of_files(place, preset)
         if tables:
-            yield MeasurementFolder(place.folder, relative, well, site, tables, preset)
+            yield MeasurementFolder(place.folder, relative, well, site, tables, preset), True
         return
     databases = list(_databases(place, preset))
-    for path, tables in databases:
+    for path, tables, is_sound in databases:
         # Image sets of two databases must not be taken for the same.
         own = f"{relative}/{path.name}".lstrip("/") if len(databases) > 1 else relative
-        yield MeasurementFolder(place.folder, own, well, site, tables, preset)
+        yield MeasurementFolder(place.folder, own, well, site, tables, preset), is_sound
 
 
 def _tables_of_files(place: _Place, preset: Preset) -> dict[str, TableFile]:
@@ -124,17 +134,19 @@ def _tables_of_files(place: _Place, preset: Preset) -> dict[str, TableFile]:
     return {compartment: TableFile(by_name[name]) for compartment, name in tables.items()}
 
 
-def _databases(place: _Place, preset: Preset) -> Iterator[tuple[Path, dict[str, TableFile]]]:
+def _databases(place: _Place, preset: Preset) -> Iterator[tuple[Path, dict[str, TableFile], bool]]:
+    """Databases of a place, their tables, and whether they could be read."""
     for path in place.files:
         if preset.table_of_file(path.name) is None or not path.is_file():
             continue
         try:
-            tables = database_tables(path, preset)
+            tables, is_sound = database_tables(path, preset), True
         except (MeasurementError, InputChangedError):
             # Other programs have files of this ending too, such as Thumbs.db.
-            tables = {} if path.suffix.lower() == ".db" else {"Image": TableFile(path, "Image")}
+            is_other = path.suffix.lower() == ".db"
+            tables, is_sound = {} if is_other else {"Image": TableFile(path, "Image")}, False
         if tables:
-            yield path, tables
+            yield path, tables, is_sound
 
 
 def database_tables(path: Path, preset: Preset) -> dict[str, TableFile]:
@@ -172,6 +184,24 @@ def _choice(dataset: Dataset, folder: MeasurementFolder) -> str:
     why = "as the dataset says" if dataset.preset is not None else "found by itself"
     where = folder.relative or "its folder"
     return f"{folder.preset.name}, {why}: {names} in {where}"
+
+
+def unknown_databases(base: Path, presets: Sequence[Preset]) -> str:
+    """What the databases in a folder hold, for an error where no dialect knows them."""
+    found = []
+    for path in _Place.of(base).files:
+        named = any(one.container == "database" and one.table_of_file(path.name) for one in presets)
+        if not named or not path.is_file():
+            continue
+        try:
+            with open_database(path, path.name) as database:
+                tables = list(database.tables())
+        except (MeasurementError, InputChangedError) as error:
+            found.append(str(error))
+        else:
+            more = ", ..." if len(tables) > _TABLES_SHOWN else ""
+            found.append(f"{path.name} has {', '.join(tables[:_TABLES_SHOWN]) or 'no table'}{more}")
+    return "; ".join(found)
 
 
 def expected(presets: Sequence[Preset]) -> str:

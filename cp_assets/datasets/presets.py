@@ -55,7 +55,8 @@ class Preset:
         Compartments that are none: tables of such names are passed over.
     image_number, object_number, table_number
         Columns that identify a row; ``{compartment}`` stands for the table's own. ``table_number``
-        tells image sets of equal numbers apart in merged tables, where it is there.
+        tells image sets of equal numbers apart in merged tables, where it is there; with None no
+        column does, and one of the name ``TableNumber`` is left out.
     image_prefix, object_prefix
         What stands in front of the names of measured columns, and is dropped.
     anchor, compartments
@@ -164,6 +165,8 @@ class Preset:
                 found[keys[column]] = column
                 if keys[column] != "ObjectNumber" or column == "ObjectNumber":
                     continue
+            elif column == "TableNumber":
+                continue
             has_prefix = column.lower().startswith(dropped.lower()) and bool(dropped)
             if beside and (not has_prefix or (longer and column.lower().startswith(longer))):
                 continue

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cp_assets.errors import MeasurementError
 from cp_assets.measurements.columns import ORDER, SOURCE_ROW
 from cp_assets.measurements.image_sets import ImageSetKey
 from cp_assets.measurements.plan import IMAGE
@@ -57,6 +58,7 @@ class FolderKeys:
         """
         if not rows.num_rows:
             return
+        self._check_tables(compartment, rows)
         keys, whose = _image_set_keys(rows)
         identities = [self.identities.of(key) for key in keys]
         unknown = [
@@ -77,6 +79,26 @@ class FolderKeys:
             if np.any(np.diff(order.to_numpy().astype(np.int64)) < 0):
                 table = table.take(order)
             yield from table.combine_chunks().to_batches()
+
+    def _check_tables(self, compartment: str, rows: pa.Table) -> None:
+        """Refuse rows whose image sets are not told apart as those of the Image table are.
+
+        Raises
+        ------
+        MeasurementError
+            If one of the two has a TableNumber and the other has none.
+        """
+        known = next(iter((*self.identities.by_key, *self.identities.others)), None)
+        if known is None or (known.table is None) == ("TableNumber" not in rows.column_names):
+            return
+        image, own = (self.folder.relative_file(name) for name in (IMAGE, compartment))
+        has, lacks = (own, image) if known.table is None else (image, own)
+        msg = (
+            f"{has} has a TableNumber and {lacks} has none; expected both or neither, since it "
+            "tells image sets of equal numbers apart. Export the tables together, or set "
+            "`table_number: null` in the preset if ImageNumbers are unique"
+        )
+        raise MeasurementError(msg)
 
     def in_order(self, pieces: Iterable[pa.Table]) -> bool:
         """Whether rows come in the plate's order of image sets and objects already.

@@ -145,7 +145,7 @@ class RawReader:
     def _lies_in_order(self, keys: FolderKeys, compartment: str) -> bool:
         """Whether a table's stored order is the plate's."""
         if keys.folder.tables[compartment].path.suffix.lower() in {".csv", ".gz"}:
-            # Finding the keys of a CSV file costs as much as parsing all of it.
+            # Finding the keys of a CSV file takes longer than sorting it: its lines are parsed.
             return False
         overrides = self.sources.dataset.column_types
         only = (*IMAGE_SET_KEYS, "ObjectNumber")

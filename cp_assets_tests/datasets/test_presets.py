@@ -199,6 +199,8 @@ def test_nothing_that_fits_says_what_was_looked_for(tmp_path: Path) -> None:
     _write(tmp_path / "Cells.csv", "ImageNumber,ObjectNumber\n1,1\n")
     with pytest.raises(PlateNotFoundError, match=r"looked for: cellprofiler-csv \(Export.*parquet"):
         one_plate(tmp_path)
+    with pytest.raises(PlateNotFoundError, match=r"there is: p.sqlite has Bilder$"):
+        one_plate(_database(tmp_path / "db" / "p.sqlite", "Bilder").parent)
     with pytest.raises(PlateNotFoundError, match=r"looked for: parquet \(Image.parquet and one"):
         one_plate(tmp_path, preset=PARQUET)
 
@@ -241,6 +243,15 @@ def test_a_broken_database_holds_up_no_other_plate(tmp_path: Path) -> None:
     assert raw_table(plates[0], "Image")["Count_Cells"].to_pylist() == [7]
     with pytest.raises(ValueError, match=r"P2/P2.sqlite:Image has 0 bytes"):
         raw_table(plates[1], "Image")
+
+
+def test_a_broken_database_does_not_choose_the_dialect(tmp_path: Path) -> None:
+    _database(tmp_path / "P2.sqlite")
+    (tmp_path / "P1.sqlite").write_bytes(b"")
+    plates = find_plates(Dataset(dataset_id="d", root=tmp_path, layout="cellprofiler"))
+    (sources,) = plates.values()
+    assert sources.choice.startswith("cytominer-sqlite, found by itself: P2.sqlite:Image")
+    assert [folder.relative for folder in sources.folders] == ["P1.sqlite", "P2.sqlite"]
 
 
 def test_files_of_other_programs_are_no_databases(tmp_path: Path) -> None:

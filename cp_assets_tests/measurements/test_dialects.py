@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +11,8 @@ import pyarrow as pa
 import pytest
 
 from cp_assets.datasets import Dataset, PlateSources, find_plates
+from cp_assets.datasets.presets import CYTOMINER_SQLITE
+from cp_assets.errors import MeasurementError
 from cp_assets.measurements import raw as raw_module
 from cp_assets.measurements.keys import sorted_on_disk
 from cp_assets.sample import SampleTruth
@@ -107,6 +110,11 @@ def test_merged_database_equals_a_folder_a_site(
     places = zip(joined["well_id"].to_pylist(), joined["site_id"].to_pylist(), strict=True)
     assert joined["Metadata_TableNumber"].to_pylist() == [numbers[w + s] for w, s in places]
     assert "Metadata_TableNumber" not in truth.column_names
+    files = write_csv_tables(tmp_path / "csv", tables)
+    names_of_plate = {"dataset_id": "s", "batch_id": key.batch_id, "plate_id": key.plate_id}
+    from_csv = join_plate(one_plate(files, **names_of_plate))[0]
+    same(from_csv, truth)
+    assert from_csv["Metadata_TableNumber"].equals(joined["Metadata_TableNumber"])
     raw, log = read_raw(other)
     assert len(log) == 0
     assert raw["Cells"][0]["source_file"][0].as_py().endswith(f"{key.plate_id}.sqlite:" + next(
@@ -134,6 +142,20 @@ def test_image_numbers_that_restart_in_each_table_stay_apart(tmp_path: Path) -> 
     assert joined["Metadata_TableNumber"].to_pylist() == [7, 7, 8]
     assert joined["Image_Count_Cells"].to_pylist() == [2, 2, 1]
     assert not {"Image_TableNumber", "Metadata_Cells_TableNumber"} & set(joined.column_names)
+
+
+@pytest.mark.parametrize("lacks", ["Image", "Cells"])
+def test_table_numbers_of_some_tables_only_are_a_clear_error(tmp_path: Path, lacks: str) -> None:
+    tables = {
+        "Image": pd.DataFrame({"TableNumber": [7], "ImageNumber": [1]}),
+        "Cells": pd.DataFrame({"TableNumber": [7], "ImageNumber": [1], "ObjectNumber": [1]}),
+    }
+    tables[lacks] = tables[lacks].drop(columns="TableNumber")
+    write_database(tmp_path / "p.sqlite", tables)
+    with pytest.raises(MeasurementError, match=f"has a TableNumber and p.sqlite:{lacks} has none"):
+        read_raw(one_plate(tmp_path))
+    alone = replace(CYTOMINER_SQLITE, table_number=None)
+    assert raw_table(one_plate(tmp_path, preset=alone), "Cells").num_rows == 1
 
 
 def test_one_table_of_all_objects(tmp_path: Path) -> None:

@@ -377,6 +377,37 @@ def test_write_ahead_mode_without_a_log_leaves_nothing_behind(large: Path) -> No
     assert state(large.parent) == before
 
 
+def test_link_to_a_database_with_a_running_writer(large: Path, tmp_path: Path) -> None:
+    link = tmp_path / "links" / "q.sqlite"
+    link.parent.mkdir()
+    link.symlink_to(large)
+    name = TableName("q.sqlite:Cells", "Cells", CYTOMINER_SQLITE)
+    with writer(large, "PRAGMA journal_mode = WAL", ADD) as process:
+        before = state(large.parent)
+        pieces = read_sqlite_chunks(TableFile(link, "Cells"), name, chunk_bytes=80_000)
+        next(pieces)
+        say(process, ADD)
+        with pytest.raises(InputChangedError, match="changed while it was read"):
+            list(pieces)
+        assert set(state(large.parent)) == set(before)
+    assert [path.name for path in link.parent.iterdir()] == ["q.sqlite"]
+
+
+def test_journal_of_a_writer_that_was_killed_is_left_alone(large: Path) -> None:
+    with writer(
+        large,
+        "PRAGMA cache_size = 1",
+        "BEGIN",
+        "UPDATE Cells SET F_5 = 'half of it'",
+    ):
+        pass
+    before = state(large.parent)
+    assert "p.sqlite-journal" in before
+    with pytest.raises(MeasurementError, match=r"p.sqlite:Cells cannot be read as an SQLite"):
+        read(large)
+    assert state(large.parent) == before
+
+
 def test_log_without_its_index_is_a_clear_error(large: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy" / "p.sqlite"
     copy.parent.mkdir()
