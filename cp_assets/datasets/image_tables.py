@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
+from cp_assets.datasets.combined_header import HEADER_ROWS, IMAGE, read_combined_header
 from cp_assets.datasets.csv_files import open_text
 from cp_assets.datasets.databases import open_database, quoted
 from cp_assets.datasets.identity import PLATE_COLUMNS
@@ -17,9 +19,13 @@ from cp_assets.errors import InputChangedError, MeasurementError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from cp_assets.datasets.model import MeasurementFolder, TableFile
     from cp_assets.datasets.presets import Preset
+
+
+_BLOCK_BYTES = 16 * 2**20
 
 
 def image_table_plates(folder: MeasurementFolder) -> set[str]:
@@ -29,6 +35,8 @@ def image_table_plates(folder: MeasurementFolder) -> set[str]:
     """
     image = folder.tables["Image"]
     try:
+        if folder.preset.container == "combined-csv":
+            return _named(_of_combined_csv(image.path))
         if image.table is not None:
             return _named(_of_database(image, folder.preset))
         if image.path.suffix.lower() == ".parquet":
@@ -52,6 +60,41 @@ def _of_csv(image: TableFile, preset: Preset) -> list[str | None]:
         rows = csv.DictReader(stream)
         column = _plate_column(preset, rows.fieldnames or ())
         return [] if column is None else [row[column] for row in rows]
+
+
+def _of_combined_csv(path: Path) -> list[object]:
+    header = read_combined_header(path, path.name).columns
+    names = ((IMAGE, name) for name in PLATE_COLUMNS)
+    column = next((name for name in names if name in header), None)
+    if column is None:
+        return []
+    return distinct_values(path, len(header), header.index(column), HEADER_ROWS)
+
+
+def distinct_values(path: Path, width: int, place: int, header_rows: int) -> list[object]:
+    """Different texts of one column of a CSV file, whose rows need not be read for it.
+
+    Parameters
+    ----------
+    width
+        Number of columns.
+    place
+        The column's place, from 0.
+    """
+    names = [str(at) for at in range(width)]
+    taken = names[place]
+    found: dict[object, None] = {}
+    with pacsv.open_csv(
+        path,
+        pacsv.ReadOptions(
+            column_names=names, skip_rows_after_names=header_rows, block_size=_BLOCK_BYTES
+        ),
+        pacsv.ParseOptions(newlines_in_values=True, invalid_row_handler=lambda _: "skip"),
+        pacsv.ConvertOptions(include_columns=[taken], column_types={taken: pa.string()}),
+    ) as batches:
+        for batch in batches:
+            found.update(dict.fromkeys(pc.unique(batch[taken]).to_pylist()))
+    return list(found)
 
 
 def _of_database(image: TableFile, preset: Preset) -> list[object]:

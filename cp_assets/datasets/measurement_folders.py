@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cp_assets.datasets.combined_header import is_combined_csv, read_combined_header
 from cp_assets.datasets.databases import open_database
 from cp_assets.datasets.identity import (
     site_sort_key,
@@ -106,10 +107,10 @@ def _folders(
         if tables:
             yield MeasurementFolder(place.folder, relative, well, site, tables, preset)
         return
-    databases = list(_databases(place, preset))
-    for path, tables in databases:
-        # Image sets of two databases must not be taken for the same.
-        own = f"{relative}/{path.name}".lstrip("/") if len(databases) > 1 else relative
+    whole = list(_files_of_all_tables(place, preset))
+    for path, tables in whole:
+        # Image sets of two files must not be taken for the same.
+        own = f"{relative}/{path.name}".lstrip("/") if len(whole) > 1 else relative
         yield MeasurementFolder(place.folder, own, well, site, tables, preset)
 
 
@@ -124,17 +125,32 @@ def _tables_of_files(place: _Place, preset: Preset) -> dict[str, TableFile]:
     return {compartment: TableFile(by_name[name]) for compartment, name in tables.items()}
 
 
-def _databases(place: _Place, preset: Preset) -> Iterator[tuple[Path, dict[str, TableFile]]]:
+def _files_of_all_tables(
+    place: _Place, preset: Preset
+) -> Iterator[tuple[Path, dict[str, TableFile]]]:
+    of_file = _databases_tables if preset.container == "database" else combined_tables
     for path in place.files:
         if preset.table_of_file(path.name) is None or not path.is_file():
             continue
-        try:
-            tables = database_tables(path, preset)
-        except (MeasurementError, InputChangedError):
-            # Other programs have files of this ending too, such as Thumbs.db.
-            tables = {} if path.suffix.lower() == ".db" else {"Image": TableFile(path, "Image")}
+        tables = of_file(path, preset)
         if tables:
             yield path, tables
+
+
+def combined_tables(path: Path, preset: Preset) -> dict[str, TableFile]:
+    """Compartment -> its part of a combined CSV file; empty if the file is none."""
+    if not is_combined_csv(path):
+        return {}
+    tables = preset.tables(read_combined_header(path, path.name).compartments)
+    return {compartment: TableFile(path, name) for compartment, name in tables.items()}
+
+
+def _databases_tables(path: Path, preset: Preset) -> dict[str, TableFile]:
+    try:
+        return database_tables(path, preset)
+    except (MeasurementError, InputChangedError):
+        # Other programs have files of this ending too, such as Thumbs.db.
+        return {} if path.suffix.lower() == ".db" else {"Image": TableFile(path, "Image")}
 
 
 def database_tables(path: Path, preset: Preset) -> dict[str, TableFile]:

@@ -18,8 +18,12 @@ from cp_assets.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-Container = Literal["file", "database"]
-"""A table is a file of its own, or a table of an SQLite database."""
+Container = Literal["file", "database", "combined-csv"]
+"""A table is a file of its own, a table of an SQLite database, or columns of CellProfiler's one CSV
+of all compartments."""
+
+KEYS = ("ImageNumber", "ObjectNumber")
+"""CellProfiler's keys of an object: image set in its folder, number in the image set."""
 
 COMPARTMENT = "{compartment}"
 _NO_TABLES = ("Experiment", "Object relationships", "Object_relationships", "load_data")
@@ -38,7 +42,7 @@ class Preset:
     doc
         One line: who writes such tables.
     container
-        Whether a table is a ``file`` or a table of a ``database``.
+        Whether a table is a ``file``, a table of a ``database`` or part of a ``combined-csv``.
     endings
         Of the files' names, the preferred one first. Files that end in ``.parquet`` are read as
         Parquet, in ``.gz`` as gzipped CSV.
@@ -88,8 +92,9 @@ class Preset:
     parents: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.container not in get_args(Container):
-            self._refuse(f"container is {self.container!r}: expected file or database")
+        known = get_args(Container)
+        if self.container not in known:
+            self._refuse(f"container is {self.container!r}: expected {' or '.join(known)}")
         if not self.endings or not all(ending.startswith(".") for ending in self.endings):
             self._refuse(f"endings are {self.endings!r}: expected names' ends such as .csv")
         for name in ("image_table", "object_tables"):
@@ -248,7 +253,14 @@ PARQUET = Preset(
     endings=(".parquet",),
 )
 
-SHIPPED = (CELLPROFILER_CSV, CELLPROFILER_SQLITE, CYTOMINER_SQLITE, PARQUET)
+COMBINED_CSV = Preset(
+    name="cellprofiler-combined-csv",
+    doc="ExportToSpreadsheet with objects combined: one CSV of two header rows, plain or gzipped",
+    container="combined-csv",
+    image_table="Image",
+)
+
+SHIPPED = (CELLPROFILER_CSV, CELLPROFILER_SQLITE, CYTOMINER_SQLITE, PARQUET, COMBINED_CSV)
 """In the order in which they are tried."""
 
 

@@ -15,13 +15,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cp_assets.datasets.csv_text import open_csv
 from cp_assets.datasets.fingerprints import file_state
 from cp_assets.datasets.identity import WELL_ROWS, normalise_site, normalise_well, row_letters
 from cp_assets.errors import InputChangedError
 from cp_assets.measurements.chunks import CHUNK_BYTES, TableChunk
 from cp_assets.measurements.columns import SOURCE_ROW
 from cp_assets.measurements.in_carta_header import FRONT, IDENTITY, InCartaHeader
-from cp_assets.measurements.typed_csv import NUMBER, CsvColumns, open_csv, parse_piece
+from cp_assets.measurements.typed_csv import NUMBER, CsvColumns, parse_piece
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -6,8 +6,9 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from cp_assets.datasets.presets import KEYS
 from cp_assets.errors import MeasurementError
-from cp_assets.measurements.columns import ADDED, KEYS
+from cp_assets.measurements.columns import ADDED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cp_assets.measurements.chunks import CHUNK_BYTES, TableChunk, TableName
+from cp_assets.measurements.combined_csv import read_combined_chunks, read_combined_columns
 from cp_assets.measurements.csv_table import read_csv_chunks, read_csv_header
 from cp_assets.measurements.parquet_table import read_parquet_chunks, read_parquet_header
 from cp_assets.measurements.sqlite_table import read_sqlite_chunks, read_sqlite_header
@@ -54,6 +55,9 @@ def read_chunks(
         If its file changes while it is read.
     """
     file, table = folder.tables[compartment], _table_name(folder, compartment)
+    if folder.preset.container == "combined-csv":
+        yield from read_combined_chunks(file, table, overrides, chunk_bytes=chunk_bytes, only=only)
+        return
     if file.table is not None:
         yield from read_sqlite_chunks(file, table, overrides, chunk_bytes=chunk_bytes, only=only)
         return
@@ -70,6 +74,8 @@ def read_header(folder: MeasurementFolder, compartment: str) -> list[str]:
         If the table cannot be read, lacks a key column or repeats a column.
     """
     file, table = folder.tables[compartment], _table_name(folder, compartment)
+    if folder.preset.container == "combined-csv":
+        return read_combined_columns(file, table)
     if file.table is not None:
         return read_sqlite_header(file, table)
     if _is_parquet(folder, compartment):
