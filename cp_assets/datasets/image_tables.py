@@ -13,8 +13,10 @@ import pyarrow.parquet as pq
 
 from cp_assets.datasets.combined_header import HEADER_ROWS, IMAGE, read_combined_header
 from cp_assets.datasets.csv_files import open_text
+from cp_assets.datasets.csv_text import open_csv
 from cp_assets.datasets.databases import open_database, quoted
 from cp_assets.datasets.identity import PLATE_COLUMNS
+from cp_assets.datasets.in_carta_names import identity_columns, in_carta_columns
 from cp_assets.errors import InputChangedError, MeasurementError
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from cp_assets.datasets.presets import Preset
 
 
-_BLOCK_BYTES = 16 * 2**20
+_PIECE_BYTES = 16 * 2**20
 
 
 def image_table_plates(folder: MeasurementFolder) -> set[str]:
@@ -37,6 +39,8 @@ def image_table_plates(folder: MeasurementFolder) -> set[str]:
     try:
         if folder.preset.container == "combined-csv":
             return _named(_of_combined_csv(image.path))
+        if folder.preset.container == "in-carta":
+            return _named(_of_in_carta(image.path))
         if image.table is not None:
             return _named(_of_database(image, folder.preset))
         if image.path.suffix.lower() == ".parquet":
@@ -68,10 +72,18 @@ def _of_combined_csv(path: Path) -> list[object]:
     column = next((name for name in names if name in header), None)
     if column is None:
         return []
-    return distinct_values(path, len(header), header.index(column), HEADER_ROWS)
+    return _distinct_values(path, len(header), header.index(column), HEADER_ROWS)
 
 
-def distinct_values(path: Path, width: int, place: int, header_rows: int) -> list[object]:
+def _of_in_carta(path: Path) -> list[object]:
+    columns = in_carta_columns(path)
+    column = identity_columns(columns).get("plate")
+    if column is None:
+        return []
+    return _distinct_values(path, len(columns), columns.index(column), 1)
+
+
+def _distinct_values(path: Path, width: int, place: int, header_rows: int) -> list[object]:
     """Different texts of one column of a CSV file, whose rows need not be read for it.
 
     Parameters
@@ -83,17 +95,16 @@ def distinct_values(path: Path, width: int, place: int, header_rows: int) -> lis
     """
     names = [str(at) for at in range(width)]
     taken = names[place]
+    convert = pacsv.ConvertOptions(include_columns=[taken], column_types={taken: pa.string()})
+    parse = pacsv.ParseOptions(newlines_in_values=True, invalid_row_handler=lambda _: "skip")
     found: dict[object, None] = {}
-    with pacsv.open_csv(
-        path,
-        pacsv.ReadOptions(
-            column_names=names, skip_rows_after_names=header_rows, block_size=_BLOCK_BYTES
-        ),
-        pacsv.ParseOptions(newlines_in_values=True, invalid_row_handler=lambda _: "skip"),
-        pacsv.ConvertOptions(include_columns=[taken], column_types={taken: pa.string()}),
-    ) as batches:
-        for batch in batches:
-            found.update(dict.fromkeys(pc.unique(batch[taken]).to_pylist()))
+    with open_csv(path, path.name, header_rows) as text:
+        for piece in text.pieces(_PIECE_BYTES):
+            # Of a row that is skipped, Arrow decodes the text.
+            clean = piece.decode(errors="replace").encode()
+            read = pacsv.ReadOptions(column_names=names, use_threads=False, block_size=len(clean))
+            rows = pacsv.read_csv(pa.BufferReader(clean), read, parse, convert)
+            found.update(dict.fromkeys(pc.unique(rows[taken]).to_pylist()))
     return list(found)
 
 

@@ -12,13 +12,16 @@ from cp_assets.datasets.identity import (
     split_site_folder,
     well_sort_key,
 )
+from cp_assets.datasets.in_carta_names import in_carta_columns
 from cp_assets.datasets.model import Dataset, MeasurementFolder, TableFile
 from cp_assets.datasets.presets import CELLPROFILER_CSV, SHIPPED, Preset, compartment_name
 from cp_assets.errors import InputChangedError, MeasurementError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+
+    from cp_assets.datasets.presets import Container
 
 
 @dataclass(frozen=True)
@@ -128,7 +131,7 @@ def _tables_of_files(place: _Place, preset: Preset) -> dict[str, TableFile]:
 def _files_of_all_tables(
     place: _Place, preset: Preset
 ) -> Iterator[tuple[Path, dict[str, TableFile]]]:
-    of_file = _databases_tables if preset.container == "database" else combined_tables
+    of_file = _TABLES_OF_FILE[preset.container]
     for path in place.files:
         if preset.table_of_file(path.name) is None or not path.is_file():
             continue
@@ -137,12 +140,18 @@ def _files_of_all_tables(
             yield path, tables
 
 
-def combined_tables(path: Path, preset: Preset) -> dict[str, TableFile]:
+def _combined_tables(path: Path, preset: Preset) -> dict[str, TableFile]:
     """Compartment -> its part of a combined CSV file; empty if the file is none."""
     if not is_combined_csv(path):
         return {}
     tables = preset.tables(read_combined_header(path, path.name).compartments)
     return {compartment: TableFile(path, name) for compartment, name in tables.items()}
+
+
+def _in_carta_tables(path: Path, preset: Preset) -> dict[str, TableFile]:
+    if not in_carta_columns(path):
+        return {}
+    return {name: TableFile(path, name) for name in ("Image", preset.compartment)}
 
 
 def _databases_tables(path: Path, preset: Preset) -> dict[str, TableFile]:
@@ -151,6 +160,13 @@ def _databases_tables(path: Path, preset: Preset) -> dict[str, TableFile]:
     except (MeasurementError, InputChangedError):
         # Other programs have files of this ending too, such as Thumbs.db.
         return {} if path.suffix.lower() == ".db" else {"Image": TableFile(path, "Image")}
+
+
+_TABLES_OF_FILE: dict[Container, Callable[[Path, Preset], dict[str, TableFile]]] = {
+    "database": _databases_tables,
+    "combined-csv": _combined_tables,
+    "in-carta": _in_carta_tables,
+}
 
 
 def database_tables(path: Path, preset: Preset) -> dict[str, TableFile]:

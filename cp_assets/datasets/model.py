@@ -197,7 +197,7 @@ class TableFile:
     Attributes
     ----------
     table
-        Its name in the database, or the compartment's in a file of several; None for a file of its
+        Its name in the database, or the compartment's in a file of all; None for a file of its
         own.
     beside
         The other compartments that the same table holds.

@@ -18,9 +18,9 @@ from cp_assets.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-Container = Literal["file", "database", "combined-csv"]
-"""A table is a file of its own, a table of an SQLite database, or columns of CellProfiler's one CSV
-of all compartments."""
+Container = Literal["file", "database", "combined-csv", "in-carta"]
+"""A table is a file of its own, a table of an SQLite database, columns of CellProfiler's one CSV of
+all compartments, or the image sets or objects of an export of IN Carta."""
 
 KEYS = ("ImageNumber", "ObjectNumber")
 """CellProfiler's keys of an object: image set in its folder, number in the image set."""
@@ -42,7 +42,8 @@ class Preset:
     doc
         One line: who writes such tables.
     container
-        Whether a table is a ``file``, a table of a ``database`` or part of a ``combined-csv``.
+        What a table is: a ``file``, a table of a ``database``, part of a ``combined-csv`` or of an
+        export of ``in-carta``.
     endings
         Of the files' names, the preferred one first. Files that end in ``.parquet`` are read as
         Parquet, in ``.gz`` as gzipped CSV.
@@ -52,6 +53,8 @@ class Preset:
     object_tables
         Pattern of an object table's name behind that prefix; its group ``compartment`` is what the
         table measures.
+    compartment
+        What the objects of a file are that names no compartments of its own: IN Carta's.
     side_by_side
         The ``compartment`` of the one table that holds all compartments side by side, where there
         is no table for each; None where there is none such.
@@ -80,6 +83,7 @@ class Preset:
     endings: tuple[str, ...] = (".csv", ".csv.gz")
     image_table: str = "(?P<prefix>.*)Image"
     object_tables: str = "(?P<compartment>.+)"
+    compartment: str = "Cells"
     side_by_side: str | None = None
     not_measurements: tuple[str, ...] = _NO_TABLES
     image_number: str = "ImageNumber"
@@ -260,7 +264,16 @@ COMBINED_CSV = Preset(
     image_table="Image",
 )
 
-SHIPPED = (CELLPROFILER_CSV, CELLPROFILER_SQLITE, CYTOMINER_SQLITE, PARQUET, COMBINED_CSV)
+IN_CARTA = Preset(
+    name="in-carta",
+    doc="IN Carta: CSV of objects with OBJECT ID, FOV and WELL LABEL, plain or gzipped",
+    container="in-carta",
+)
+
+SHIPPED = (
+    *(CELLPROFILER_CSV, CELLPROFILER_SQLITE, CYTOMINER_SQLITE, PARQUET),
+    *(COMBINED_CSV, IN_CARTA),
+)
 """In the order in which they are tried."""
 
 

@@ -220,6 +220,13 @@ def table_rules(
     return TableRules(table, names, overrides or {}, None if only is None else frozenset(only))
 
 
+def together(chunks: Iterable[TableChunk]) -> TableChunk:
+    """A whole table that was read in pieces."""
+    found = list(chunks)
+    rows = pa.concat_tables([chunk.rows for chunk in found], promote_options="default")
+    return TableChunk(rows, tuple(fault for chunk in found for fault in chunk.rejections))
+
+
 def without_rows(table: TableName, reason: str, detail: str) -> TableChunk:
     """No rows, and why."""
     rejection = Rejection(

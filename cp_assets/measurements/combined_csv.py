@@ -24,7 +24,7 @@ from cp_assets.datasets.combined_header import (
 from cp_assets.datasets.csv_text import open_csv
 from cp_assets.datasets.presets import KEYS
 from cp_assets.errors import MeasurementError
-from cp_assets.measurements.chunks import CHUNK_BYTES, TableChunk, without_rows
+from cp_assets.measurements.chunks import CHUNK_BYTES, TableChunk, together, without_rows
 from cp_assets.measurements.columns import ADDED, SOURCE_ROW, column_kind
 from cp_assets.measurements.typed_csv import CsvColumns, TypedRows, parse_piece
 
@@ -74,15 +74,8 @@ def read_combined_chunks(
         If the file changes while it is read.
     """
     chunks = _chunks(file, table, overrides or {}, chunk_bytes or CHUNK_BYTES)
-    for chunk in chunks if chunk_bytes is not None else [_together(chunks)]:
+    for chunk in chunks if chunk_bytes is not None else [together(chunks)]:
         yield chunk.only(only)
-
-
-def _together(chunks: Iterable[TableChunk]) -> TableChunk:
-    """A table that was read in pieces: of Image, much less than the file."""
-    found = list(chunks)
-    rows = pa.concat_tables([chunk.rows for chunk in found], promote_options="default")
-    return TableChunk(rows, tuple(fault for chunk in found for fault in chunk.rejections))
 
 
 def _chunks(

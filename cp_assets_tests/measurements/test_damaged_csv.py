@@ -16,9 +16,9 @@ from cp_assets_tests.measurements import test_combined_csv, test_in_carta
 
 
 def _read(path: Path, kind: str, size: int) -> list[TableChunk]:
-    if kind == "in carta":
-        return list(open_in_carta(path, path.name, chunk_bytes=size).chunks(size))
     file, table = TableFile(path, "Nuclei"), TableName(path.name, "Nuclei")
+    if kind == "in carta":
+        return list(open_in_carta(path, path.name, chunk_bytes=size).chunks(table, size))
     return list(read_combined_chunks(file, table, chunk_bytes=size))
 
 
