@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from cp_assets.datasets.combined_header import is_combined_csv, read_combined_header
 from cp_assets.datasets.databases import open_database
+from cp_assets.datasets.deepprofiler_files import find_deepprofiler_files
 from cp_assets.datasets.identity import (
     site_sort_key,
     split_site_folder,
@@ -35,6 +36,8 @@ class FoundFolders:
 def find_measurement_folders(dataset: Dataset, base: Path, plate: str) -> FoundFolders:
     """Measurement folders at ``base`` or one level below, in the order of well, site and name.
 
+    DeepProfiler's files are looked for at any depth, since its folders are plates, wells and sites.
+
     The dialect is the dataset's, or the first that fits a folder there; of several the others are
     not read.
 
@@ -52,11 +55,14 @@ def find_measurement_folders(dataset: Dataset, base: Path, plate: str) -> FoundF
     """
     places = [_Place.of(folder) for folder in _candidates(base)]
     for preset in presets_of(dataset):
-        found = [
-            folder
-            for place in places
-            for folder in _folders(dataset.root, base, place, preset, plate)
-        ]
+        if preset.container == "deepprofiler":
+            found = list(_deepprofiler_sites(dataset, base, preset))
+        else:
+            found = [
+                folder
+                for place in places
+                for folder in _folders(dataset.root, base, place, preset, plate)
+            ]
         if found:
             return FoundFolders(tuple(sorted(found, key=_order)), _choice(dataset, found[0]))
     return FoundFolders()
@@ -115,6 +121,17 @@ def _folders(
         # Image sets of two files must not be taken for the same.
         own = f"{relative}/{path.name}".lstrip("/") if len(whole) > 1 else relative
         yield MeasurementFolder(place.folder, own, well, site, tables, preset)
+
+
+def _deepprofiler_sites(
+    dataset: Dataset, base: Path, preset: Preset
+) -> Iterator[MeasurementFolder]:
+    """Each file as a folder of its own: it is one image set."""
+    for one in find_deepprofiler_files(base, follow_links=dataset.images.follow_links):
+        if one.is_npz:
+            relative = one.path.relative_to(dataset.root).as_posix()
+            tables = {name: TableFile(one.path, name) for name in ("Image", preset.compartment)}
+            yield MeasurementFolder(one.path.parent, relative, one.well, one.site, tables, preset)
 
 
 def _tables_of_files(place: _Place, preset: Preset) -> dict[str, TableFile]:

@@ -18,9 +18,9 @@ from cp_assets.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-Container = Literal["file", "database", "combined-csv", "in-carta"]
+Container = Literal["file", "database", "combined-csv", "in-carta", "deepprofiler"]
 """A table is a file of its own, a table of an SQLite database, columns of CellProfiler's one CSV of
-all compartments, or the image sets or objects of an export of IN Carta."""
+all compartments, or the image sets or objects of an export of IN Carta or file of DeepProfiler."""
 
 KEYS = ("ImageNumber", "ObjectNumber")
 """CellProfiler's keys of an object: image set in its folder, number in the image set."""
@@ -42,8 +42,8 @@ class Preset:
     doc
         One line: who writes such tables.
     container
-        What a table is: a ``file``, a table of a ``database``, part of a ``combined-csv`` or of an
-        export of ``in-carta``.
+        What a table is: a ``file``, a table of a ``database``, part of a ``combined-csv``, of an
+        export of ``in-carta`` or of a file of ``deepprofiler``.
     endings
         Of the files' names, the preferred one first. Files that end in ``.parquet`` are read as
         Parquet, in ``.gz`` as gzipped CSV.
@@ -54,7 +54,8 @@ class Preset:
         Pattern of an object table's name behind that prefix; its group ``compartment`` is what the
         table measures.
     compartment
-        What the objects of a file are that names no compartments of its own: IN Carta's.
+        What the objects of a file are that names no compartments of its own: IN Carta's and
+        DeepProfiler's.
     side_by_side
         The ``compartment`` of the one table that holds all compartments side by side, where there
         is no table for each; None where there is none such.
@@ -270,9 +271,16 @@ IN_CARTA = Preset(
     container="in-carta",
 )
 
+DEEPPROFILER = Preset(
+    name="deepprofiler",
+    doc="DeepProfiler: one .npz a site, <plate>/A01_5.npz or <plate>/A01/5/embedding.npz",
+    container="deepprofiler",
+    endings=(".npz",),
+)
+
 SHIPPED = (
     *(CELLPROFILER_CSV, CELLPROFILER_SQLITE, CYTOMINER_SQLITE, PARQUET),
-    *(COMBINED_CSV, IN_CARTA),
+    *(COMBINED_CSV, IN_CARTA, DEEPPROFILER),
 )
 """In the order in which they are tried."""
 

@@ -8,6 +8,10 @@ from cp_assets.measurements.chunks import CHUNK_BYTES, TableChunk, TableName
 from cp_assets.measurements.columns import column_type
 from cp_assets.measurements.combined_csv import read_combined_chunks, read_combined_columns
 from cp_assets.measurements.csv_table import read_csv_chunks, read_csv_header
+from cp_assets.measurements.deepprofiler_table import (
+    read_deepprofiler_table,
+    read_deepprofiler_types,
+)
 from cp_assets.measurements.in_carta_table import read_in_carta_chunks, read_in_carta_types
 from cp_assets.measurements.parquet_table import read_parquet_chunks, read_parquet_header
 from cp_assets.measurements.sqlite_table import read_sqlite_chunks, read_sqlite_header
@@ -65,6 +69,9 @@ def read_chunks(
     if folder.preset.container == "in-carta":
         yield from read_in_carta_chunks(file, table, overrides, chunk_bytes=chunk_bytes, only=only)
         return
+    if folder.preset.container == "deepprofiler":
+        yield read_deepprofiler_table(file, table, only)
+        return
     if file.table is not None:
         yield from read_sqlite_chunks(file, table, overrides, chunk_bytes=chunk_bytes, only=only)
         return
@@ -90,6 +97,8 @@ def read_types(
     file, table = folder.tables[compartment], _table_name(folder, compartment)
     if folder.preset.container == "in-carta":
         return read_in_carta_types(file, table, overrides)
+    if folder.preset.container == "deepprofiler":
+        return read_deepprofiler_types(file, table)
     names = _columns(folder, file, table)
     return {name: column_type(name, overrides) for name in names}
 
