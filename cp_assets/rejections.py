@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+RejectionKind = Literal["row", "object", "crop", "image", "file"]
+
 Outcome = Literal["rejected", "incomplete"]
 """``rejected``: not in the table. ``incomplete``: in the table, with nulls for what is missing."""
 
@@ -38,7 +40,7 @@ class Rejection:
         How many rows, objects or crops this entry stands for.
     """
 
-    kind: Literal["row", "object", "crop", "image", "file"]
+    kind: RejectionKind
     reason: str
     detail: str
     outcome: Outcome = "rejected"

@@ -89,6 +89,7 @@ class _Preset(_Strict):
     endings: tuple[str, ...] = _LEFT_OUT
     image_table: str = _LEFT_OUT
     object_tables: str = _LEFT_OUT
+    compartment: str = _LEFT_OUT
     side_by_side: str | None = _LEFT_OUT
     not_measurements: tuple[str, ...] = _LEFT_OUT
     image_number: str = _LEFT_OUT

@@ -5,19 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cp_assets.datasets.combined_header import is_combined_csv, read_combined_header
 from cp_assets.datasets.databases import open_database
+from cp_assets.datasets.deepprofiler_files import find_deepprofiler_files
 from cp_assets.datasets.identity import (
     site_sort_key,
     split_site_folder,
     well_sort_key,
 )
+from cp_assets.datasets.in_carta_names import in_carta_columns
 from cp_assets.datasets.model import Dataset, MeasurementFolder, TableFile
 from cp_assets.datasets.presets import CELLPROFILER_CSV, SHIPPED, Preset, compartment_name
 from cp_assets.errors import InputChangedError, MeasurementError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+
+    from cp_assets.datasets.presets import Container
 
 
 _TABLES_SHOWN = 8
@@ -33,6 +38,8 @@ class FoundFolders:
 
 def find_measurement_folders(dataset: Dataset, base: Path, plate: str) -> FoundFolders:
     """Measurement folders at ``base`` or one level below, in the order of well, site and name.
+
+    DeepProfiler's files are looked for at any depth, since its folders are plates, wells and sites.
 
     The dialect is the dataset's, or the first that fits a folder there; of several the others are
     not read.
@@ -52,9 +59,7 @@ def find_measurement_folders(dataset: Dataset, base: Path, plate: str) -> FoundF
     places = [_Place.of(folder) for folder in _candidates(base)]
     broken = FoundFolders()
     for preset in presets_of(dataset):
-        found = [
-            one for place in places for one in _folders(dataset.root, base, place, preset, plate)
-        ]
+        found = list(_found(dataset, base, places, preset, plate))
         folders = tuple(sorted((folder for folder, _ in found), key=_order))
         sound = [folder for folder, is_sound in found if is_sound]
         if sound:
@@ -65,6 +70,18 @@ def find_measurement_folders(dataset: Dataset, base: Path, plate: str) -> FoundF
                 folders, f"{folders[0].tables['Image'].path.name} is not readable"
             )
     return broken
+
+
+def _found(
+    dataset: Dataset, base: Path, places: Sequence[_Place], preset: Preset, plate: str
+) -> Iterator[tuple[MeasurementFolder, bool]]:
+    """Measurement folders of one dialect, each with whether it could be read."""
+    if preset.container == "deepprofiler":
+        for site in _deepprofiler_sites(dataset, base, preset):
+            yield site, True
+        return
+    for place in places:
+        yield from _folders(dataset.root, base, place, preset, plate)
 
 
 def presets_of(dataset: Dataset) -> tuple[Preset, ...]:
@@ -116,11 +133,22 @@ def _folders(
         if tables:
             yield MeasurementFolder(place.folder, relative, well, site, tables, preset), True
         return
-    databases = list(_databases(place, preset))
-    for path, tables, is_sound in databases:
-        # Image sets of two databases must not be taken for the same.
-        own = f"{relative}/{path.name}".lstrip("/") if len(databases) > 1 else relative
+    whole = list(_files_of_all_tables(place, preset))
+    for path, tables, is_sound in whole:
+        # Image sets of two files must not be taken for the same.
+        own = f"{relative}/{path.name}".lstrip("/") if len(whole) > 1 else relative
         yield MeasurementFolder(place.folder, own, well, site, tables, preset), is_sound
+
+
+def _deepprofiler_sites(
+    dataset: Dataset, base: Path, preset: Preset
+) -> Iterator[MeasurementFolder]:
+    """Each file as a folder of its own: it is one image set."""
+    for one in find_deepprofiler_files(base, follow_links=dataset.images.follow_links):
+        if one.is_npz:
+            relative = one.path.relative_to(dataset.root).as_posix()
+            tables = {name: TableFile(one.path, name) for name in ("Image", preset.compartment)}
+            yield MeasurementFolder(one.path.parent, relative, one.well, one.site, tables, preset)
 
 
 def _tables_of_files(place: _Place, preset: Preset) -> dict[str, TableFile]:
@@ -134,19 +162,36 @@ def _tables_of_files(place: _Place, preset: Preset) -> dict[str, TableFile]:
     return {compartment: TableFile(by_name[name]) for compartment, name in tables.items()}
 
 
-def _databases(place: _Place, preset: Preset) -> Iterator[tuple[Path, dict[str, TableFile], bool]]:
-    """Databases of a place, their tables, and whether they could be read."""
+def _files_of_all_tables(
+    place: _Place, preset: Preset
+) -> Iterator[tuple[Path, dict[str, TableFile], bool]]:
+    """Files of a place, their tables, and whether they could be read."""
+    of_file = _TABLES_OF_FILE[preset.container]
     for path in place.files:
         if preset.table_of_file(path.name) is None or not path.is_file():
             continue
         try:
-            tables, is_sound = database_tables(path, preset), True
+            tables, is_sound = of_file(path, preset), True
         except (MeasurementError, InputChangedError):
             # Other programs have files of this ending too, such as Thumbs.db.
             is_other = path.suffix.lower() == ".db"
             tables, is_sound = {} if is_other else {"Image": TableFile(path, "Image")}, False
         if tables:
             yield path, tables, is_sound
+
+
+def _combined_tables(path: Path, preset: Preset) -> dict[str, TableFile]:
+    """Compartment -> its part of a combined CSV file; empty if the file is none."""
+    if not is_combined_csv(path):
+        return {}
+    tables = preset.tables(read_combined_header(path, path.name).compartments)
+    return {compartment: TableFile(path, name) for compartment, name in tables.items()}
+
+
+def _in_carta_tables(path: Path, preset: Preset) -> dict[str, TableFile]:
+    if not in_carta_columns(path):
+        return {}
+    return {name: TableFile(path, name) for name in ("Image", preset.compartment)}
 
 
 def database_tables(path: Path, preset: Preset) -> dict[str, TableFile]:
@@ -173,6 +218,13 @@ def database_tables(path: Path, preset: Preset) -> dict[str, TableFile]:
                 beside = tuple(other for other in several if other != one)
                 found[compartment_name(one)] = TableFile(path, table, beside)
     return found
+
+
+_TABLES_OF_FILE: dict[Container, Callable[[Path, Preset], dict[str, TableFile]]] = {
+    "database": database_tables,
+    "combined-csv": _combined_tables,
+    "in-carta": _in_carta_tables,
+}
 
 
 def _order(folder: MeasurementFolder) -> tuple[object, ...]:

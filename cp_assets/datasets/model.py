@@ -197,7 +197,8 @@ class TableFile:
     Attributes
     ----------
     table
-        Its name in the database; None for a file of its own.
+        Its name in the database, or the compartment's in a file of all; None for a file of its
+        own.
     beside
         The other compartments that the same table holds.
     """
@@ -208,7 +209,7 @@ class TableFile:
 
     @property
     def name(self) -> str:
-        """The file's name, and the table's: ``plate.sqlite:Per_Cells``."""
+        """The file's name, and the table's: ``plate.sqlite:Per_Cells``, ``object.csv:Cells``."""
         return self.path.name if self.table is None else f"{self.path.name}:{self.table}"
 
 

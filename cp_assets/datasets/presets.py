@@ -18,8 +18,12 @@ from cp_assets.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-Container = Literal["file", "database"]
-"""A table is a file of its own, or a table of an SQLite database."""
+Container = Literal["file", "database", "combined-csv", "in-carta", "deepprofiler"]
+"""A table is a file of its own, a table of an SQLite database, columns of CellProfiler's one CSV of
+all compartments, or the image sets or objects of an export of IN Carta or file of DeepProfiler."""
+
+KEYS = ("ImageNumber", "ObjectNumber")
+"""CellProfiler's keys of an object: image set in its folder, number in the image set."""
 
 COMPARTMENT = "{compartment}"
 _NO_TABLES = ("Experiment", "Object relationships", "Object_relationships", "load_data")
@@ -38,7 +42,8 @@ class Preset:
     doc
         One line: who writes such tables.
     container
-        Whether a table is a ``file`` or a table of a ``database``.
+        What a table is: a ``file``, a table of a ``database``, part of a ``combined-csv``, of an
+        export of ``in-carta`` or of a file of ``deepprofiler``.
     endings
         Of the files' names, the preferred one first. Files that end in ``.parquet`` are read as
         Parquet, in ``.gz`` as gzipped CSV.
@@ -48,6 +53,9 @@ class Preset:
     object_tables
         Pattern of an object table's name behind that prefix; its group ``compartment`` is what the
         table measures.
+    compartment
+        What the objects of a file are that names no compartments of its own: IN Carta's and
+        DeepProfiler's.
     side_by_side
         The ``compartment`` of the one table that holds all compartments side by side, where there
         is no table for each; None where there is none such.
@@ -77,6 +85,7 @@ class Preset:
     endings: tuple[str, ...] = (".csv", ".csv.gz")
     image_table: str = "(?P<prefix>.*)Image"
     object_tables: str = "(?P<compartment>.+)"
+    compartment: str = "Cells"
     side_by_side: str | None = None
     not_measurements: tuple[str, ...] = _NO_TABLES
     image_number: str = "ImageNumber"
@@ -89,8 +98,9 @@ class Preset:
     parents: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.container not in get_args(Container):
-            self._refuse(f"container is {self.container!r}: expected file or database")
+        known = get_args(Container)
+        if self.container not in known:
+            self._refuse(f"container is {self.container!r}: expected {' or '.join(known)}")
         if not self.endings or not all(ending.startswith(".") for ending in self.endings):
             self._refuse(f"endings are {self.endings!r}: expected names' ends such as .csv")
         for name in ("image_table", "object_tables"):
@@ -251,7 +261,30 @@ PARQUET = Preset(
     endings=(".parquet",),
 )
 
-SHIPPED = (CELLPROFILER_CSV, CELLPROFILER_SQLITE, CYTOMINER_SQLITE, PARQUET)
+COMBINED_CSV = Preset(
+    name="cellprofiler-combined-csv",
+    doc="ExportToSpreadsheet with objects combined: one CSV of two header rows, plain or gzipped",
+    container="combined-csv",
+    image_table="Image",
+)
+
+IN_CARTA = Preset(
+    name="in-carta",
+    doc="IN Carta: CSV of objects with OBJECT ID, FOV and WELL LABEL, plain or gzipped",
+    container="in-carta",
+)
+
+DEEPPROFILER = Preset(
+    name="deepprofiler",
+    doc="DeepProfiler: one .npz a site, <plate>/A01_5.npz or <plate>/A01/5/embedding.npz",
+    container="deepprofiler",
+    endings=(".npz",),
+)
+
+SHIPPED = (
+    *(CELLPROFILER_CSV, CELLPROFILER_SQLITE, CYTOMINER_SQLITE, PARQUET),
+    *(COMBINED_CSV, IN_CARTA, DEEPPROFILER),
+)
 """In the order in which they are tried."""
 
 

@@ -15,12 +15,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cp_assets.datasets.presets import CELLPROFILER_CSV, Preset
+from cp_assets.datasets.presets import CELLPROFILER_CSV, KEYS, Preset
 from cp_assets.errors import MeasurementError
 from cp_assets.measurements.columns import (
     ADDED,
     IMAGE_SET_KEYS,
-    KEYS,
     SOURCE_ROW,
     ColumnKind,
     column_kind,
@@ -69,6 +68,14 @@ class TableChunk:
 
     rows: pa.Table
     rejections: tuple[Rejection, ...]
+
+    def only(self, columns: Iterable[str] | None) -> TableChunk:
+        """Of the columns these, and `SOURCE_ROW`; None for all."""
+        if columns is None:
+            return self
+        wanted = {*columns, SOURCE_ROW}
+        kept = [name for name in self.rows.column_names if name in wanted]
+        return TableChunk(self.rows.select(kept), self.rejections)
 
 
 @dataclass(frozen=True)
@@ -213,6 +220,13 @@ def table_rules(
         )
         raise MeasurementError(msg)
     return TableRules(table, names, overrides or {}, None if only is None else frozenset(only))
+
+
+def together(chunks: Iterable[TableChunk]) -> TableChunk:
+    """A whole table that was read in pieces."""
+    found = list(chunks)
+    rows = pa.concat_tables([chunk.rows for chunk in found], promote_options="default")
+    return TableChunk(rows, tuple(fault for chunk in found for fault in chunk.rejections))
 
 
 def without_rows(table: TableName, reason: str, detail: str) -> TableChunk:

@@ -14,15 +14,13 @@ from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
 
+from cp_assets.datasets.presets import KEYS
 from cp_assets.warehouse.spec import KEY_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ColumnKind = Literal["float", "int", "string"]
-
-KEYS = ("ImageNumber", "ObjectNumber")
-"""CellProfiler's keys of an object: image set in its folder, number in the image set."""
 
 IMAGE_SET_KEYS = ("TableNumber", "ImageNumber")
 """What tells image sets of a folder apart. Only merged tables have a TableNumber: the ImageNumber

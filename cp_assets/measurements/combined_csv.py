@@ -14,97 +14,37 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from cp_assets.datasets.combined_header import (
+    HEADER_ROWS,
+    IMAGE,
+    CombinedHeader,
+    combined_header,
+    read_combined_header,
+)
+from cp_assets.datasets.csv_text import open_csv
+from cp_assets.datasets.presets import KEYS
 from cp_assets.errors import MeasurementError
-from cp_assets.measurements.chunks import CHUNK_BYTES, TableChunk
-from cp_assets.measurements.columns import ADDED, KEYS, SOURCE_ROW, column_kind
-from cp_assets.measurements.typed_csv import CsvColumns, TypedRows, open_csv, parse_piece
+from cp_assets.measurements.chunks import CHUNK_BYTES, TableChunk, together, without_rows
+from cp_assets.measurements.columns import ADDED, SOURCE_ROW, column_kind
+from cp_assets.measurements.typed_csv import CsvColumns, TypedRows, parse_piece
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
+    from collections.abc import Iterable, Iterator, Mapping
 
+    from cp_assets.datasets.model import TableFile
+    from cp_assets.measurements.chunks import TableName
     from cp_assets.rejections import Rejection
 
-IMAGE = "Image"
-_HEADER_ROWS = 2
 _NUMBER_IN_TABLE = "Number_Object_Number"
 
 
-@dataclass(frozen=True)
-class CombinedHeader:
-    """The two header rows: compartment and name of each column, in the file's order."""
-
-    columns: tuple[tuple[str, str], ...]
-
-    @property
-    def compartments(self) -> tuple[str, ...]:
-        """All compartments, Image first, then in the file's order."""
-        return tuple(dict.fromkeys((IMAGE, *(compartment for compartment, _ in self.columns))))
-
-
-def is_combined_csv(path: Path) -> bool:
-    """Whether a CSV file has two header rows: object names over those of columns with the keys.
-
-    A file that is no CSV text has not.
-    """
-    try:
-        with open_csv(path, path.name, _HEADER_ROWS) as text:
-            return _is_combined(text.header)
-    except MeasurementError:
-        return False
-
-
-def _is_combined(header: tuple[tuple[str, ...], ...]) -> bool:
-    if len(header) < _HEADER_ROWS:
-        return False
-    above, below = header
-    return (
-        len(above) == len(below)
-        and all(above)
-        and set(KEYS) <= set(below)
-        and not set(KEYS) & set(above)
-    )
-
-
-def read_combined_header(path: Path, name: str) -> CombinedHeader:
-    """Read the two header rows.
-
-    Parameters
-    ----------
-    name
-        The file as errors name it.
-
-    Raises
-    ------
-    MeasurementError
-        If the file has other header rows, lacks a key column, or repeats one in a compartment.
-    """
-    with open_csv(path, name, _HEADER_ROWS) as text:
-        return _combined(name, text.header)
-
-
-def _combined(name: str, header: tuple[tuple[str, ...], ...]) -> CombinedHeader:
-    if not _is_combined(header):
-        msg = (
-            f"{name} has not the two header rows of ExportToSpreadsheet's combined file; expected "
-            f"object names, then as many column names, {' and '.join(KEYS)} among them"
-        )
-        raise MeasurementError(msg)
-    columns = tuple(zip(*header, strict=True))
-    if len(set(columns)) < len(columns):
-        compartment, column = next(one for one in columns if columns.count(one) > 1)
-        msg = f"{name} has the column {column!r} of {compartment} more than once"
-        raise MeasurementError(msg)
-    return CombinedHeader(columns)
-
-
 def read_combined_chunks(
-    path: Path,
-    name: str,
-    compartment: str,
+    file: TableFile,
+    table: TableName,
     overrides: Mapping[str, str] | None = None,
     *,
-    chunk_bytes: int = CHUNK_BYTES,
+    chunk_bytes: int | None = CHUNK_BYTES,
+    only: Iterable[str] | None = None,
 ) -> Iterator[TableChunk]:
     """Read one compartment of a combined file in pieces, at least one.
 
@@ -116,14 +56,14 @@ def read_combined_chunks(
 
     Parameters
     ----------
-    name
-        The file as rejections and errors name it.
-    compartment
-        Image, or an object's name.
+    file
+        Its ``table`` is the compartment as the file spells it.
     overrides
         Column -> ``float``, ``int`` or ``string`` where the type by name is wrong.
     chunk_bytes
-        Size of a piece in bytes, about.
+        Size of a piece in bytes, about; None for the whole table at once.
+    only
+        The columns to read; None for all.
 
     Raises
     ------
@@ -133,13 +73,20 @@ def read_combined_chunks(
     InputChangedError
         If the file changes while it is read.
     """
-    if not path.stat().st_size:
-        detail = "the file has 0 bytes"
-        columns = CsvColumns(name, compartment, 0, {}, {})
-        yield TableChunk(_no_rows(), (columns.rejection("empty_file", detail),))
+    chunks = _chunks(file, table, overrides or {}, chunk_bytes or CHUNK_BYTES)
+    for chunk in chunks if chunk_bytes is not None else [together(chunks)]:
+        yield chunk.only(only)
+
+
+def _chunks(
+    file: TableFile, table: TableName, overrides: Mapping[str, str], chunk_bytes: int
+) -> Iterator[TableChunk]:
+    if not file.path.stat().st_size:
+        yield without_rows(table, "empty_file", "the file has 0 bytes")
         return
-    with open_csv(path, name, _HEADER_ROWS) as text:
-        one = _Compartment.of(_combined(name, text.header), name, compartment, overrides or {})
+    with open_csv(file.path, table.name, HEADER_ROWS) as text:
+        header = combined_header(table.name, text.header)
+        one = _Compartment.of(header, table, file.table or table.compartment, overrides)
         rows_before, left_out = 0, one.left_out
         for piece in text.pieces(chunk_bytes):
             typed = parse_piece(one.columns, piece, rows_before)
@@ -149,12 +96,23 @@ def read_combined_chunks(
             left_out = ()
         if not rows_before:
             detail = "the file has two header rows and no other"
-            only = one.columns.rejection("header_only", detail, outcome="incomplete")
-            yield TableChunk(_no_rows(), (*left_out, only))
+            nothing = without_rows(table, "header_only", detail)
+            yield TableChunk(nothing.rows, (*left_out, *nothing.rejections))
 
 
-def _no_rows() -> pa.Table:
-    return pa.table({SOURCE_ROW: pa.array([], pa.int64())})
+def read_combined_columns(file: TableFile, table: TableName) -> list[str]:
+    """Columns of one compartment of a combined file; none of a file of 0 bytes.
+
+    Raises
+    ------
+    MeasurementError
+        As `read_combined_chunks`.
+    """
+    if not file.path.stat().st_size:
+        return []
+    header = read_combined_header(file.path, table.name)
+    one = _Compartment.of(header, table, file.table or table.compartment, {})
+    return list(one.columns.places)
 
 
 @dataclass(frozen=True)
@@ -172,18 +130,17 @@ class _Compartment:
 
     @classmethod
     def of(
-        cls, header: CombinedHeader, name: str, compartment: str, overrides: Mapping[str, str]
+        cls, header: CombinedHeader, table: TableName, stored: str, overrides: Mapping[str, str]
     ) -> _Compartment:
-        if compartment not in header.compartments:
-            msg = (
-                f"{name} has no compartment {compartment}; it has {', '.join(header.compartments)}"
-            )
+        if stored not in header.compartments:
+            there = ", ".join(header.compartments)
+            msg = f"{table.name} has no compartment {stored}; it has {there}"
             raise MeasurementError(msg)
         places = {
-            column: at for at, (owner, column) in enumerate(header.columns) if owner == compartment
+            column: at for at, (owner, column) in enumerate(header.columns) if owner == stored
         }
         # The keys stand under Image and under the first object only, for all.
-        shared = KEYS[:1] if compartment == IMAGE else KEYS
+        shared = KEYS[:1] if table.compartment == IMAGE else KEYS
         first = [column for _, column in header.columns]
         keys = {key: places.get(key, first.index(key)) for key in shared}
         own = {column: at for column, at in places.items() if column not in {*KEYS, *ADDED}}
@@ -191,8 +148,9 @@ class _Compartment:
         kinds = {column: column_kind(column, overrides) for column in taken}
         # An ObjectNumber of its own is empty where it has fewer objects than others.
         required = {key for key in keys if key == "ImageNumber" or key not in places}
+        width = len(header.columns)
         columns = CsvColumns(
-            name, compartment, len(header.columns), taken, kinds, frozenset(required)
+            table.name, table.compartment, width, taken, kinds, frozenset(required)
         )
         left_out = tuple(
             columns.rejection(

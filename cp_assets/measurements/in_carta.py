@@ -15,13 +15,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cp_assets.datasets.csv_text import open_csv
 from cp_assets.datasets.fingerprints import file_state
 from cp_assets.datasets.identity import WELL_ROWS, normalise_site, normalise_well, row_letters
+from cp_assets.datasets.presets import KEYS
 from cp_assets.errors import InputChangedError
-from cp_assets.measurements.chunks import CHUNK_BYTES, TableChunk
-from cp_assets.measurements.columns import SOURCE_ROW
-from cp_assets.measurements.in_carta_header import FRONT, IDENTITY, InCartaHeader
-from cp_assets.measurements.typed_csv import NUMBER, CsvColumns, open_csv, parse_piece
+from cp_assets.measurements.chunks import CHUNK_BYTES, TableChunk, TableName, without_rows
+from cp_assets.measurements.columns import ARROW_TYPES, SOURCE_ROW
+from cp_assets.measurements.in_carta_header import IDENTITY, InCartaHeader
+from cp_assets.measurements.typed_csv import NUMBER, CsvColumns, parse_piece
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -30,10 +32,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from cp_assets.measurements.columns import ColumnKind
-    from cp_assets.rejections import Outcome, Rejection
+    from cp_assets.rejections import Rejection
 
 _PADDED = r"^[+-]?0\d"
-_COMPARTMENT = "object"
 
 _Texts = tuple[str | None, ...]
 """What a row says of its identity, in the order of `InCartaHeader.places`."""
@@ -45,8 +46,6 @@ class InCartaFile:
 
     Attributes
     ----------
-    name
-        The file as rejections and errors name it.
     header
         Its columns; None for a file of 0 bytes.
     kinds
@@ -58,21 +57,33 @@ class InCartaFile:
     """
 
     path: Path
-    name: str
     header: InCartaHeader | None
     kinds: Mapping[str, ColumnKind]
     image_sets: pa.Table
     _state: tuple[int, int]
     _numbers: Mapping[_Texts, int | None] = field(repr=False)
 
-    def chunks(self, chunk_bytes: int = CHUNK_BYTES) -> Iterator[TableChunk]:
+    @property
+    def types(self) -> dict[str, pa.DataType]:
+        """Columns of the objects as `chunks` gives them, with their types."""
+        if self.header is None:
+            return {}
+        own = [column for column in self.header.columns if column in self.kinds]
+        named = {column: ARROW_TYPES[self.kinds[column]] for column in own}
+        return {**dict.fromkeys(KEYS, pa.int64()), **named}
+
+    def chunks(self, table: TableName, chunk_bytes: int = CHUNK_BYTES) -> Iterator[TableChunk]:
         """Read the objects in pieces of about so many bytes, at least one piece.
 
-        Each object has the columns `FRONT` (``ImageNumber`` and ``ObjectNumber`` int64, the others
-        as in `image_sets`), all columns of the file under their own names (int64, float64 or text,
-        null where empty) and `SOURCE_ROW`. An object without number, well or field of view, or with
-        text for a measurement, is left out and recorded; so is a column that has the name of one
-        that is added.
+        Each object has ``ImageNumber`` and ``ObjectNumber`` (int64), all columns of the file under
+        their own names (int64, float64 or text, null where empty) and `SOURCE_ROW`. An object
+        without number, well or field of view, or with text for a measurement, is left out and
+        recorded; so is a column that has the name of one that is added.
+
+        Parameters
+        ----------
+        table
+            The objects as rejections and errors name them.
 
         Raises
         ------
@@ -85,13 +96,12 @@ class InCartaFile:
             msg = f"{self.path} changed since it was opened; run the plate again"
             raise InputChangedError(msg)
         if self.header is None:
-            columns = CsvColumns(self.name, _COMPARTMENT, 0, {}, {})
-            yield _without_rows(columns, "empty_file", "the file has 0 bytes", "rejected")
+            yield without_rows(table, "empty_file", "the file has 0 bytes")
             return
-        columns = _columns(self.name, self.header, self.kinds, is_objects=True)
+        columns = _columns(table, self.header, self.kinds, is_objects=True)
         left_out = tuple(_taken(columns, column) for column in self.header.taken)
         rows_before = 0
-        with open_csv(self.path, self.name) as text:
+        with open_csv(self.path, table.name) as text:
             for piece in text.pieces(chunk_bytes):
                 typed = parse_piece(columns, piece, rows_before)
                 rows_before += typed.lines
@@ -99,21 +109,18 @@ class InCartaFile:
                 yield TableChunk(rows, (*left_out, *typed.rejections, *nowhere))
                 left_out = ()
         if not rows_before:
-            detail = "the file has a header and no row"
-            table = _without_rows(columns, "header_only", detail, "incomplete")
-            yield TableChunk(table.rows, (*left_out, *table.rejections))
+            nothing = without_rows(table, "header_only", "the file has a header and no row")
+            yield TableChunk(nothing.rows, (*left_out, *nothing.rejections))
 
     def _identified(
         self, header: InCartaHeader, columns: CsvColumns, rows: pa.Table
     ) -> tuple[pa.Table, list[Rejection]]:
-        """Rows with `FRONT`, and those of no known image set as rejections."""
+        """Rows with their keys, and those of no known image set as rejections."""
         said, which = _identities(rows, header)
         numbers = [self._numbers[texts] for texts in said]
         image_number = pa.array(numbers, pa.int64()).take(pa.array(which))
-        places = pc.subtract(image_number, 1)
-        front = [image_number, rows[header.object_id]]
-        front += [self.image_sets[column].take(places) for column in FRONT[2:]]
-        table = pa.table([*front, *rows.columns], names=[*FRONT, *rows.column_names])
+        keys = [image_number, rows[header.object_id]]
+        table = pa.table([*keys, *rows.columns], names=[*KEYS, *rows.column_names])
         nowhere = np.flatnonzero(image_number.is_null().to_numpy(zero_copy_only=False))
         if not len(nowhere):
             return table, []
@@ -141,7 +148,7 @@ def open_in_carta(
     Parameters
     ----------
     name
-        The file as rejections and errors name it.
+        The file as errors name it.
     overrides
         Column -> ``float``, ``int`` or ``string`` where the rule is wrong; not for identities.
     chunk_bytes
@@ -159,32 +166,28 @@ def open_in_carta(
     sets = _ImageSets()
     with open_csv(path, name) as text:
         if not state[0]:
-            return InCartaFile(path, name, None, {}, sets.table(), state, sets.numbers)
+            return InCartaFile(path, None, {}, sets.table(), state, sets.numbers)
         names = text.header[0] if text.header else ()
         header = InCartaHeader.of(names, name, overrides or {})
         unknown = {column: _Seen() for column in header.unknown}
         looked_at = dict.fromkeys((*header.places.values(), *unknown), "string")
-        columns = _columns(name, header, looked_at, is_objects=False)  # type: ignore[arg-type]
+        columns = _columns(TableName(name, "Image"), header, looked_at, is_objects=False)  # type: ignore[arg-type]
         for piece in text.pieces(chunk_bytes):
             rows = parse_piece(columns, piece, 0).rows
             sets.look(_identities(rows, header)[0], header)
             for column, seen in unknown.items():
                 seen.look(rows[column])
     kinds = {**header.kinds, **{column: seen.kind() for column, seen in unknown.items()}}
-    return InCartaFile(path, name, header, kinds, sets.table(), state, sets.numbers)
+    return InCartaFile(path, header, kinds, sets.table(), state, sets.numbers)
 
 
 def _columns(
-    name: str, header: InCartaHeader, kinds: Mapping[str, ColumnKind], *, is_objects: bool
+    table: TableName, header: InCartaHeader, kinds: Mapping[str, ColumnKind], *, is_objects: bool
 ) -> CsvColumns:
     places = {column: at for at, column in enumerate(header.columns) if column in kinds}
     keys = frozenset({header.object_id} if is_objects else ())
-    return CsvColumns(name, _COMPARTMENT, len(header.columns), places, kinds, keys)
-
-
-def _without_rows(columns: CsvColumns, reason: str, detail: str, outcome: Outcome) -> TableChunk:
-    rejection = columns.rejection(reason, detail, outcome=outcome)
-    return TableChunk(pa.table({SOURCE_ROW: pa.array([], pa.int64())}), (rejection,))
+    width = len(header.columns)
+    return CsvColumns(table.name, table.compartment, width, places, kinds, keys)
 
 
 def _taken(columns: CsvColumns, column: str) -> Rejection:

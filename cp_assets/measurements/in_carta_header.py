@@ -6,8 +6,10 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from cp_assets.datasets.in_carta_names import identity_columns, is_in_carta, object_column
+from cp_assets.datasets.presets import KEYS
 from cp_assets.errors import MeasurementError
-from cp_assets.measurements.columns import ADDED, KEYS
+from cp_assets.measurements.columns import ADDED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,20 +19,8 @@ if TYPE_CHECKING:
 IDENTITY = ("Metadata_Plate", "Metadata_Well", "Metadata_Site", "Metadata_Z", "Metadata_T")
 """Who an image set is, all text: plate, well, field of view, plane and time point."""
 
-FRONT = (*KEYS, *IDENTITY[:3])
-"""Columns that every object is given, in front of the file's own."""
-
-_OBJECT = "OBJECT ID"
-_NAMES = {
-    "label": ("WELL LABEL",),
-    "row": ("ROW",),
-    "column": ("COLUMN",),
-    "site": ("FOV",),
-    "plate": ("PLATE ID",),
-    "z": ("Z",),
-    "t": ("T", "TIMEPOINT"),
-}
-"""Part of an identity -> names of its column in capital letters."""
+_GIVEN = frozenset({*ADDED, *KEYS, *IDENTITY})
+"""Columns that every object or image set is given beside the file's own."""
 
 _TEXT = {"CLASS NAME", "CLASS COLOR", "ANCESTRY PATH", "SLICE ALGORITHM", "SLICE INDICATOR"}
 _MEASURED = re.compile(r".+ wv\d+")
@@ -65,7 +55,7 @@ class InCartaHeader:
     @property
     def taken(self) -> tuple[str, ...]:
         """Columns whose names are those of columns that are added."""
-        return tuple(column for column in self.columns if column in {*ADDED, *FRONT})
+        return tuple(column for column in self.columns if column in _GIVEN)
 
     @property
     def unknown(self) -> tuple[str, ...]:
@@ -97,14 +87,8 @@ class InCartaHeader:
             repeated = next(column for column in columns if columns.count(column) > 1)
             msg = f"{name} has the column {repeated!r} more than once; expected each column once"
             raise MeasurementError(msg)
-        capital = {column.upper(): column for column in columns}
-        places = {
-            part: next(capital[one] for one in names if one in capital)
-            for part, names in _NAMES.items()
-            if any(one in capital for one in names)
-        }
-        has_well = "label" in places or {"row", "column"} <= places.keys()
-        if _OBJECT not in capital or not has_well or "site" not in places:
+        object_id, places = object_column(columns), identity_columns(columns)
+        if object_id is None or not is_in_carta(columns):
             msg = (
                 f"{name} is no export of IN Carta: expected the columns OBJECT ID, FOV, and WELL "
                 "LABEL or Row and Column"
@@ -113,7 +97,7 @@ class InCartaHeader:
         extents = (_EXTENT.fullmatch(column) for column in columns)
         # Every compartment has an area or a box.
         compartments = tuple(dict.fromkeys(one[1] for one in extents if one))
-        header = cls(columns, capital[_OBJECT], places, {}, compartments)
+        header = cls(columns, object_id, places, {}, compartments)
         taken = {*header.taken}
         found = {c: header._kind(c, overrides) for c in columns if c not in taken}
         return replace(header, kinds={column: kind for column, kind in found.items() if kind})
@@ -130,15 +114,6 @@ class InCartaHeader:
             return "string"
         is_measured = _MEASURED.fullmatch(column) or self.compartment_of(column)
         return "float" if is_measured else None
-
-
-def is_in_carta(columns: tuple[str, ...]) -> bool:
-    """Whether a header is that of an export of IN Carta."""
-    try:
-        InCartaHeader.of(columns, "", {})
-    except MeasurementError:
-        return False
-    return True
 
 
 def _compartment_of(compartments: tuple[str, ...], column: str) -> str | None:

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from cp_assets.datasets.databases import unchanged_databases
 from cp_assets.datasets.load_data import image_set_places
-from cp_assets.measurements.columns import ADDED, IMAGE_SET_KEYS, column_type
+from cp_assets.measurements.columns import ADDED, IMAGE_SET_KEYS
 from cp_assets.measurements.image_sets import (
     FolderIdentities,
     ImageSetIdentity,
@@ -24,7 +24,7 @@ from cp_assets.measurements.image_sets import (
 )
 from cp_assets.measurements.keys import FolderKeys, sorted_on_disk, without_order
 from cp_assets.measurements.plan import IMAGE
-from cp_assets.measurements.reading import read_chunks, read_header, read_table
+from cp_assets.measurements.reading import read_chunks, read_table, read_types
 from cp_assets.rejections import Rejection, RejectionLog
 from cp_assets.streams import ordered_map
 from cp_assets.warehouse.spec import KEY_COLUMNS, TableSpec, column
@@ -190,8 +190,7 @@ def first_columns(sources: PlateSources) -> pa.Schema:
     overrides = sources.dataset.column_types
     found: dict[str, pa.DataType] = {}
     for compartment in sorted(sources.folders[0].tables):
-        header = read_header(sources.folders[0], compartment)
-        found.update((name, column_type(name, overrides)) for name in header)
+        found.update(read_types(sources.folders[0], compartment, overrides))
     return pa.schema([*RAW_MEASUREMENTS.schema, *_not_in_schema(found)])
 
 

@@ -5,14 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cp_assets.measurements.chunks import CHUNK_BYTES, TableChunk, TableName
+from cp_assets.measurements.columns import column_type
+from cp_assets.measurements.combined_csv import read_combined_chunks, read_combined_columns
 from cp_assets.measurements.csv_table import read_csv_chunks, read_csv_header
+from cp_assets.measurements.deepprofiler_table import (
+    read_deepprofiler_table,
+    read_deepprofiler_types,
+)
+from cp_assets.measurements.in_carta_table import read_in_carta_chunks, read_in_carta_types
 from cp_assets.measurements.parquet_table import read_parquet_chunks, read_parquet_header
 from cp_assets.measurements.sqlite_table import read_sqlite_chunks, read_sqlite_header
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from cp_assets.datasets.model import MeasurementFolder
+    import pyarrow as pa
+
+    from cp_assets.datasets.model import MeasurementFolder, TableFile
 
 
 def read_table(
@@ -54,6 +63,15 @@ def read_chunks(
         If its file changes while it is read.
     """
     file, table = folder.tables[compartment], _table_name(folder, compartment)
+    if folder.preset.container == "combined-csv":
+        yield from read_combined_chunks(file, table, overrides, chunk_bytes=chunk_bytes, only=only)
+        return
+    if folder.preset.container == "in-carta":
+        yield from read_in_carta_chunks(file, table, overrides, chunk_bytes=chunk_bytes, only=only)
+        return
+    if folder.preset.container == "deepprofiler":
+        yield read_deepprofiler_table(file, table, only)
+        return
     if file.table is not None:
         yield from read_sqlite_chunks(file, table, overrides, chunk_bytes=chunk_bytes, only=only)
         return
@@ -61,8 +79,15 @@ def read_chunks(
     yield from read(file.path, table, overrides, chunk_bytes=chunk_bytes, only=only)
 
 
-def read_header(folder: MeasurementFolder, compartment: str) -> list[str]:
-    """Columns of a compartment's table, by CellProfiler's names; none of a file of 0 bytes.
+def read_types(
+    folder: MeasurementFolder, compartment: str, overrides: Mapping[str, str] | None = None
+) -> dict[str, pa.DataType]:
+    """Columns of a compartment's table with their types; none of a file of 0 bytes.
+
+    Parameters
+    ----------
+    overrides
+        Column -> ``float``, ``int`` or ``string`` where the rule by name is wrong.
 
     Raises
     ------
@@ -70,9 +95,21 @@ def read_header(folder: MeasurementFolder, compartment: str) -> list[str]:
         If the table cannot be read, lacks a key column or repeats a column.
     """
     file, table = folder.tables[compartment], _table_name(folder, compartment)
+    if folder.preset.container == "in-carta":
+        return read_in_carta_types(file, table, overrides)
+    if folder.preset.container == "deepprofiler":
+        return read_deepprofiler_types(file, table)
+    names = _columns(folder, file, table)
+    return {name: column_type(name, overrides) for name in names}
+
+
+def _columns(folder: MeasurementFolder, file: TableFile, table: TableName) -> list[str]:
+    """Columns by CellProfiler's names, which say what they hold."""
+    if folder.preset.container == "combined-csv":
+        return read_combined_columns(file, table)
     if file.table is not None:
         return read_sqlite_header(file, table)
-    if _is_parquet(folder, compartment):
+    if _is_parquet(folder, table.compartment):
         return read_parquet_header(file.path, table)
     return read_csv_header(file.path, table)
 

@@ -6,26 +6,20 @@ a piece with a value that does not fit is read again as text, to find the rows a
 
 from __future__ import annotations
 
-import csv
-import gzip
-import zlib
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
-from cp_assets.datasets.fingerprints import unchanged
 from cp_assets.errors import MeasurementError
 from cp_assets.measurements.columns import SOURCE_ROW
 from cp_assets.rejections import Rejection
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Mapping, Sequence
 
     from cp_assets.measurements.columns import ColumnKind
     from cp_assets.rejections import Outcome
@@ -39,126 +33,12 @@ NUMBER = r"^[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|inf(?:inity)?|INF|Inf(?
 _WHOLE = r"^[+-]?\d{1,18}$"
 _LARGEST_WHOLE = 2.0**53
 _BLOCK_BYTES = 64 * 2**20
-_MAX_LINE = 16 * 2**20
 _KINDS: dict[ColumnKind, pa.DataType] = {
     "float": pa.float64(),
     "int": pa.float64(),
     "string": pa.string(),
 }
 """How the fast way parses; whole numbers are often written as 12.0."""
-
-
-@dataclass(frozen=True)
-class CsvText:
-    """An open CSV file, its header read.
-
-    Attributes
-    ----------
-    name
-        The file, as errors name it.
-    header
-        The cells of each header row.
-    """
-
-    name: str
-    header: tuple[tuple[str, ...], ...]
-    _stream: IO[bytes]
-
-    def pieces(self, size: int) -> Iterator[bytes]:
-        """The rest of the file in pieces of about ``size`` bytes that end with a row.
-
-        Raises
-        ------
-        MeasurementError
-            If a quoted value does not end, or a compressed file is damaged.
-        """
-        while piece := self._read(size):
-            parts, quotes, more = [piece], piece.count(b'"'), 0
-            # A piece may end in the middle of a row, and a row in a quoted line break.
-            complete = piece.endswith(b"\n") and not quotes % 2
-            while not complete:
-                line = _line(self._stream, self.name)
-                parts.append(line)
-                quotes += line.count(b'"')
-                more += len(line)
-                complete = not quotes % 2
-                # Arrow would take all the rest for the one value.
-                if not complete and (not line or more > _MAX_LINE):
-                    msg = f"{self.name}: a quoted value does not end within {_MAX_LINE} bytes"
-                    raise MeasurementError(msg)
-            whole = b"".join(parts)
-            if not whole.isspace():
-                yield whole
-
-    def _read(self, size: int) -> bytes:
-        with _readable(self.name):
-            return self._stream.read(size)
-
-
-@contextmanager
-def open_csv(path: Path, name: str, header_rows: int = 1) -> Iterator[CsvText]:
-    """Open a CSV file in UTF-8, with or without a byte order mark, plain or (``.gz``) compressed.
-
-    Parameters
-    ----------
-    name
-        The file as errors name it.
-    header_rows
-        How many rows are its header; fewer are given where the file has fewer.
-
-    Raises
-    ------
-    MeasurementError
-        If the header is no CSV text in UTF-8.
-    InputChangedError
-        If the file changes while it is read.
-    """
-    with unchanged(path), _opened(path) as stream:
-        header = []
-        for row in range(header_rows):
-            line = _logical_line(stream, name)
-            try:
-                text = line.decode("utf-8" if row else "utf-8-sig")
-                cells = next(csv.reader([text], strict=True), None)
-            except (UnicodeDecodeError, csv.Error) as error:
-                msg = f"{name} is not CSV text in UTF-8 ({error})"
-                raise MeasurementError(msg) from error
-            if cells:
-                header.append(tuple(cells))
-        yield CsvText(name, tuple(header), stream)
-
-
-def _opened(path: Path) -> IO[bytes]:
-    if path.suffix.lower() == ".gz":
-        return cast("IO[bytes]", gzip.open(path))
-    return path.open("rb")
-
-
-def _logical_line(stream: IO[bytes], name: str) -> bytes:
-    """A line, with the lines that follow a line break in quotes."""
-    whole = line = _line(stream, name)
-    while line and whole.count(b'"') % 2 and len(whole) <= _MAX_LINE:
-        line = _line(stream, name)
-        whole += line
-    return whole
-
-
-def _line(stream: IO[bytes], name: str) -> bytes:
-    with _readable(name):
-        line = stream.readline(_MAX_LINE + 1)
-    if len(line) > _MAX_LINE:
-        msg = f"{name}: a line of more than {_MAX_LINE} bytes; expected CSV text"
-        raise MeasurementError(msg)
-    return line
-
-
-@contextmanager
-def _readable(name: str) -> Iterator[None]:
-    try:
-        yield
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        msg = f"{name}: its compression is damaged ({error}); copy the file again"
-        raise MeasurementError(msg) from error
 
 
 @dataclass(frozen=True)
@@ -223,7 +103,7 @@ class TypedRows:
 
 
 def parse_piece(columns: CsvColumns, piece: bytes, rows_before: int) -> TypedRows:
-    """Typed rows of one of `CsvText.pieces`.
+    """Typed rows of one of the pieces of `cp_assets.datasets.csv_text.CsvText`.
 
     A row with another number of values, with text for a number, a fraction for a whole number, or
     without a key is left out and recorded. Whole numbers of up to 18 digits are exact.

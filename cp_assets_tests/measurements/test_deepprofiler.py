@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cp_assets.datasets import npz as npz_module
+from cp_assets.datasets.npz import open_npz
 from cp_assets.errors import InputChangedError, MeasurementError
-from cp_assets.measurements import npz as npz_module
 from cp_assets.measurements.deepprofiler import DeepProfilerSite, read_deepprofiler_site
-from cp_assets.measurements.npz import open_npz
 from cp_assets_tests.measurements.pickles import (
     Calls,
     npy,
@@ -51,24 +51,21 @@ def test_read_deepprofiler_site_real_file_equals_numpy_and_pandas(test_data: Pat
     with np.load(path, allow_pickle=True) as truth:
         features, locations = truth["features"], truth["locations"]
         metadata = truth["metadata"].item()
-    assert (site.plate, site.well, site.site) == ("SQ00014812", "A01", "5")
+    assert site.identity.place() == ("SQ00014812", "A01", "5")
     assert site.rejections == ()
-    assert site.metadata == metadata
+    assert site.identity.metadata == metadata
     # As pycytominer's load_npz_features and load_npz_locations name them.
-    texts = pd.DataFrame(metadata, index=range(len(features)), dtype=str)
-    texts.columns = [name if name.startswith("Metadata_") else f"Metadata_{name}" for name in texts]
     expected = pd.concat(
         [
             pd.DataFrame({"ObjectNumber": range(1, 159), "source_row": range(1, 159)}),
             pd.DataFrame(locations, columns=["Location_Center_X", "Location_Center_Y"]),
-            texts,
             pd.DataFrame(features.astype(float)).add_prefix("efficientnet_"),
         ],
         axis=1,
     )
     pd.testing.assert_frame_equal(site.rows.to_pandas(), expected, check_column_type=False)
     assert [str(one) for one in site.rows.schema.types[:6]] == [
-        *("int64", "int64", "double", "double", "string", "string")
+        *("int64", "int64", "double", "double", "double", "double")
     ]
 
 
@@ -130,8 +127,7 @@ def test_read_deepprofiler_site_metadata_are_text(tmp_path: Path) -> None:
         "Compound": None,
         "Größe": "√ü",
     }
-    rows = read(write_site(tmp_path / "A01_5.npz", metadata)).rows
-    assert {name: rows[name][0].as_py() for name in rows.column_names[4:-4]} == {
+    assert read(write_site(tmp_path / "A01_5.npz", metadata)).identity.texts() == {
         "Metadata_Site": "5",
         "Metadata_Concentration": "0.5",
         "Metadata_Control": "True",
@@ -143,8 +139,8 @@ def test_read_deepprofiler_site_metadata_are_text(tmp_path: Path) -> None:
 def test_read_deepprofiler_site_entries_of_one_column(tmp_path: Path) -> None:
     metadata = {"Metadata_Plate": "P1", "Plate": "P2"}
     site = read(write_site(tmp_path / "A01_5.npz", metadata))
-    assert site.plate == "P1"
-    (rejection,) = site.rejections
+    assert site.identity.place()[0] == "P1"
+    (rejection,) = site.identity.faults()
     assert (rejection.reason, rejection.outcome) == ("column_name_taken", "incomplete")
     assert "'Plate'" in rejection.detail
 
@@ -159,7 +155,6 @@ def test_read_deepprofiler_site_without_objects(tmp_path: Path) -> None:
     site = read(write_site(tmp_path / "A01_5.npz", **empty))
     assert site.rows.num_rows == 0
     assert site.rows.column_names[-1] == "efficientnet_3"
-    assert str(site.rows.schema.field("Metadata_Plate").type) == "string"
     (rejection,) = site.rejections
     assert (rejection.kind, rejection.reason, rejection.outcome) == (
         *("file", "header_only"),
@@ -198,8 +193,8 @@ def test_read_deepprofiler_site_identity(
     tmp_path: Path, path: str, metadata: object, expected: tuple[str | None, ...]
 ) -> None:
     site = read(write_site(tmp_path / path, metadata))
-    assert (site.plate, site.well, site.site) == expected
-    assert site.rejections == ()
+    assert site.identity.place() == expected
+    assert list(site.identity.faults()) == []
 
 
 @pytest.mark.parametrize(
@@ -216,7 +211,8 @@ def test_read_deepprofiler_site_contradictory_identity_is_rejected(
 ) -> None:
     site = read(write_site(tmp_path / "A01_5.npz", metadata))
     assert site.rows.num_rows == 0
-    (rejection,) = site.rejections
+    assert site.rejections == ()
+    (rejection,) = site.identity.faults()
     assert (rejection.kind, rejection.reason) == ("image", "identity_conflict")
     assert detail in rejection.detail
 

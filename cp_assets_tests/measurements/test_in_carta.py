@@ -7,11 +7,14 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
+from cp_assets.datasets.in_carta_names import is_in_carta
 from cp_assets.errors import InputChangedError, MeasurementError
+from cp_assets.measurements.chunks import TableName
 from cp_assets.measurements.in_carta import InCartaFile, open_in_carta
-from cp_assets.measurements.in_carta_header import InCartaHeader, is_in_carta
+from cp_assets.measurements.in_carta_header import InCartaHeader
 from cp_assets.rejections import Rejection
 
 IDENTITY = ["Row", "Column", "FOV", "WELL LABEL", "Z", "T", "Plate ID"]
@@ -69,9 +72,14 @@ def write(
 def read(
     path: Path, overrides: Mapping[str, str] | None = None, size: int = 10**6
 ) -> tuple[InCartaFile, pa.Table, list[Rejection]]:
+    """The export, its objects with what their image sets are named, and what was rejected."""
     file = open_in_carta(path, f"x/{path.name}", overrides, chunk_bytes=size)
-    chunks = list(file.chunks(size))
+    chunks = list(file.chunks(TableName(f"x/{path.name}", "Cells"), size))
     rows = pa.concat_tables([chunk.rows for chunk in chunks])
+    if "ImageNumber" in rows.column_names:
+        places = pc.subtract(rows["ImageNumber"], 1)
+        for name in ("Metadata_Plate", "Metadata_Well", "Metadata_Site"):
+            rows = rows.append_column(name, file.image_sets[name].take(places))
     return file, rows, [rejection for chunk in chunks for rejection in chunk.rejections]
 
 
@@ -88,9 +96,8 @@ def test_in_carta_every_column_equals_pandas(tmp_path: Path, size: int) -> None:
     truth = pd.read_csv(path, dtype=dict.fromkeys(texts, "str"))
     found = rows.to_pandas()
     assert rows.column_names == [
-        *("ImageNumber", "ObjectNumber", "Metadata_Plate", "Metadata_Well", "Metadata_Site"),
-        *HEADER,
-        "source_row",
+        *("ImageNumber", "ObjectNumber", *HEADER, "source_row"),
+        *("Metadata_Plate", "Metadata_Well", "Metadata_Site"),
     ]
     for column in HEADER:
         expected = truth[column]
@@ -293,13 +300,13 @@ def test_in_carta_file_that_changes_between_the_readings(tmp_path: Path) -> None
     file = open_in_carta(path, "a.csv")
     write(path, [*ROWS, row(9, "C", 3, 1)])
     with pytest.raises(InputChangedError, match="changed since it was opened"):
-        list(file.chunks())
+        list(file.chunks(TableName("a.csv", "Cells")))
 
 
 def test_in_carta_memory_is_that_of_a_piece(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", [row(n, "C", 3, n % 9) for n in range(1, 3000)])
     file = open_in_carta(path, "a.csv", chunk_bytes=20_000)
-    sizes = [chunk.rows.num_rows for chunk in file.chunks(20_000)]
+    sizes = [chunk.rows.num_rows for chunk in file.chunks(TableName("a.csv", "Cells"), 20_000)]
     assert sum(sizes) == 2999
     assert len(sizes) > 10
     assert max(sizes) < 300

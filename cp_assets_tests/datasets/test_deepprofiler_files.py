@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from cp_assets.datasets.deepprofiler_files import find_deepprofiler_files, place_of
 from cp_assets.errors import ConfigurationError
-from cp_assets.measurements.deepprofiler_files import find_deepprofiler_files, place_of
 
 
 @pytest.mark.parametrize(

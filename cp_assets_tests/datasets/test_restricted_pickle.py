@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cp_assets.errors import MeasurementError
-from cp_assets.measurements.restricted_pickle import (
+from cp_assets.datasets.restricted_pickle import (
     MAX_PICKLE_BYTES,
     plain_dict,
     unpickle_object,
 )
+from cp_assets.errors import MeasurementError
 from cp_assets_tests.measurements.pickles import Calls, pickled
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)

@@ -19,8 +19,8 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from cp_assets.datasets.fingerprints import unchanged
+from cp_assets.datasets.restricted_pickle import MAX_PICKLE_BYTES
 from cp_assets.errors import MeasurementError
-from cp_assets.measurements.restricted_pickle import MAX_PICKLE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

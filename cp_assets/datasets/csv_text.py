@@ -1,0 +1,127 @@
+"""CSV files of any size in pieces of whole rows, and the cells of their header rows."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import zlib
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO
+
+from cp_assets.datasets.csv_files import open_bytes
+from cp_assets.datasets.fingerprints import unchanged
+from cp_assets.errors import MeasurementError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_MAX_LINE = 16 * 2**20
+
+
+@dataclass(frozen=True)
+class CsvText:
+    """An open CSV file, its header read.
+
+    Attributes
+    ----------
+    name
+        The file, as errors name it.
+    header
+        The cells of each header row.
+    """
+
+    name: str
+    header: tuple[tuple[str, ...], ...]
+    _stream: BinaryIO
+
+    def pieces(self, size: int) -> Iterator[bytes]:
+        """The rest of the file in pieces of about ``size`` bytes that end with a row.
+
+        Raises
+        ------
+        MeasurementError
+            If a quoted value does not end, or a compressed file is damaged.
+        """
+        while piece := self._read(size):
+            parts, quotes, more = [piece], piece.count(b'"'), 0
+            # A piece may end in the middle of a row, and a row in a quoted line break.
+            complete = piece.endswith(b"\n") and not quotes % 2
+            while not complete:
+                line = _line(self._stream, self.name)
+                parts.append(line)
+                quotes += line.count(b'"')
+                more += len(line)
+                complete = not quotes % 2
+                # Arrow would take all the rest for the one value.
+                if not complete and (not line or more > _MAX_LINE):
+                    msg = f"{self.name}: a quoted value does not end within {_MAX_LINE} bytes"
+                    raise MeasurementError(msg)
+            whole = b"".join(parts)
+            if not whole.isspace():
+                yield whole
+
+    def _read(self, size: int) -> bytes:
+        with _readable(self.name):
+            return self._stream.read(size)
+
+
+@contextmanager
+def open_csv(path: Path, name: str, header_rows: int = 1) -> Iterator[CsvText]:
+    """Open a CSV file in UTF-8, with or without a byte order mark, plain or (``.gz``) compressed.
+
+    Parameters
+    ----------
+    name
+        The file as errors name it.
+    header_rows
+        How many rows are its header; fewer are given where the file has fewer.
+
+    Raises
+    ------
+    MeasurementError
+        If the header is no CSV text in UTF-8.
+    InputChangedError
+        If the file changes while it is read.
+    """
+    with unchanged(path), open_bytes(path) as stream:
+        header = []
+        for row in range(header_rows):
+            line = _logical_line(stream, name)
+            try:
+                text = line.decode("utf-8" if row else "utf-8-sig")
+                cells = next(csv.reader([text], strict=True), None)
+            except (UnicodeDecodeError, csv.Error) as error:
+                msg = f"{name} is not CSV text in UTF-8 ({error})"
+                raise MeasurementError(msg) from error
+            if cells:
+                header.append(tuple(cells))
+        yield CsvText(name, tuple(header), stream)
+
+
+def _logical_line(stream: BinaryIO, name: str) -> bytes:
+    """A line, with the lines that follow a line break in quotes."""
+    whole = line = _line(stream, name)
+    while line and whole.count(b'"') % 2 and len(whole) <= _MAX_LINE:
+        line = _line(stream, name)
+        whole += line
+    return whole
+
+
+def _line(stream: BinaryIO, name: str) -> bytes:
+    with _readable(name):
+        line = stream.readline(_MAX_LINE + 1)
+    if len(line) > _MAX_LINE:
+        msg = f"{name}: a line of more than {_MAX_LINE} bytes; expected CSV text"
+        raise MeasurementError(msg)
+    return line
+
+
+@contextmanager
+def _readable(name: str) -> Iterator[None]:
+    try:
+        yield
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        msg = f"{name}: its compression is damaged ({error}); copy the file again"
+        raise MeasurementError(msg) from error
