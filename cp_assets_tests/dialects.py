@@ -101,6 +101,7 @@ def merged(folders: Iterable[Path], columns: int = MOST_COLUMNS - 10) -> dict[st
     parts: dict[str, list[pd.DataFrame]] = {}
     for number, folder in enumerate(folders, 1):
         for name, table in read_csv_tables(folder, columns).items():
-            table.insert(0, "TableNumber", 1000 - number)
+            numbers = pd.Series(1000 - number, index=table.index, name="TableNumber")
+            table = pd.concat([numbers, table], axis=1)
             parts.setdefault(name, []).append(table)
     return {name: pd.concat(tables, ignore_index=True) for name, tables in parts.items()}
