@@ -102,6 +102,5 @@ def merged(folders: Iterable[Path], columns: int = MOST_COLUMNS - 10) -> dict[st
     for number, folder in enumerate(folders, 1):
         for name, table in read_csv_tables(folder, columns).items():
             numbers = pd.Series(1000 - number, index=table.index, name="TableNumber")
-            table = pd.concat([numbers, table], axis=1)
-            parts.setdefault(name, []).append(table)
+            parts.setdefault(name, []).append(pd.concat([numbers, table], axis=1))
     return {name: pd.concat(tables, ignore_index=True) for name, tables in parts.items()}
