@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import re
 import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _MAX_LINE = 16 * 2**20
+_QUOTED = re.compile(rb'(?:^|(?<=[,\n\r]))"[^"]*+(?:""[^"]*+)*+(?P<end>"|\Z)')
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,8 @@ class CsvText:
     header: tuple[tuple[str, ...], ...]
     _stream: BinaryIO
 
-    def pieces(self, size: int) -> Iterator[bytes]:
-        """The rest of the file in pieces of about ``size`` bytes that end with a row.
+    def pieces(self, size: int | None) -> Iterator[bytes]:
+        """The rest of the file in pieces of about ``size`` bytes that end with a row; None for one.
 
         Raises
         ------
@@ -45,26 +47,29 @@ class CsvText:
             If a quoted value does not end, or a compressed file is damaged.
         """
         while piece := self._read(size):
-            parts, quotes, more = [piece], piece.count(b'"'), 0
             # A piece may end in the middle of a row, and a row in a quoted line break.
-            complete = piece.endswith(b"\n") and not quotes % 2
-            while not complete:
+            if not piece.endswith(b"\n"):
+                piece += _line(self._stream, self.name)
+            parts, more = [piece], 0
+            is_open = _ends_in_quotes(piece)
+            while is_open:
                 line = _line(self._stream, self.name)
                 parts.append(line)
-                quotes += line.count(b'"')
                 more += len(line)
-                complete = not quotes % 2
                 # Arrow would take all the rest for the one value.
-                if not complete and (not line or more > _MAX_LINE):
+                if not line or more > _MAX_LINE:
                     msg = f"{self.name}: a quoted value does not end within {_MAX_LINE} bytes"
                     raise MeasurementError(msg)
+                is_open = _ends_in_quotes(b'"' + line)
             whole = b"".join(parts)
             if not whole.isspace():
                 yield whole
+            if size is None:
+                return
 
-    def _read(self, size: int) -> bytes:
+    def _read(self, size: int | None) -> bytes:
         with _readable(self.name):
-            return self._stream.read(size)
+            return self._stream.read(-1 if size is None else size)
 
 
 @contextmanager
@@ -98,6 +103,16 @@ def open_csv(path: Path, name: str, header_rows: int = 1) -> Iterator[CsvText]:
             if cells:
                 header.append(tuple(cells))
         yield CsvText(name, tuple(header), stream)
+
+
+def _ends_in_quotes(rows: bytes) -> bool:
+    """Whether rows end within a quoted value: a quote opens one only at its beginning."""
+    if rows.count(b'"') % 2 == 0:
+        return False
+    is_open = False
+    for quoted in _QUOTED.finditer(rows):
+        is_open = not quoted["end"]
+    return is_open
 
 
 def _logical_line(stream: BinaryIO, name: str) -> bytes:

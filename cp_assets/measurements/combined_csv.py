@@ -149,8 +149,16 @@ class _Compartment:
         # An ObjectNumber of its own is empty where it has fewer objects than others.
         required = {key for key in keys if key == "ImageNumber" or key not in places}
         width = len(header.columns)
+        is_image = table.compartment == IMAGE
         columns = CsvColumns(
-            table.name, table.compartment, width, taken, kinds, frozenset(required)
+            name=table.name,
+            compartment=table.compartment,
+            width=width,
+            places=taken,
+            kinds=kinds,
+            keys=frozenset(required),
+            # As in a table of its own: such values only describe the image set.
+            optional=frozenset(c for c in own if is_image and kinds[c] == "int"),
         )
         left_out = tuple(
             columns.rejection(
@@ -169,8 +177,12 @@ class _Compartment:
         if self.columns.compartment == IMAGE:
             # A row that is no row, or of no image set, is recorded with the objects.
             known = ("column_count", "no_key")
-            faults = tuple(one for one in typed.rejections if one.reason not in known)
-            return self._unseen(typed.rows), faults
+            rows = self._unseen(typed.rows)
+            given = set(rows[SOURCE_ROW].to_pylist())
+            faults = (one for one in typed.rejections if one.reason not in known)
+            # A value is repeated with every object, and at fault once.
+            once = (o for o in faults if o.outcome == "rejected" or o.source_row in given)
+            return rows, tuple(once)
         rows = typed.rows
         told_by = [name for name in (_NUMBER_IN_TABLE,) if name in self.own] or self.own
         there = np.zeros(rows.num_rows, dtype=bool)

@@ -20,10 +20,10 @@ from cp_assets.datasets.fingerprints import file_state
 from cp_assets.datasets.identity import WELL_ROWS, normalise_site, normalise_well, row_letters
 from cp_assets.datasets.presets import KEYS
 from cp_assets.errors import InputChangedError
-from cp_assets.measurements.chunks import CHUNK_BYTES, TableChunk, TableName, without_rows
+from cp_assets.measurements.chunks import CHUNK_BYTES, NUMBER, TableChunk, TableName, without_rows
 from cp_assets.measurements.columns import ARROW_TYPES, SOURCE_ROW
 from cp_assets.measurements.in_carta_header import IDENTITY, InCartaHeader
-from cp_assets.measurements.typed_csv import NUMBER, CsvColumns, parse_piece
+from cp_assets.measurements.typed_csv import CsvColumns, parse_piece
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -1,11 +1,12 @@
 """Pieces of a CSV file as columns of known types; rows that do not fit are recorded.
 
-For exports that are not CellProfiler's one table a file. The fast way parses numbers at once; only
-a piece with a value that does not fit is read again as text, to find the rows at fault.
+The fast way parses numbers at once; only a piece with a value that does not fit is read again as
+text, to find the rows at fault.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from cp_assets.errors import MeasurementError
+from cp_assets.measurements.chunks import NULLS, NUMBER, cast
 from cp_assets.measurements.columns import SOURCE_ROW
 from cp_assets.rejections import Rejection
 
@@ -23,12 +25,6 @@ if TYPE_CHECKING:
 
     from cp_assets.measurements.columns import ColumnKind
     from cp_assets.rejections import Outcome
-
-NULLS = ("", "nan", "NaN", "NAN", "-nan", "NA", "N/A", "null", "NULL", "None", "#N/A")
-"""What stands for no value."""
-
-NUMBER = r"^[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|inf(?:inity)?|INF|Inf(?:inity)?)$"
-"""Pattern of a number, without space around it."""
 
 _WHOLE = r"^[+-]?\d{1,18}$"
 _LARGEST_WHOLE = 2.0**53
@@ -59,6 +55,8 @@ class CsvColumns:
         Column -> what it holds.
     keys
         Whole numbers without which a row is of no use.
+    optional
+        Columns of which a value that does not fit costs itself alone, not the row.
     """
 
     name: str
@@ -67,6 +65,7 @@ class CsvColumns:
     places: Mapping[str, int]
     kinds: Mapping[str, ColumnKind]
     keys: frozenset[str] = field(default_factory=frozenset)
+    optional: frozenset[str] = field(default_factory=frozenset)
 
     def rejection(
         self, reason: str, detail: str, row: int | None = None, outcome: Outcome = "rejected"
@@ -92,7 +91,8 @@ class TypedRows:
     rows
         Columns of the types int64, float64 and string, and `SOURCE_ROW`.
     rejections
-        One for each row left out.
+        One for each row left out, and for each value left out of rows that are kept
+        (``incomplete``).
     lines
         Rows that the piece has, with those left out.
     """
@@ -123,7 +123,7 @@ def parse_piece(columns: CsvColumns, piece: bytes, rows_before: int) -> TypedRow
     whole = [column for column in columns.places if columns.kinds[column] == "int"]
     if not all(_are_whole(parsed[column], column in columns.keys) for column in whole):
         return _parse_text(columns, piece, rows_before)
-    rows, lines = _numbered(_cast(parsed, dict.fromkeys(whole, pa.int64())), bad_lines, rows_before)
+    rows, lines = _numbered(cast(parsed, dict.fromkeys(whole, pa.int64())), bad_lines, rows_before)
     return TypedRows(rows, _bad_lines(columns, bad_lines, rows_before), lines)
 
 
@@ -134,7 +134,7 @@ def _hold_utf8(name: str, piece: bytes) -> None:
     try:
         text.validate(full=True)
     except pa.ArrowInvalid as error:
-        msg = f"{name} is not CSV text in UTF-8 ({error}); export it again"
+        msg = f"{name} is not CSV text in UTF-8, cannot be read as CSV ({error}); export it again"
         raise MeasurementError(msg) from error
 
 
@@ -155,7 +155,7 @@ def _read(
         # Numbers of invalid lines are known only without threads.
         read_options=pacsv.ReadOptions(
             use_threads=False,
-            block_size=max(_BLOCK_BYTES, len(piece)),
+            block_size=_BLOCK_BYTES,
             column_names=[str(place) for place in range(columns.width)],
         ),
         parse_options=pacsv.ParseOptions(newlines_in_values=True, invalid_row_handler=keep),
@@ -202,8 +202,11 @@ def _parse_text(columns: CsvColumns, piece: bytes, rows_before: int) -> TypedRow
             _fault(columns, column, values[at].as_py(), rows[SOURCE_ROW][at].as_py())
             for at in np.flatnonzero(good & ~fits).tolist()
         ]
-        good &= fits
+        if column not in columns.optional:
+            good &= fits
     kept = pa.table(named).filter(pa.array(good))
+    out = {one.source_row for one in faults if one.outcome == "rejected"}
+    faults = [one for one in faults if one.outcome == "rejected" or one.source_row not in out]
     return TypedRows(kept, tuple(faults), lines)
 
 
@@ -238,15 +241,15 @@ def _whole(values: pa.ChunkedArray) -> tuple[pa.ChunkedArray, np.ndarray[tuple[i
 def _fault(columns: CsvColumns, column: str, value: str | None, row: int) -> Rejection:
     if value is None:
         return columns.rejection("no_key", f"{column} is empty: it identifies the row", row)
-    if columns.kinds[column] == "int":
-        expected, reason = "a whole number", "not_a_whole_number"
+    if not re.match(NUMBER, value):
+        expected = "expected a number. If the column holds text, say so under column_types"
+        reason, detail = "not_a_number", f"{column} is {value[:100]!r}: {expected}"
     else:
-        expected, reason = "a number", "not_a_number"
-    detail = (
-        f"{column} is {value[:100]!r}: expected {expected}. If the column holds text, say so under "
-        "column_types"
-    )
-    return columns.rejection("no_key" if column in columns.keys else reason, detail, row)
+        reason = "no_key" if column in columns.keys else "not_a_whole_number"
+        detail = f"{column} is {value[:100]}: expected a whole number"
+    if column not in columns.optional:
+        return columns.rejection(reason, detail, row)
+    return columns.rejection(reason, f"{detail}; the value is left empty", row, "incomplete")
 
 
 def _numbered(
@@ -271,9 +274,3 @@ def _bad_lines(
         )
         for line in bad_lines
     )
-
-
-def _cast(rows: pa.Table, types: Mapping[str, pa.DataType]) -> pa.Table:
-    columns = zip(rows.column_names, rows.columns, strict=True)
-    cast = [pc.cast(values, types[name]) if name in types else values for name, values in columns]
-    return pa.table(cast, names=rows.column_names)

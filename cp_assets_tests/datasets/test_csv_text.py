@@ -29,6 +29,21 @@ def test_open_csv_pieces_end_with_rows(tmp_path: Path, size: int, name: str, end
     assert max(map(len, pieces)) <= size + 2 * max(map(len, ROWS))
 
 
+@pytest.mark.parametrize("size", [*range(1, 30), None])
+def test_open_csv_quotes_within_a_value_open_none(tmp_path: Path, size: int | None) -> None:
+    rows = ['1,5" x,text\n', '2,"b","c""d"""\n', '3,,y"\n', '4,5" x" "y",\n']
+    path = tmp_path / "a.csv"
+    path.write_text("a,b\n" + "".join(rows))
+    ends = {sum(map(len, rows[: at + 1])) for at in range(len(rows))}
+    with open_csv(path, "a.csv") as text:
+        pieces = list(text.pieces(size))
+    at = 0
+    for piece in pieces:
+        at += len(piece)
+        assert at in ends
+    assert b"".join(pieces).decode() == "".join(rows)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -80,7 +80,7 @@ def test_in_carta_compartment_may_be_named_and_its_rows_at_fault_are_kept(tmp_pa
     books = warehouse.read_table("rejected_rows").to_pylist()
     assert sorted((one["reason"], one["source_row"], one["source_file"]) for one in books) == [
         ("no_image_set", len(ROWS) + 1, "a.csv:Target"),
-        ("no_key", len(ROWS) + 2, "a.csv:Target"),
+        ("not_a_number", len(ROWS) + 2, "a.csv:Target"),
     ]
 
 

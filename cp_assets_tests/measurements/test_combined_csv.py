@@ -253,3 +253,17 @@ def test_read_combined_chunks_real_tables_side_by_side(tmp_path: Path, test_data
         assert rejections == []
         found = rows.to_pandas()[list(table.columns)]
         pd.testing.assert_frame_equal(found, table, check_dtype=False, rtol=1e-15)
+
+
+@pytest.mark.parametrize("size", [1, 10**6])
+def test_read_combined_chunks_odd_value_of_an_image_costs_that_value_alone(
+    tmp_path: Path, size: int
+) -> None:
+    columns = [*COLUMNS[:3], ("Image", "Frame_DNA"), *COLUMNS[4:]]
+    rows = [[*row[:3], "1.5", *row[4:]] for row in image_set(1, 3, 3, "A01")]
+    found, rejections = read(
+        write(tmp_path / "object.csv", rows, columns), "Image", chunk_bytes=size
+    )
+    assert found["Frame_DNA"].to_pylist() == [None]
+    (fault,) = rejections
+    assert (fault.reason, fault.outcome) == ("not_a_whole_number", "incomplete")

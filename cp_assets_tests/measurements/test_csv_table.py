@@ -283,14 +283,14 @@ def test_read_csv_table_file_changed_while_it_is_read(
     path.write_text("ImageNumber\n1\n")
     from cp_assets.measurements import csv_table
 
-    parse = csv_table._read_chunk
+    parse = csv_table.parse_piece
 
     def upload_goes_on(*arguments: object) -> object:
         with path.open("a") as stream:
             stream.write("2\n")
         return parse(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(csv_table, "_read_chunk", upload_goes_on)
+    monkeypatch.setattr(csv_table, "parse_piece", upload_goes_on)
     with pytest.raises(InputChangedError, match=r"Image.csv changed while it was read"):
         read_csv_table(path, TableName("Image.csv", "Image"), {})
 
@@ -303,3 +303,48 @@ def test_read_csv_chunks_file_changed_between_pieces(tmp_path: Path) -> None:
     path.write_text(HEADER + "1,1,1\n1,2,2\n1,3,3\n")
     with pytest.raises(InputChangedError, match="changed while it was read"):
         list(pieces)
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 20, 30, None])
+def test_read_csv_chunks_line_breaks_in_quotes_at_the_edge_of_a_piece(
+    tmp_path: Path, chunk_bytes: int | None
+) -> None:
+    path = tmp_path / "Cells.csv"
+    rows = "".join(f'1,{number},"two\nlines, ""{number}"""\n' for number in range(1, 9))
+    path.write_text("ImageNumber,ObjectNumber,Metadata_Note\n" + rows)
+    table = TableName(path.name, "Cells")
+    pieces = list(read_csv_chunks(path, table, chunk_bytes=chunk_bytes))
+    found = pa.concat_tables(piece.rows for piece in pieces)
+    assert [piece.rejections for piece in pieces] == [()] * len(pieces)
+    assert found["Metadata_Note"].to_pylist() == [f'two\nlines, "{n}"' for n in range(1, 9)]
+    assert found["source_row"].to_pylist() == list(range(1, 9))
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 30, None])
+def test_read_csv_chunks_quote_that_does_not_end_is_an_error(
+    tmp_path: Path, chunk_bytes: int | None
+) -> None:
+    path = tmp_path / "Cells.csv"
+    rows = "".join(f"1,{number},text\n" for number in range(2, 9))
+    path.write_text('ImageNumber,ObjectNumber,Metadata_Note\n1,1,"open\n' + rows)
+    table = TableName("a/Cells.csv", "Cells")
+    with pytest.raises(MeasurementError, match=r"a/Cells\.csv: a quoted value does not end"):
+        list(read_csv_chunks(path, table, chunk_bytes=chunk_bytes))
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 30, None])
+def test_read_csv_chunks_quotes_within_a_value_are_its_own(
+    tmp_path: Path, chunk_bytes: int | None
+) -> None:
+    path = tmp_path / "Cells.csv"
+    path.write_text('ImageNumber,ObjectNumber,Metadata_Note\n1,1,5" plate\n1,2,"a\nb"\n1,3,c"\n')
+    pieces = read_csv_chunks(path, TableName(path.name, "Cells"), chunk_bytes=chunk_bytes)
+    found = pa.concat_tables(piece.rows for piece in pieces)
+    assert found["Metadata_Note"].to_pylist() == ['5" plate', "a\nb", 'c"']
+
+
+@pytest.mark.parametrize("text", ["9007199254740993", "123456789012345678"])
+def test_read_csv_table_whole_numbers_that_are_no_float_are_exact(read: Read, text: str) -> None:
+    table = read(f"ImageNumber,ObjectNumber,Parent_Nuclei\n1,1,{text}\n")
+    assert table.rejections == ()
+    assert table.rows["Parent_Nuclei"].to_pylist() == [int(text)]

@@ -217,7 +217,13 @@ def test_in_carta_rows_that_cannot_be_used_are_recorded(tmp_path: Path, size: in
         stream.write("6,C\n")
     _, rows, rejections = read(path, size=size)
     assert sorted(faults(rejections), key=lambda one: one[1] or 0) == [
-        *(("no_key", 1), ("no_key", 2), ("no_key", 3), ("not_a_number", 4), ("column_count", 6)),
+        *(
+            ("no_key", 1),
+            ("not_a_number", 2),
+            ("no_key", 3),
+            ("not_a_number", 4),
+            ("column_count", 6),
+        ),
     ]
     assert {one.source_file for one in rejections} == {"x/a.csv"}
     assert rows["ObjectNumber"].to_pylist() == [5]

@@ -98,9 +98,9 @@ def test_parse_piece_rows_that_do_not_fit_are_recorded() -> None:
     assert sorted(faults(found), key=lambda one: one[1] or 0) == [
         ("column_count", 12),
         ("no_key", 13),
-        ("no_key", 14),
+        ("not_a_number", 14),
         ("not_a_whole_number", 15),
-        ("not_a_whole_number", 16),
+        ("not_a_number", 16),
         ("not_a_number", 17),
         ("not_a_whole_number", 18),
         ("not_a_whole_number", 19),
@@ -117,7 +117,7 @@ def test_parse_piece_rows_that_do_not_fit_are_recorded() -> None:
 
 
 def test_parse_piece_row_with_several_faults_is_recorded_once() -> None:
-    assert faults(parse("x,y,z,text\n")) == [("no_key", 11)]
+    assert faults(parse("x,y,z,text\n")) == [("not_a_number", 11)]
 
 
 @pytest.mark.parametrize("piece", [b"1,1,1,\xb5m\n", b"1,1,1,ok\n2,\xff\n"], ids=["row", "bad row"])
