@@ -134,7 +134,7 @@ def test_gzipped_csv_equals_plain(tmp_path: Path, chunk_bytes: int | None) -> No
 def test_broken_gzip_is_named(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "Cells.csv.gz"
     path.write_bytes(content)
-    with pytest.raises(MeasurementError, match="a/Cells cannot be unpacked"):
+    with pytest.raises(MeasurementError, match="a/Cells: its compression is damaged"):
         list(read_csv_chunks(path, CELLS))
 
 
