@@ -110,7 +110,7 @@ def test_nan_for_a_key_is_named(batch: Batch) -> None:
 
     batch.edit(batch.site() / "Cells.csv", spoil)
     faults = batch.faults()
-    assert "E13-1/Cells.csv row 1: ObjectNumber is None" in faults["names_are_not_nan"]
+    assert "E13-1/Cells.csv row 1: ObjectNumber is empty" in faults["names_are_not_nan"]
     assert "Count_Cells" in faults["counts_agree"]
 
 
