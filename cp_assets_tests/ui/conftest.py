@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -73,6 +74,11 @@ def plates(tmp_path_factory: pytest.TempPathFactory) -> Plates:
     copied = options.plate_names[0]
     (images,) = (root / "images" / options.batch / "images").glob(f"{copied}__*")
     shutil.copytree(images, images.with_name(images.name.replace(copied, AWKWARD_NAME)))
+    (barcodes,) = (root / "workspace" / "metadata").rglob("barcode_platemap.csv")
+    with barcodes.open(newline="") as stream:
+        maps = dict(list(csv.reader(stream))[1:])
+    with barcodes.open("a", newline="") as stream:
+        csv.writer(stream).writerow([AWKWARD_NAME, maps[copied]])
     write_configuration(home, root, options)
     keys = find_plates(read_configuration(home.config).datasets[0])
     named = {key.plate_id: key for key in keys}
