@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+NULLS = ("", "nan", "NaN", "NAN", "-nan", "NA", "N/A", "null", "NULL", "None", "#N/A")
+"""Texts that stand for no value, in every dialect."""
+
 _MAX_LINE = 16 * 2**20
 _QUOTED = re.compile(rb'(?:^|(?<=[,\n\r]))"[^"]*+(?:""[^"]*+)*+(?P<end>"|\Z)')
 

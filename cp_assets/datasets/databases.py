@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-from adbc_driver_sqlite import dbapi
+from adbc_driver_manager import Error as DatabaseError
 
 from cp_assets.datasets.fingerprints import file_state, write_ahead_log
 from cp_assets.errors import InputChangedError, MeasurementError
@@ -19,6 +19,8 @@ from cp_assets.errors import InputChangedError, MeasurementError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
+
+    from adbc_driver_sqlite import dbapi
 
 BUSY_SECONDS = 5.0
 """How long a locked database is waited for."""
@@ -81,6 +83,9 @@ def open_database(path: Path, name: str) -> Iterator[Database]:
     InputChangedError
         If it changes while it is read.
     """
+    # Imported here: it loads pandas and polars, which most plates have no need of.
+    from adbc_driver_sqlite import dbapi  # noqa: PLC0415
+
     before = database_state(path)
     uri = _uri(path, name)
     try:
@@ -93,7 +98,7 @@ def open_database(path: Path, name: str) -> Iterator[Database]:
                 cursor.execute("SELECT count(*) FROM sqlite_master")
                 cursor.fetchall()
             yield Database(connection)
-    except (dbapi.Error, pa.ArrowException, OSError) as error:
+    except (DatabaseError, pa.ArrowException, OSError) as error:
         if database_state(path) != before:
             raise InputChangedError(_changed(name)) from error
         raise MeasurementError(_told(name, str(error))) from error

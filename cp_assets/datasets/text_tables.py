@@ -15,15 +15,14 @@ from typing import IO, TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cp_assets.datasets.csv_text import NULLS
 from cp_assets.errors import MeasurementError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-NO_VALUE = frozenset(
-    ("", "nan", "NaN", "NAN", "-nan", "NA", "N/A", "null", "NULL", "None", "#N/A", "<NA>")
-)
+NO_VALUE = frozenset((*NULLS, "<NA>"))
 """Texts that say there is no value, as for measurements and for pandas."""
 
 _DELIMITERS = {".tsv": "\t", ".txt": "\t"}

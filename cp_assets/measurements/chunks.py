@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cp_assets.datasets.csv_text import NULLS
 from cp_assets.datasets.presets import CELLPROFILER_CSV, KEYS, Preset
 from cp_assets.errors import MeasurementError
 from cp_assets.measurements.columns import (
@@ -35,9 +36,6 @@ Mask = npt.NDArray[np.bool_]
 
 CHUNK_BYTES = 64 * 2**20
 """Bytes of an object table that are read at once."""
-
-NULLS = ("", "nan", "NaN", "NAN", "-nan", "NA", "N/A", "null", "NULL", "None", "#N/A")
-"""Texts that stand for no value, in every dialect."""
 
 NUMBER = r"^\s*[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|inf(?:inity)?|INF|Inf(?:inity)?)\s*$"
 

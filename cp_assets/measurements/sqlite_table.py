@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from adbc_driver_sqlite import dbapi
+from adbc_driver_manager import Error as DatabaseError
 
 from cp_assets.datasets.databases import Database, open_database, quoted
 from cp_assets.errors import MeasurementError
@@ -169,7 +169,7 @@ class _Reader:
             return None
         try:
             self.database.query(f"SELECT {names[0]} FROM {quoted(self.stored)} LIMIT 0")
-        except (dbapi.Error, OSError):
+        except (DatabaseError, OSError):
             return None
         return names[0]
 

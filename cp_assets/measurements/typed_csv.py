@@ -15,8 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
+from cp_assets.datasets.csv_text import NULLS
 from cp_assets.errors import MeasurementError
-from cp_assets.measurements.chunks import NULLS, NUMBER, cast
+from cp_assets.measurements.chunks import NUMBER, cast
 from cp_assets.measurements.columns import SOURCE_ROW
 from cp_assets.rejections import Rejection
 
