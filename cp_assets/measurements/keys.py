@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-import duckdb
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from cp_assets.errors import MeasurementError
 from cp_assets.measurements.columns import ORDER, SOURCE_ROW
 from cp_assets.measurements.image_sets import ImageSetKey
+from cp_assets.measurements.keyed_rows import KeyedRows
 from cp_assets.measurements.plan import IMAGE
 from cp_assets.rejections import Rejection
 
@@ -26,9 +24,6 @@ if TYPE_CHECKING:
     from cp_assets.measurements.image_sets import FolderIdentities, ImageSetIdentity
     from cp_assets.measurements.matching import IntArray
     from cp_assets.rejections import RejectionLog
-
-_SORT_KEYS = (ORDER, "ObjectNumber", SOURCE_ROW)
-_SORTED_ROWS = 4096
 
 
 @dataclass(frozen=True)
@@ -48,10 +43,8 @@ class FolderKeys:
         in_order = sorted(everyone, key=lambda identity: identity.order)
         return {identity.image_id: place for place, identity in enumerate(in_order)}
 
-    def keyed(
-        self, compartment: str, rows: pa.Table, log: RejectionLog
-    ) -> Iterator[pa.RecordBatch]:
-        """The rows with their keys and `ORDER` in front, sorted.
+    def keyed(self, compartment: str, rows: pa.Table, log: RejectionLog) -> Iterator[KeyedRows]:
+        """The rows with their keys, by image set and object number; nothing if none is kept.
 
         Rows whose image set is not known are recorded instead; rows of other plates that share the
         folder are passed over.
@@ -61,24 +54,18 @@ class FolderKeys:
         self._check_tables(compartment, rows)
         keys, whose = _image_set_keys(rows)
         identities = [self.identities.of(key) for key in keys]
-        unknown = [
-            at
-            for at, (key, identity) in enumerate(zip(keys, identities, strict=True))
-            if identity is None and key not in self.identities.others
-        ]
-        for at in unknown:
-            self._reject(compartment, rows.filter(pa.array(whose == at)), keys[at], log)
-        known = np.array([identity is not None for identity in identities])
-        if not known.all():
-            rows, whose = rows.filter(pa.array(known[whose])), whose[known[whose]]
-        if rows.num_rows:
-            table = self._with_keys(compartment, rows, identities, whose)
-            by = [(name, "ascending") for name in _SORT_KEYS if name in table.column_names]
-            order = pc.sort_indices(table.select([name for name, _ in by]), by)
-            # CellProfiler writes them in order, and to move thousands of columns takes long.
-            if np.any(np.diff(order.to_numpy().astype(np.int64)) < 0):
-                table = table.take(order)
-            yield from table.combine_chunks().to_batches()
+        for at, (key, identity) in enumerate(zip(keys, identities, strict=True)):
+            if identity is None and key not in self.identities.others:
+                self._reject(compartment, rows, np.flatnonzero(whose == at), key, log)
+        places = [-1 if one is None else self.order[one.image_id] for one in identities]
+        order = np.array(places, dtype=np.int64)[whose]
+        positions = _sorted_positions(rows, order)
+        if not len(positions):
+            return
+        columns = self._columns(compartment, identities, whose[positions], order[positions])
+        is_in_place = np.array_equal(positions, np.arange(rows.num_rows))
+        # CellProfiler writes them in order, and to move thousands of columns takes long.
+        yield KeyedRows(columns, rows, None if is_in_place else positions)
 
     def _check_tables(self, compartment: str, rows: pa.Table) -> None:
         """Refuse rows whose image sets are not told apart as those of the Image table are.
@@ -89,7 +76,7 @@ class FolderKeys:
             If one of the two has a TableNumber and the other has none.
         """
         known = next(iter((*self.identities.by_key, *self.identities.others)), None)
-        if known is None or (known.table is None) == ("TableNumber" not in rows.column_names):
+        if known is None or (known.table is None) == (not _has(rows, "TableNumber")):
             return
         image, own = (self.folder.relative_file(name) for name in (IMAGE, compartment))
         has, lacks = (own, image) if known.table is None else (image, own)
@@ -125,39 +112,39 @@ class FolderKeys:
             last = (mine[-1], objects[-1])
         return True
 
-    def _with_keys(
+    def _columns(
         self,
         compartment: str,
-        rows: pa.Table,
         identities: Sequence[ImageSetIdentity | None],
         whose: IntArray,
-    ) -> pa.Table:
-        """Rows with their keys; ``whose`` is each row's place in ``identities``, shape (rows,)."""
+        order: IntArray,
+    ) -> pa.RecordBatch:
+        """Key columns; ``whose`` is each row's place in ``identities``, shape (rows,)."""
         constants = {
             **self.plate.columns(),
             "compartment": compartment,
             "source_folder": self.folder.relative,
             "source_file": self.folder.relative_file(compartment),
         }
-        columns: dict[str, pa.Array] = {
-            name: pa.repeat(pa.scalar(value, pa.string()), rows.num_rows)
-            for name, value in constants.items()
-        }
-        for name in ("well_id", "site_id", "image_id"):
+        columns: dict[str, pa.Array] = {ORDER: pa.array(order)}
+        for name in ("image_id", "site_id", "well_id"):
             values = [getattr(identity, name, None) for identity in identities]
             columns[name] = pa.array(values, pa.string()).take(pa.array(whose))
-        places = [-1 if one is None else self.order[one.image_id] for one in identities]
-        columns[ORDER] = pa.array(np.array(places, dtype=np.int64)[whose])
-        # One by one: to take thousands of columns apart and together again takes longer.
-        for name in reversed(columns):
-            rows = rows.add_column(0, name, columns[name])
-        return rows
+        for name in reversed(constants):
+            columns[name] = pa.repeat(pa.scalar(constants[name], pa.string()), len(whose))
+        names = list(reversed(columns))
+        return pa.RecordBatch.from_arrays([columns[name] for name in names], names=names)
 
     def _reject(
-        self, compartment: str, rows: pa.Table, key: ImageSetKey, log: RejectionLog
+        self,
+        compartment: str,
+        rows: pa.Table,
+        positions: IntArray,
+        key: ImageSetKey,
+        log: RejectionLog,
     ) -> None:
-        named = [name for name in ("ObjectNumber", SOURCE_ROW) if name in rows.column_names]
-        for row in rows.select(named).to_pylist():
+        named = [name for name in ("ObjectNumber", SOURCE_ROW) if _has(rows, name)]
+        for row in rows.select(named).take(pa.array(positions)).to_pylist():
             log.add(self._rejection(compartment, key, row))
 
     def _rejection(
@@ -179,41 +166,25 @@ class FolderKeys:
         )
 
 
+def _has(rows: pa.Table, name: str) -> bool:
+    """Whether there is a column; to list all names takes longer than the rest of a site's keys."""
+    return bool(rows.schema.get_field_index(name) >= 0)
+
+
+def _sorted_positions(rows: pa.Table, order: IntArray) -> IntArray:
+    """Where the rows lie that have a place, by place and object number; shape (kept,)."""
+    kept = np.flatnonzero(order >= 0)
+    names = [name for name in (SOURCE_ROW, "ObjectNumber") if _has(rows, name)]
+    by = [rows[name].to_numpy()[kept] for name in names]
+    return kept[np.lexsort((*by, order[kept]))]
+
+
 def _image_set_keys(rows: pa.Table) -> tuple[list[ImageSetKey], IntArray]:
     """The image sets of some rows in order, and each row's place among them, shape (rows,)."""
     images = rows["ImageNumber"].to_numpy()
-    if "TableNumber" not in rows.column_names:
+    if not _has(rows, "TableNumber"):
         numbers, whose = np.unique(images, return_inverse=True)
         return [ImageSetKey(None, number) for number in numbers.tolist()], whose
     both = np.stack([rows["TableNumber"].to_numpy(), images], axis=1)
     pairs, whose = np.unique(both, axis=0, return_inverse=True)
     return [ImageSetKey(table, image) for table, image in pairs.tolist()], whose.reshape(-1)
-
-
-def without_order(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Keyed rows as the table takes them."""
-    for batch in batches:
-        yield batch.drop_columns([ORDER])
-
-
-def sorted_on_disk(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Sort keyed rows by image set and object; DuckDB spills to disk what memory cannot hold."""
-    first = next(batches, None)
-    if first is None:
-        return
-
-    def everything() -> Iterator[pa.RecordBatch]:
-        yield first
-        yield from batches
-
-    order = "ORDER BY " + ", ".join(f'"{name}"' for name in _SORT_KEYS)
-    with TemporaryDirectory(prefix="cp_assets-") as spill:
-        limits = {"memory_limit": "2GB", "temp_directory": spill}
-        with duckdb.connect(config={**limits}) as connection:
-            reader = pa.RecordBatchReader.from_batches(first.schema, everything())
-            connection.register("keyed", reader)
-            for batch in connection.sql(f"SELECT * FROM keyed {order}").to_arrow_reader(
-                _SORTED_ROWS
-            ):
-                # DuckDB's names are blind to letter case and it renames what looks equal to it.
-                yield batch.rename_columns(first.schema.names).drop_columns([ORDER])

@@ -22,7 +22,8 @@ from cp_assets.measurements.image_sets import (
     ImageSetKey,
     identify_image_sets,
 )
-from cp_assets.measurements.keys import FolderKeys, sorted_on_disk, without_order
+from cp_assets.measurements.keyed_rows import KeyedRows, gathered, sorted_on_disk
+from cp_assets.measurements.keys import FolderKeys
 from cp_assets.measurements.plan import IMAGE
 from cp_assets.measurements.reading import read_chunks, read_table, read_types
 from cp_assets.rejections import Rejection, RejectionLog
@@ -55,10 +56,6 @@ RAW_MEASUREMENTS = TableSpec(
 )
 
 
-ROWS_AT_ONCE = 1024
-"""Most rows of a batch that is gathered from several files: 16 MB with 2,000 columns."""
-
-
 @dataclass
 class RawReader:
     """Reads one plate's measurement files.
@@ -87,12 +84,12 @@ class RawReader:
         folders = self.sources.folders
         tables = [table for folder in folders for table in folder.tables.values()]
         with unchanged_databases({table.path for table in tables if table.table is not None}):
-            yield from _gathered(self._image_rows())
+            yield from gathered(self._image_rows())
             names = {name for folder in folders for name in folder.tables} - {IMAGE}
             for compartment in sorted(names):
-                yield from _gathered(self._object_rows(compartment))
+                yield from gathered(self._object_rows(compartment))
 
-    def _image_rows(self) -> Iterator[pa.RecordBatch]:
+    def _image_rows(self) -> Iterator[KeyedRows]:
         if self._places is None:
             self._places = image_set_places(self.sources.load_data)
         taken: dict[str, str] = {}
@@ -105,7 +102,7 @@ class RawReader:
                 self.log.add(rejection)
             keys = FolderKeys(self.sources.key, folder, identities)
             self._keys[folder.relative] = keys
-            yield from without_order(self._keyed(keys, IMAGE, [table]))
+            yield from self._keyed(keys, IMAGE, [table])
 
     def _read_image_tables(self) -> Iterator[TableChunk]:
         overrides = self.sources.dataset.column_types
@@ -115,7 +112,7 @@ class RawReader:
 
         return ordered_map(read, self.sources.folders, self.sources.dataset.images.workers)
 
-    def _object_rows(self, compartment: str) -> Iterator[pa.RecordBatch]:
+    def _object_rows(self, compartment: str) -> Iterator[KeyedRows]:
         overrides = self.sources.dataset.column_types
         folders = [folder for folder in self.sources.folders if compartment in folder.tables]
 
@@ -129,7 +126,7 @@ class RawReader:
 
     def _in_order(
         self, keys: FolderKeys, compartment: str, first: TableChunk, rest: Iterator[TableChunk]
-    ) -> Iterator[pa.RecordBatch]:
+    ) -> Iterator[KeyedRows]:
         """Rows of one table by image set and object.
 
         A table of several pieces is sorted on disk, unless its keys alone, which are read in a
@@ -138,7 +135,7 @@ class RawReader:
         second = next(rest, None)
         keyed = self._keyed(keys, compartment, chain([first], [second] if second else (), rest))
         if second is None or self._lies_in_order(keys, compartment):
-            yield from without_order(keyed)
+            yield from keyed
         else:
             yield from sorted_on_disk(keyed)
 
@@ -154,7 +151,7 @@ class RawReader:
 
     def _keyed(
         self, keys: FolderKeys, compartment: str, pieces: Iterable[TableChunk]
-    ) -> Iterator[pa.RecordBatch]:
+    ) -> Iterator[KeyedRows]:
         for piece in pieces:
             self._take_rejections(piece)
             yield from keys.keyed(compartment, piece.rows, self.log)
@@ -162,24 +159,6 @@ class RawReader:
     def _take_rejections(self, table: TableChunk) -> None:
         for rejection in table.rejections:
             self.log.add(rejection)
-
-
-def _gathered(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """The same rows in fewer batches: a site has some hundred rows and thousands of columns.
-
-    What is done to each column of each batch would otherwise cost more than reading the files.
-    """
-    waiting: list[pa.RecordBatch] = []
-    rows = 0
-    for batch in batches:
-        is_other = bool(waiting) and not waiting[0].schema.equals(batch.schema)
-        if waiting and (is_other or rows + batch.num_rows > ROWS_AT_ONCE):
-            yield pa.concat_batches(waiting)
-            waiting, rows = [], 0
-        waiting.append(batch)
-        rows += batch.num_rows
-    if waiting:
-        yield pa.concat_batches(waiting)
 
 
 def first_columns(sources: PlateSources) -> pa.Schema:

@@ -14,7 +14,7 @@ from cp_assets.datasets import Dataset, PlateSources, find_plates
 from cp_assets.datasets.presets import CYTOMINER_SQLITE
 from cp_assets.errors import MeasurementError
 from cp_assets.measurements import raw as raw_module
-from cp_assets.measurements.keys import sorted_on_disk
+from cp_assets.measurements.keyed_rows import sorted_on_disk
 from cp_assets.sample import SampleTruth
 from cp_assets_tests.dialects import (
     MOST_COLUMNS,
