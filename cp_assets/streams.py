@@ -5,14 +5,18 @@ from __future__ import annotations
 import sys
 from collections import deque
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import closing
 from threading import Condition
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+_END = object()
 
 
 class Admit(Protocol):
@@ -20,6 +24,21 @@ class Admit(Protocol):
 
     def __call__(self, size: int, /) -> None:
         """Wait for ``size`` bytes."""
+
+
+def ahead(items: Generator[Item, None, None]) -> Generator[Item, None, None]:
+    """The same items; the next is made on a thread of its own while one is used.
+
+    An error of the items is raised in its place.
+    """
+    with (
+        closing(items),
+        ThreadPoolExecutor(max_workers=1, thread_name_prefix="cp-assets-ahead") as thread,
+    ):
+        coming = thread.submit(next, items, _END)
+        while (item := coming.result()) is not _END:
+            coming = thread.submit(next, items, _END)
+            yield item  # type: ignore[misc]
 
 
 def ordered_map(

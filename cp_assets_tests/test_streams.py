@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cp_assets.streams import Admit, bounded_map, ordered_map
+from cp_assets.streams import Admit, ahead, bounded_map, ordered_map
 
 
 @settings(max_examples=20, deadline=None)
@@ -88,3 +89,49 @@ def test_bounded_map_that_is_not_read_to_its_end_leaves_no_thread() -> None:
     assert next(results) == 0
     results.close()
     assert not [t for t in threading.enumerate() if t.name.startswith("cp-assets-worker")]
+
+
+def test_ahead_makes_one_item_while_one_is_used() -> None:
+    made: list[int] = []
+    is_made = threading.Event()
+
+    def items() -> Iterator[int]:
+        for item in range(4):
+            made.append(item)
+            if item == 1:
+                is_made.set()
+            yield item
+
+    found = ahead(items())
+    assert next(found) == 0
+    assert is_made.wait(10)
+    assert [*found] == [1, 2, 3]
+    assert made == [0, 1, 2, 3]
+
+
+def test_ahead_raises_in_its_place_and_ends_its_thread() -> None:
+    def items() -> Iterator[int]:
+        yield 1
+        raise ValueError("broken")
+
+    found = ahead(items())
+    assert next(found) == 1
+    with pytest.raises(ValueError, match="broken"):
+        next(found)
+    assert not [t for t in threading.enumerate() if t.name.startswith("cp-assets-ahead")]
+
+
+def test_ahead_that_is_not_read_to_its_end_closes_its_items() -> None:
+    closed = threading.Event()
+
+    def items() -> Iterator[int]:
+        try:
+            yield from range(50)
+        finally:
+            closed.set()
+
+    found = ahead(items())
+    assert next(found) == 0
+    found.close()
+    assert closed.is_set()
+    assert not [t for t in threading.enumerate() if t.name.startswith("cp-assets-ahead")]

@@ -6,7 +6,7 @@ import dagster as dg
 
 from cp_assets.assets.specification import table_asset
 from cp_assets.building.steps import build_joined_profiles
-from cp_assets.measurements.joined import JOINED_PROFILES
+from cp_assets.measurements.joined_columns import JOINED_PROFILES
 from cp_assets.resources import DatasetsResource, WarehouseResource, plain_failures
 
 

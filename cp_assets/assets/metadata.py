@@ -7,7 +7,7 @@ import dagster as dg
 
 from cp_assets.assets.previews import preview
 from cp_assets.building import NotApplicable, PlateBuild, PlateTable
-from cp_assets.measurements.joined import JOINED_PROFILES, raw_columns_of
+from cp_assets.measurements.joined_columns import JOINED_PROFILES, raw_columns_of
 from cp_assets.warehouse.rows import PartitionRows
 from cp_assets.warehouse.warehouse import Warehouse
 

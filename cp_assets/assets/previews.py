@@ -12,7 +12,7 @@ from cp_assets.building.links import PROFILE_WITH_IMAGES
 from cp_assets.datasets import PlateKey
 from cp_assets.images import IMAGE_CROPS, SOURCE_IMAGES
 from cp_assets.images.plate_map import plate_map_png
-from cp_assets.measurements.joined import JOINED_PROFILES
+from cp_assets.measurements.joined_columns import JOINED_PROFILES
 from cp_assets.measurements.raw import RAW_MEASUREMENTS
 from cp_assets.provenance.manifest import MANIFEST
 from cp_assets.showing import SHEET_CELLS, crops_of_some_cells, sheet_png

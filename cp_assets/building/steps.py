@@ -22,10 +22,12 @@ from cp_assets.images import (
 from cp_assets.images.mapped_files import mapped_fingerprint
 from cp_assets.images.tables import IMAGE_CROPS, SOURCE_IMAGES
 from cp_assets.measurements.annotation import annotated, annotation_fingerprint
-from cp_assets.measurements.joined import JOINED_PROFILES, joined_profiles
+from cp_assets.measurements.joined import joined_profiles
+from cp_assets.measurements.joined_columns import JOINED_PROFILES
 from cp_assets.measurements.plan import IMAGE, plan_join
 from cp_assets.measurements.raw import RAW_MEASUREMENTS, RawReader, first_columns
 from cp_assets.provenance.manifest import MANIFEST, manifest_rows
+from cp_assets.streams import ahead
 from cp_assets.warehouse.rows import PartitionRows
 from cp_assets.warehouse.warehouse import Warehouse
 
@@ -34,6 +36,9 @@ if TYPE_CHECKING:
 
     from cp_assets.rejections import RejectionLog
     from cp_assets.warehouse.spec import TableSpec
+
+_WIDE_BATCH_ROWS = 1024
+"""Rows of a compartment that are read at once: 16 MB with 2,000 columns."""
 
 Step = Callable[[PlateSources, Warehouse], PlateTable | NotApplicable]
 """Says what a plate's partition of one table is made of; reads no input yet."""
@@ -62,10 +67,10 @@ def build_joined_profiles(sources: PlateSources, warehouse: Warehouse) -> PlateT
 
     def rows(log: RejectionLog) -> Iterator[pa.RecordBatch]:
         def scan(compartment: str) -> Iterator[pa.RecordBatch]:
-            return raw.batches(narrow={"compartment": compartment})
+            return raw.batches(narrow={"compartment": compartment}, batch_rows=_WIDE_BATCH_ROWS)
 
         joined = joined_profiles(sources, _compartment_columns(raw), scan, log)
-        return annotated(joined, sources, log)
+        return ahead(annotated(joined, sources, log))
 
     annotation = annotation_fingerprint(sources)
     return PlateTable(JOINED_PROFILES, sources.key, inputs, rows, annotation=annotation)

@@ -31,7 +31,7 @@ from cp_assets.checks.row_checks import (
     keys_unique,
 )
 from cp_assets.images import IMAGE_CROPS, SOURCE_IMAGES
-from cp_assets.measurements.joined import JOINED_PROFILES
+from cp_assets.measurements.joined_columns import JOINED_PROFILES
 from cp_assets.measurements.raw import RAW_MEASUREMENTS
 from cp_assets.partitions import PLATES
 from cp_assets.provenance.manifest import MANIFEST

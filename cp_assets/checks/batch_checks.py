@@ -14,7 +14,7 @@ from cp_assets.datasets.metadata_files import barcode_file, plate_maps
 from cp_assets.images.image_sets import IMAGE_SUFFIXES
 from cp_assets.images.prefixes import PrefixMap
 from cp_assets.images.recorded import normalise
-from cp_assets.measurements.joined import raw_columns_of
+from cp_assets.measurements.joined_columns import raw_columns_of
 from cp_assets.warehouse.spec import TableSpec
 
 _COMPARED_PLATES = 20

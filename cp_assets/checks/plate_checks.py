@@ -9,7 +9,7 @@ from cp_assets.building.steps import plate_image_sets
 from cp_assets.checks.books import rejected_of
 from cp_assets.checks.outcome import Outcome, PlateTables, TableCheck, outcome_of
 from cp_assets.checks.schemas import BOX_SCHEMA, CROP_SIZE_SCHEMA, faults_of
-from cp_assets.measurements.joined import JOINED_PROFILES
+from cp_assets.measurements.joined_columns import JOINED_PROFILES
 from cp_assets.measurements.plan import plan_join
 from cp_assets.measurements.raw import RAW_MEASUREMENTS
 from cp_assets.provenance.etags import file_md5

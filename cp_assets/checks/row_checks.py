@@ -11,7 +11,7 @@ from cp_assets.checks.contract import RECOMMENDED, REQUIRED, resolve_columns
 from cp_assets.checks.outcome import Outcome, PlateTables, TableCheck, outcome_of
 from cp_assets.checks.schemas import declared_schema, faults_of, recommended_schema, required_schema
 from cp_assets.measurements.columns import ARROW_TYPES, column_type
-from cp_assets.measurements.joined import JOINED_PROFILES, raw_columns_of
+from cp_assets.measurements.joined_columns import JOINED_PROFILES, raw_columns_of
 from cp_assets.measurements.raw import RAW_MEASUREMENTS
 from cp_assets.warehouse.spec import TableSpec
 

@@ -19,11 +19,11 @@ from cp_assets.measurements.annotation_columns import (
     annotation_columns,
 )
 from cp_assets.measurements.columns import ARROW_TYPES
-from cp_assets.measurements.joined import JOINED_PROFILES, raw_columns_of
+from cp_assets.measurements.joined_columns import JOINED_PROFILES, raw_columns_of
 from cp_assets.measurements.well_tables import Value, WellTable, read_well_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Generator, Iterable, Mapping
 
     from cp_assets.datasets.model import PlateSources
     from cp_assets.measurements.columns import ColumnKind
@@ -50,7 +50,7 @@ def annotation_fingerprint(sources: PlateSources) -> str:
 
 def annotated(
     batches: Iterable[pa.RecordBatch], sources: PlateSources, log: RejectionLog
-) -> Iterator[pa.RecordBatch]:
+) -> Generator[pa.RecordBatch, None, None]:
     """The joined rows of a plate with the columns of the files that annotate it.
 
     Text is ``string``, numbers are ``float64``; see `annotation_columns`. Where no file has a row

@@ -40,6 +40,7 @@ ADDED = frozenset(
 )
 """Columns that are added to a file's own. A measured column of such a name is left out."""
 
+_OBJECT_KEYS = frozenset({*KEYS, "TableNumber", "Number_Object_Number"})
 _INTEGER = re.compile(
     r"(?:ImageNumber|ObjectNumber|TableNumber|Number_Object_Number|Parent_.+|Children_.+_Count|Count_.+"
     r"|Group_(?:Index|Number|Length)|Height_.+|Width_.+|Series_.+|Frame_.+|Channel_.+|ModuleError_.+)"
@@ -88,4 +89,4 @@ def is_key_or_parent(name: str) -> bool:
     pycytominer takes every column that begins with a compartment's name as a feature; these get the
     prefix ``Metadata_`` instead.
     """
-    return name in {*KEYS, "TableNumber", "Number_Object_Number"} or name.startswith("Parent_")
+    return name in _OBJECT_KEYS or name.startswith("Parent_")

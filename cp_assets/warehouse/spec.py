@@ -45,7 +45,7 @@ class TableSpec:
     partition_by: tuple[str, ...] = ()
     open_columns: bool = False
     code_version: str = "1"
-    row_group_bytes: int = 32 * 2**20
+    row_group_bytes: int = 64 * 2**20
     zstd_level: int | None = 3
     lookup_columns: tuple[str, ...] = ()
 

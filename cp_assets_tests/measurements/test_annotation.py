@@ -13,7 +13,7 @@ import pytest
 from cp_assets.datasets import Dataset, PlateKey, PlateSources
 from cp_assets.errors import ConfigurationError, MeasurementError
 from cp_assets.measurements.annotation import annotated, annotation_fingerprint
-from cp_assets.measurements.joined import raw_columns_of
+from cp_assets.measurements.joined_columns import raw_columns_of
 from cp_assets.rejections import RejectionLog
 
 WELLS = ("A01", "A01", "B02", "C03", None)

@@ -12,7 +12,7 @@ from cp_assets.datasets import Dataset, PlateSources, find_plates
 from cp_assets.datasets.ids import object_id
 from cp_assets.errors import BoxColumnsError, JoinError
 from cp_assets.measurements import joined as joined_module
-from cp_assets.measurements.joined import JOINED_PROFILES, joined_name
+from cp_assets.measurements.joined_columns import JOINED_PROFILES, joined_name
 from cp_assets.rejections import RejectionLog
 from cp_assets.sample import SampleTruth
 from cp_assets_tests.files import cells_and_nuclei, image_row, one_plate, write_folder
