@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -60,14 +60,14 @@ def build_joined_profiles(sources: PlateSources, warehouse: Warehouse) -> PlateT
     dataset = sources.dataset
     images = dataset.images
     boxes = (dict(images.bbox_column_map or {}), images.box_compartment)
-    parents = dict(dataset.parents)
-    options = (dataset.anchor, dataset.compartments, *([parents] if parents else []), *boxes)
+    columns = (dataset.image_columns, dataset.drop_empty_rows)
+    options = (dataset.anchor, dataset.compartments, dict(dataset.parents), *columns, *boxes)
     raw = _partition(warehouse, RAW_MEASUREMENTS, sources)
     inputs = digest([_upstream(raw, sources), options])
 
     def rows(log: RejectionLog) -> Iterator[pa.RecordBatch]:
-        def scan(compartment: str) -> Iterator[pa.RecordBatch]:
-            return raw.batches(narrow={"compartment": compartment}, batch_rows=_WIDE_BATCH_ROWS)
+        def scan(compartment: str, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
+            return raw.batches(columns, {"compartment": compartment}, _WIDE_BATCH_ROWS)
 
         joined = joined_profiles(sources, _compartment_columns(raw), scan, log)
         return ahead(annotated(joined, sources, log))

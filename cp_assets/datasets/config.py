@@ -121,6 +121,8 @@ class _Dataset(_Strict):
     compartments: tuple[str, ...] | None = _LEFT_OUT
     column_types: dict[str, Literal["float", "int", "string"]] = _LEFT_OUT
     annotations: tuple[Path, ...] = _LEFT_OUT
+    image_columns: tuple[str, ...] | None = _LEFT_OUT
+    drop_empty_rows: bool = _LEFT_OUT
     parents: dict[str, tuple[str, ...]] = _LEFT_OUT
     preset: Annotated[_Preset, BeforeValidator(_name_or_preset)] | None = _LEFT_OUT
     measurements: Measurements = _LEFT_OUT

@@ -156,6 +156,11 @@ class Dataset:
     annotations
         CSV, TSV or Parquet files with a column of wells, of plates or of both, whose other columns
         the joined profiles get as ``Metadata_...``.
+    image_columns
+        Patterns of the Image table's columns that joined rows get, such as ``Count_*``; None for
+        all.
+    drop_empty_rows
+        Whether joined rows are left out of which nothing was measured.
     parents
         Compartment -> columns that name its objects as parents, after ``Parent_<compartment>``.
     preset
@@ -181,6 +186,8 @@ class Dataset:
     compartments: tuple[str, ...] | None = None
     column_types: Mapping[str, str] = field(default_factory=dict)
     annotations: tuple[Path, ...] = ()
+    image_columns: tuple[str, ...] | None = None
+    drop_empty_rows: bool = False
     parents: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     preset: Preset | None = None
     presets: tuple[Preset, ...] = ()

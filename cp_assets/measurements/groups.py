@@ -17,14 +17,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cp_assets.measurements.image_sets import ImageSetKey, SortKey, sort_key
+from cp_assets.measurements.object_books import ROW_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from cp_assets.datasets.model import PlateSources
-
-ROW_COLUMNS = ("well_id", "site_id", "image_id", "source_folder", "source_file", "source_row")
-"""Columns that say which row it is, beside its numbers."""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ through them together, a few image sets at a time; memory does not grow with the
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -13,10 +14,12 @@ import pyarrow as pa
 
 from cp_assets.errors import JoinError
 from cp_assets.measurements.boxes import BoxColumns, resolve_box_columns
+from cp_assets.measurements.columns import ADDED, IMAGE_SET_KEYS
 from cp_assets.measurements.groups import ImageSetGroup, walk_together
 from cp_assets.measurements.joined_columns import JOINED_PROFILES, joined_name, measured_columns
 from cp_assets.measurements.joining import Joiner
 from cp_assets.measurements.plan import IMAGE, JoinPlan, plan_join
+from cp_assets.rejections import Rejection
 
 if TYPE_CHECKING:
     from cp_assets.datasets.model import PlateSources
@@ -28,8 +31,8 @@ ROWS_AT_ONCE = 2048
 VALUES_AT_ONCE = 8 * 2**20
 """Most values joined at once, 64 MiB of doubles: 1,000 rows of a plate of 8,000 columns."""
 
-RawScan = Callable[[str], Iterable[pa.RecordBatch]]
-"""Compartment -> its raw rows of the plate, in the order in which they were written."""
+RawScan = Callable[[str, Sequence[str] | None], Iterable[pa.RecordBatch]]
+"""Compartment, columns or None for all -> its raw rows of the plate, in their stored order."""
 
 
 def joined_profiles(
@@ -54,11 +57,16 @@ def joined_profiles(
     """
     plan = plan_join(raw_columns, sources.dataset, str(sources.key))
     box = _box_columns(sources, plan, raw_columns)
-    names = (IMAGE, *plan.compartments) if IMAGE in raw_columns else plan.compartments
-    _check_names(sources, {name: raw_columns[name] for name in names})
-    streams = {name: raw(name) for name in names}
-    joiner = Joiner(plan, box, log)
-    width = sum(len(raw_columns[name]) for name in names)
+    wanted: dict[str, Sequence[str]] = {name: raw_columns[name] for name in plan.compartments}
+    if IMAGE in raw_columns:
+        wanted[IMAGE] = _image_columns(sources, raw_columns[IMAGE], log)
+    _check_names(sources, wanted)
+    streams = {
+        name: raw(name, None if columns is raw_columns[name] else columns)
+        for name, columns in wanted.items()
+    }
+    joiner = Joiner(plan, box, log, drop_empty_rows=sources.dataset.drop_empty_rows)
+    width = sum(map(len, wanted.values()))
     rows_at_once = min(ROWS_AT_ONCE, VALUES_AT_ONCE // width)
     pending: list[ImageSetGroup] = []
     rows = 0
@@ -70,6 +78,35 @@ def joined_profiles(
             yield from joiner.join(pending)
             pending, rows = [], 0
     yield from joiner.join(pending)
+
+
+def _image_columns(sources: PlateSources, there: Sequence[str], log: RejectionLog) -> Sequence[str]:
+    """The columns of the Image table that joined rows get, and the keys that lead to them."""
+    patterns = sources.dataset.image_columns
+    if patterns is None:
+        return there
+    for pattern in patterns:
+        if not any(fnmatch.fnmatchcase(name, pattern) for name in there):
+            log.add(_no_such_column(pattern))
+    return [
+        name
+        for name in there
+        if name in {*ADDED, *IMAGE_SET_KEYS}
+        or any(fnmatch.fnmatchcase(name, one) for one in patterns)
+    ]
+
+
+def _no_such_column(pattern: str) -> Rejection:
+    return Rejection(
+        kind="file",
+        reason="no_such_column",
+        detail=(
+            f"image_columns has {pattern!r}, which fits no column of the Image table; mend the "
+            "pattern, or leave it out"
+        ),
+        outcome="incomplete",
+        compartment=IMAGE,
+    )
 
 
 def _check_names(sources: PlateSources, columns: Mapping[str, Sequence[str]]) -> None:

@@ -10,17 +10,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cp_assets.datasets.ids import object_id
-from cp_assets.measurements.groups import ROW_COLUMNS, ImageSetGroup
+from cp_assets.measurements.empty_rows import without_empty_rows
 from cp_assets.measurements.joined_columns import BOX_COLUMNS, measured_columns
 from cp_assets.measurements.matching import NO_ROW, IntArray, Match, match_objects
+from cp_assets.measurements.object_books import OBJECT_COLUMNS, object_rejection
 from cp_assets.measurements.plan import IMAGE
-from cp_assets.rejections import Rejection
 from cp_assets.warehouse.spec import KEY_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from cp_assets.measurements.boxes import BoxColumns
+    from cp_assets.measurements.groups import ImageSetGroup
     from cp_assets.measurements.plan import JoinPlan
     from cp_assets.rejections import RejectionLog
 
@@ -49,11 +50,14 @@ class Joiner:
         The joined columns of an object's box; None where it has none.
     log
         Takes objects that no joined row has, and joined rows without a parent.
+    drop_empty_rows
+        Whether joined rows of which nothing was measured are left out.
     """
 
     plan: JoinPlan
     box: BoxColumns | None
     log: RejectionLog
+    drop_empty_rows: bool = False
 
     def join(self, groups: Sequence[ImageSetGroup]) -> Iterator[pa.RecordBatch]:
         """One batch of the joined rows of some image sets; none if there are no anchor objects."""
@@ -70,7 +74,10 @@ class Joiner:
         names = [*self.plan.compartments]
         if any(IMAGE in group.keys for group in groups):
             names.append(IMAGE)
-        yield self._assemble({name: _gather(name, groups, matches) for name in names})
+        rows = {name: _gather(name, groups, matches) for name in names}
+        kept = without_empty_rows(rows, self.log) if self.drop_empty_rows else rows
+        if kept[self.plan.anchor].num_rows:
+            yield self._assemble(kept)
 
     def _assemble(self, rows: Mapping[str, pa.RecordBatch]) -> pa.RecordBatch:
         anchor = rows[self.plan.anchor]
@@ -111,13 +118,17 @@ class Joiner:
         """Enter an image set's unused objects, and its cells without a parent, into the books."""
         for unused in match.unused:
             for row in _identity(keys[unused.compartment], unused.rows):
-                self.log.add(_rejection(row, unused.compartment, unused.reason, unused.detail))
+                self.log.add(
+                    object_rejection(row, unused.compartment, unused.reason, unused.detail)
+                )
         anchor = keys[self.plan.anchor]
         for compartment, positions in match.orphans.items():
             for row in _identity(anchor, match.rows[self.plan.anchor][positions]):
                 detail = f"it has no {compartment} object: the columns {compartment}_... are null"
                 reason = f"no_{compartment.lower()}"
-                self.log.add(_rejection(row, self.plan.anchor, reason, detail, incomplete=True))
+                self.log.add(
+                    object_rejection(row, self.plan.anchor, reason, detail, incomplete=True)
+                )
 
 
 def _gather(
@@ -159,29 +170,5 @@ def _identity(table: pa.Table, rows: IntArray) -> list[dict[str, object]]:
     if not len(rows):
         # An image set without any object of the compartment has no such columns either.
         return []
-    wanted = [*ROW_COLUMNS, "ObjectNumber"]
-    found: list[dict[str, object]] = table.select(wanted).take(pa.array(rows)).to_pylist()
+    found: list[dict[str, object]] = table.select(OBJECT_COLUMNS).take(pa.array(rows)).to_pylist()
     return found
-
-
-def _rejection(
-    row: Mapping[str, object],
-    compartment: str,
-    reason: str,
-    detail: str,
-    *,
-    incomplete: bool = False,
-) -> Rejection:
-    return Rejection(
-        kind="object",
-        reason=reason,
-        detail=detail,
-        outcome="incomplete" if incomplete else "rejected",
-        compartment=compartment,
-        well_id=row["well_id"],  # type: ignore[arg-type]
-        site_id=row["site_id"],  # type: ignore[arg-type]
-        image_id=row["image_id"],  # type: ignore[arg-type]
-        object_number=row["ObjectNumber"],  # type: ignore[arg-type]
-        source_file=row["source_file"],  # type: ignore[arg-type]
-        source_row=row["source_row"],  # type: ignore[arg-type]
-    )

@@ -85,61 +85,62 @@ def match_objects(plan: JoinPlan, tables: Mapping[str, pa.Table]) -> Match:
     rows = {plan.anchor: anchor_rows}
     orphans: dict[str, IntArray] = {}
     for link in plan.links:
-        found, left = _follow(link, plan.anchor, tables, kept)
+        follow = _parents if link.direction == "parent" else _children
+        found, left = follow(link, tables, kept[link.compartment], rows[link.via])
         rows[link.compartment] = found
         unused += left
         orphans[link.compartment] = np.flatnonzero(found == NO_ROW)
     return Match(rows, tuple(unused), orphans)
 
 
-def _follow(
-    link: Link, anchor: str, tables: Mapping[str, pa.Table], kept: dict[str, IntArray]
-) -> tuple[IntArray, list[Unused]]:
-    if link.direction == "parent":
-        return _parents(link, anchor, tables, kept)
-    return _children(link, anchor, tables, kept)
-
-
 def _parents(
-    link: Link, anchor: str, tables: Mapping[str, pa.Table], kept: dict[str, IntArray]
+    link: Link, tables: Mapping[str, pa.Table], own: IntArray, via: IntArray
 ) -> tuple[IntArray, list[Unused]]:
-    """The parent of each anchor row, by the anchor's parent column."""
-    wanted = integers(tables[anchor], link.column)[kept[anchor]]
-    found = _look_up(
-        wanted, integers(tables[link.compartment], "ObjectNumber"), kept[link.compartment]
-    )
-    without = np.setdiff1d(kept[link.compartment], found)
-    detail = f"no {anchor} object names it as its parent"
-    return found, _unused(link.compartment, "no_child", detail, without)
+    """The parent of the object of each joined row, by the parent column there.
+
+    Parameters
+    ----------
+    own
+        Rows of the compartment that may be taken.
+    via
+        For each joined row the row of `Link.via`, or `NO_ROW`.
+    """
+    wanted = _of_rows(tables[link.via], link.column, via)
+    found = _look_up(wanted, integers(tables[link.compartment], "ObjectNumber"), own)
+    detail = f"no {link.via} object names it as its parent"
+    return found, _unused(link.compartment, "no_child", detail, np.setdiff1d(own, found))
 
 
 def _children(
-    link: Link, anchor: str, tables: Mapping[str, pa.Table], kept: dict[str, IntArray]
+    link: Link, tables: Mapping[str, pa.Table], own: IntArray, via: IntArray
 ) -> tuple[IntArray, list[Unused]]:
-    """The child of each anchor row, by the child's parent column; of several the lowest number."""
-    own = kept[link.compartment]
-    parents = integers(tables[link.compartment], link.column)[own]
-    numbers = integers(tables[link.compartment], "ObjectNumber")[own]
-    order = np.lexsort((numbers, parents))
-    first_of_parent = np.ones(len(order), dtype=bool)
-    first_of_parent[1:] = parents[order][1:] != parents[order][:-1]
-    firsts = own[order[first_of_parent]]
-    anchor_numbers = integers(tables[anchor], "ObjectNumber")[kept[anchor]]
-    found = _look_up(anchor_numbers, integers(tables[link.compartment], link.column), firsts)
-    second = own[order[~first_of_parent]]
+    """The child of the object of each joined row, by its parent column; of several the lowest."""
     named = integers(tables[link.compartment], link.column)
-    has_anchor = np.isin(named, anchor_numbers) & (named != NO_OBJECT)
-    extra = second[has_anchor[second]]
-    lost = own[~has_anchor[own]]
+    numbers = integers(tables[link.compartment], "ObjectNumber")
+    order = own[np.lexsort((numbers[own], named[own]))]
+    first_of_parent = np.ones(len(order), dtype=bool)
+    first_of_parent[1:] = named[order][1:] != named[order][:-1]
+    parents = _of_rows(tables[link.via], "ObjectNumber", via)
+    found = _look_up(parents, named, order[first_of_parent])
+    second = order[~first_of_parent]
+    has_parent = np.isin(named, parents) & (named != NO_OBJECT)
+    extra = second[has_parent[second]]
+    lost = own[~has_parent[own]]
     return found, [
         *_unused(
             link.compartment,
             "extra_child",
-            f"its {anchor} object has another of a lower number",
+            f"its {link.via} object has another of a lower number",
             extra,
         ),
-        *_unused(link.compartment, "no_parent", f"its {link.column} is no {anchor} object", lost),
+        *_unused(link.compartment, "no_parent", f"its {link.column} is no {link.via} object", lost),
     ]
+
+
+def _of_rows(table: pa.Table, column: str, rows: IntArray) -> IntArray:
+    """Numbers of some rows; `NO_OBJECT` for `NO_ROW`."""
+    # NO_ROW is -1: the last of them.
+    return np.append(integers(table, column), NO_OBJECT)[rows]
 
 
 def _unused(compartment: str, reason: str, detail: str, rows: IntArray) -> list[Unused]:

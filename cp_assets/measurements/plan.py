@@ -19,13 +19,15 @@ USUAL_COMPARTMENTS = ("Cells", "Cytoplasm", "Nuclei")
 
 @dataclass(frozen=True)
 class Link:
-    """How a compartment's objects are found from the anchor's.
+    """How a compartment's objects are found from those of another.
 
     Attributes
     ----------
+    via
+        That other compartment: the anchor, or one that is linked before.
     direction
-        ``parent``: the anchor has the column ``Parent_<compartment>``, one object each.
-        ``child``: the compartment has the column ``Parent_<anchor>``.
+        ``parent``: ``via`` has the column ``Parent_<compartment>``, one object each.
+        ``child``: the compartment has the column ``Parent_<via>``.
     column
         That column.
     """
@@ -33,6 +35,7 @@ class Link:
     compartment: str
     direction: Literal["parent", "child"]
     column: str
+    via: str
 
 
 @dataclass(frozen=True)
@@ -61,8 +64,8 @@ def plan_join(columns: Mapping[str, Sequence[str]], dataset: Dataset, plate: str
     Raises
     ------
     JoinError
-        If there is no compartment, the anchor that was asked for is not there, or a compartment has
-        no parent column that leads to the anchor.
+        If there is no compartment, the anchor that was asked for is not there, or no parent columns
+        lead from the anchor to a compartment.
     """
     measured = [name for name in columns if name != IMAGE]
     if not measured:
@@ -75,10 +78,7 @@ def plan_join(columns: Mapping[str, Sequence[str]], dataset: Dataset, plate: str
     if anchor not in measured:
         msg = f"plate {plate}: anchor {anchor} was not measured; there are {', '.join(measured)}"
         raise JoinError(msg)
-    links = [
-        _link(anchor, name, columns, dataset.parents, plate) for name in wanted if name != anchor
-    ]
-    return JoinPlan(anchor, tuple(links))
+    return JoinPlan(anchor, _links(anchor, wanted, columns, dataset.parents, plate))
 
 
 def _wanted(measured: Sequence[str], dataset: Dataset, plate: str) -> list[str]:
@@ -96,27 +96,60 @@ def _wanted(measured: Sequence[str], dataset: Dataset, plate: str) -> list[str]:
     return usual or sorted(measured)[:1]
 
 
-def _link(
+def _links(
     anchor: str,
-    other: str,
+    wanted: Sequence[str],
     columns: Mapping[str, Sequence[str]],
     parents: Mapping[str, Sequence[str]],
     plate: str,
-) -> Link:
-    to_parents = (f"Parent_{other}", *parents.get(other, ()))
-    to_anchors = (f"Parent_{anchor}", *parents.get(anchor, ()))
-    for column in to_parents:
-        if column in columns[anchor]:
-            return Link(other, "parent", column)
-    for column in to_anchors:
-        if column in columns[other]:
-            return Link(other, "child", column)
-    to_parent, to_anchor = " or ".join(to_parents), " or ".join(to_anchors)
-    msg = (
+) -> tuple[Link, ...]:
+    """A way to every compartment, as few steps from the anchor as there can be."""
+    links: list[Link] = []
+    waiting = [name for name in wanted if name != anchor]
+    while waiting:
+        linked = (anchor, *(link.compartment for link in links))
+        found = [link for name in waiting if (link := _link(linked, name, columns, parents))]
+        if not found:
+            raise JoinError(_no_way(anchor, waiting[0], linked[1:], parents, plate))
+        links += found
+        waiting = [name for name in waiting if name not in {link.compartment for link in found}]
+    return tuple(links)
+
+
+def _link(
+    linked: Sequence[str],
+    other: str,
+    columns: Mapping[str, Sequence[str]],
+    parents: Mapping[str, Sequence[str]],
+) -> Link | None:
+    """The link from the first of some compartments that has one."""
+    for via in linked:
+        for column in _parent_columns(other, parents):
+            if column in columns[via]:
+                return Link(other, "parent", column, via)
+        for column in _parent_columns(via, parents):
+            if column in columns[other]:
+                return Link(other, "child", column, via)
+    return None
+
+
+def _parent_columns(compartment: str, parents: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Columns of other compartments that name objects of this one."""
+    return (f"Parent_{compartment}", *parents.get(compartment, ()))
+
+
+def _no_way(
+    anchor: str,
+    other: str,
+    linked: Sequence[str],
+    parents: Mapping[str, Sequence[str]],
+    plate: str,
+) -> str:
+    to_parent, to_anchor = (" or ".join(_parent_columns(one, parents)) for one in (other, anchor))
+    beside = f", or such a column to or from {' or '.join(linked)}" if linked else ""
+    return (
         f"plate {plate}: {other} cannot be joined to {anchor}: expected {to_parent} in "
-        f"{anchor}.csv or "
-        f"{to_anchor} in {other}.csv. Objects are numbered independently, so equal numbers do not "
-        "mean the "
-        f"same cell; export the parent column, or set `compartments` to leave {other} out"
+        f"{anchor}.csv or {to_anchor} in {other}.csv{beside}. Objects are numbered independently, "
+        "so equal numbers do not mean the same cell; export the parent column, or set "
+        f"`compartments` to leave {other} out"
     )
-    raise JoinError(msg)

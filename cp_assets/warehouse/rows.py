@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from cp_assets.warehouse.tables import find_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from pyiceberg.manifest import DataFile
     from pyiceberg.table import Table
@@ -96,7 +96,7 @@ class PartitionRows:
                 parquet = pq.ParquetFile(
                     stream, metadata=self._partitions.footer(self._there, file)
                 )
-                names = parquet.schema_arrow.names
+                names = frozenset(parquet.schema_arrow.names)
                 there = None if columns is None else [n for n in columns if _top(n, names) in names]
                 yield from parquet.iter_batches(batch_size=batch_rows, columns=there)
 
@@ -119,6 +119,6 @@ class PartitionRows:
         return self._table
 
 
-def _top(name: str, names: Sequence[str]) -> str:
+def _top(name: str, names: Collection[str]) -> str:
     """The column that a name is a part of."""
     return name if name in names else name.partition(".")[0]

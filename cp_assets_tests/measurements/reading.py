@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 
@@ -35,8 +35,10 @@ def join_plate(sources: PlateSources) -> tuple[pa.Table, RejectionLog]:
         for name, batches in raw.items()
     }
 
-    def scan(compartment: str) -> Iterator[pa.RecordBatch]:
-        return iter(raw[compartment])
+    def scan(compartment: str, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
+        for batch in raw[compartment]:
+            there = [one for one in columns or () if one in batch.schema.names]
+            yield batch if columns is None else batch.select(there)
 
     log = RejectionLog()
     batches = list(joined_profiles(sources, columns, scan, log))

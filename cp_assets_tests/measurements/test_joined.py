@@ -200,9 +200,21 @@ def test_joined_cell_of_two_children_takes_the_lowest(plate: Callable[..., Plate
     check_books(sources, joined, log)
 
 
+def test_joined_by_way_of_another_compartment(plate: Callable[..., PlateSources]) -> None:
+    tables = cells_and_nuclei()
+    expected, _ = join_plate(plate(tables))
+    for row in tables["Cells"]:
+        del row["Parent_Nuclei"]
+    found, log = join_plate(plate(tables))
+    assert not len(log)
+    names = [name for name in found.column_names if name in expected.column_names]
+    assert len(names) == expected.num_columns - 1
+    assert found.select(names).equals(expected.select(names))
+
+
 def test_joined_without_parent_columns_is_an_error(plate: Callable[..., PlateSources]) -> None:
     tables = cells_and_nuclei()
-    for row in tables["Cells"]:
+    for row in (*tables["Cells"], *tables["Cytoplasm"]):
         del row["Parent_Nuclei"]
     with pytest.raises(JoinError, match="Nuclei cannot be joined to Cells"):
         join_plate(plate(tables))
@@ -294,3 +306,72 @@ def test_joined_does_not_depend_on_how_much_is_joined_at_once(
     monkeypatch.setattr(joined_module, "ROWS_AT_ONCE", rows_at_once)
     joined, _ = join_plate(sources)
     assert joined.equals(expected)
+
+
+def test_joined_takes_the_image_columns_that_are_asked_for(
+    plate: Callable[..., PlateSources],
+) -> None:
+    image = image_row(Count_Cells=2, Granularity_1_DNA=0.5, Threshold_DNA=0.1)
+    tables = {**cells_and_nuclei(), "Image": [image]}
+    everything, _ = join_plate(plate(tables))
+    of_image = [name for name in everything.column_names if name.startswith("Image_")]
+    assert {"Image_Count_Cells", "Image_Granularity_1_DNA"} < {*of_image}
+    some, log = join_plate(plate(tables, image_columns=("Count_*", "Granularity_?_DNA")))
+    kept = [name for name in some.column_names if name.startswith("Image_")]
+    assert kept == ["Image_Count_Cells", "Image_Granularity_1_DNA"]
+    assert not len(log)
+    none, _ = join_plate(plate(tables, image_columns=()))
+    assert none.column_names == [n for n in everything.column_names if n not in of_image]
+
+
+def test_joined_image_columns_that_are_not_there_are_in_the_books(
+    plate: Callable[..., PlateSources],
+) -> None:
+    _, log = join_plate(plate(cells_and_nuclei(), image_columns=("Metadata_*", "Cuont_*")))
+    assert [(one.reason, one.detail) for one in log] == [
+        (
+            "no_such_column",
+            "image_columns has 'Cuont_*', which fits no column of the Image table; mend the "
+            "pattern, or leave it out",
+        )
+    ]
+
+
+@pytest.mark.parametrize("nothing", ["", "nan"])
+def test_joined_rows_without_any_value_can_be_dropped(
+    plate: Callable[..., PlateSources], nothing: str
+) -> None:
+    tables = cells_and_nuclei(pairs=((1, 1), (2, 2), (3, 3)))
+    for compartment in ("Cells", "Cytoplasm", "Nuclei"):
+        tables[compartment][1]["AreaShape_Area"] = nothing
+    tables["Cells"][2]["AreaShape_Area"] = nothing
+    kept, log = join_plate(plate(tables))
+    assert kept["Metadata_ObjectNumber"].to_pylist() == [1, 2, 3]
+    sources = plate(tables, drop_empty_rows=True)
+    kept, log = join_plate(sources)
+    assert kept["Metadata_ObjectNumber"].to_pylist() == [1, 3]
+    assert [(one.reason, one.compartment, one.object_number, one.source_row) for one in log] == [
+        ("no_values", name, 2, 2) for name in ("Cells", "Cytoplasm", "Nuclei")
+    ]
+    check_books(sources, kept, log)
+
+
+def test_joined_nucleus_of_a_dropped_and_a_kept_row_is_used(
+    plate: Callable[..., PlateSources],
+) -> None:
+    tables = cells_and_nuclei(pairs=((1, 1), (2, 2), (3, 2), (4, 2)))
+    tables["Nuclei"] = tables["Nuclei"][:2]
+    for compartment in ("Cells", "Cytoplasm"):
+        for row in tables[compartment][1:3]:
+            row["AreaShape_Area"] = ""
+    sources = plate(tables, drop_empty_rows=True)
+    kept, log = join_plate(sources)
+    assert kept["Metadata_ObjectNumber"].to_pylist() == [1, 2, 3, 4]
+    tables["Nuclei"][1]["AreaShape_Area"] = ""
+    sources = plate(tables, drop_empty_rows=True)
+    kept, log = join_plate(sources)
+    assert kept["Metadata_Nuclei_ObjectNumber"].to_pylist() == [1, 2]
+    assert [(one.compartment, one.object_number) for one in log] == [
+        ("Cells", 2), ("Cells", 3), ("Cytoplasm", 2), ("Cytoplasm", 3)
+    ]  # fmt: skip
+    check_books(sources, kept, log)

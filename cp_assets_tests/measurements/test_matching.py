@@ -42,7 +42,7 @@ def balance(match: Match, compartment: str, rows: int) -> None:
 def test_match_objects_by_parent_equals_plain_python(
     cells: list[tuple[int, int | None]], nuclei: list[tuple[int, int | None]]
 ) -> None:
-    plan = JoinPlan("Cells", (Link("Nuclei", "parent", "Parent_Nuclei"),))
+    plan = JoinPlan("Cells", (Link("Nuclei", "parent", "Parent_Nuclei", "Cells"),))
     match = match_objects(plan, {"Cells": table(cells, "Parent_Nuclei"), "Nuclei": table(nuclei)})
     times = Counter(number for number, _ in cells)
     times_nuclei = Counter(number for number, _ in nuclei)
@@ -64,7 +64,7 @@ def test_match_objects_by_parent_equals_plain_python(
 def test_match_objects_by_child_equals_plain_python(
     cells: list[tuple[int, int | None]], children: list[tuple[int, int | None]]
 ) -> None:
-    plan = JoinPlan("Cells", (Link("Cytoplasm", "child", "Parent_Cells"),))
+    plan = JoinPlan("Cells", (Link("Cytoplasm", "child", "Parent_Cells", "Cells"),))
     tables = {"Cells": table(cells), "Cytoplasm": table(children, "Parent_Cells")}
     match = match_objects(plan, tables)
     times = Counter(number for number, _ in cells)
@@ -84,9 +84,50 @@ def test_match_objects_by_child_equals_plain_python(
     balance(match, "Cytoplasm", len(children))
 
 
+@given(OBJECTS, OBJECTS, OBJECTS)
+def test_match_objects_by_way_of_another_equals_plain_python(
+    cells: list[tuple[int, int | None]],
+    cytoplasm: list[tuple[int, int | None]],
+    of_cytoplasm: list[tuple[int, int | None]],
+) -> None:
+    """Cells to Cytoplasm, whose child it is, and from there to its nucleus and its vesicle."""
+    nuclei = [(number, None) for number, _ in of_cytoplasm]
+    parents = dict(of_cytoplasm)
+    both = table(cytoplasm, "Parent_Cells").append_column(
+        "Parent_Nuclei", pa.array([parents.get(number) for number, _ in cytoplasm], pa.int64())
+    )
+    plan = JoinPlan(
+        "Cells",
+        (
+            Link("Cytoplasm", "child", "Parent_Cells", "Cells"),
+            Link("Nuclei", "parent", "Parent_Nuclei", "Cytoplasm"),
+            Link("Vesicles", "child", "Parent_Cytoplasm", "Cytoplasm"),
+        ),
+    )
+    tables = {
+        "Cells": table(cells),
+        "Cytoplasm": both,
+        "Nuclei": table(nuclei),
+        "Vesicles": table(of_cytoplasm, "Parent_Cytoplasm"),
+    }
+    match = match_objects(plan, tables)
+    times = Counter(number for number, _ in of_cytoplasm)
+    rows = (match.rows[name].tolist() for name in ("Cytoplasm", "Nuclei", "Vesicles"))
+    for whole, nucleus, vesicle in zip(*rows, strict=True):
+        number = cytoplasm[whole][0] if whole != NO_ROW else 0
+        parent = parents.get(number) if number else None
+        there = bool(parent) and times[parent or 0] == 1
+        assert (nuclei[nucleus][0] if nucleus != NO_ROW else None) == (parent if there else None)
+        own = [n for n, p in of_cytoplasm if p == number and number and times[n] == 1]
+        expected = min(own) if own else None
+        assert (of_cytoplasm[vesicle][0] if vesicle != NO_ROW else None) == expected
+    for name, content in tables.items():
+        balance(match, name, content.num_rows)
+
+
 @given(st.permutations([(1, 2), (2, 2), (3, 9), (4, None), (5, 1), (5, 3)]))
 def test_match_objects_order_of_rows_does_not_matter(cells: list[tuple[int, int | None]]) -> None:
-    plan = JoinPlan("Cells", (Link("Nuclei", "parent", "Parent_Nuclei"),))
+    plan = JoinPlan("Cells", (Link("Nuclei", "parent", "Parent_Nuclei", "Cells"),))
     nuclei = [(1, None), (2, None), (3, None)]
     match = match_objects(plan, {"Cells": table(cells, "Parent_Nuclei"), "Nuclei": table(nuclei)})
     rows = zip(match.rows["Cells"], match.rows["Nuclei"], strict=True)
@@ -113,8 +154,8 @@ def test_plan_join_usual_compartments() -> None:
     assert plan_of(columns) == JoinPlan(
         "Cells",
         (
-            Link("Cytoplasm", "child", "Parent_Cells"),
-            Link("Nuclei", "parent", "Parent_Nuclei"),
+            Link("Cytoplasm", "child", "Parent_Cells", "Cells"),
+            Link("Nuclei", "parent", "Parent_Nuclei", "Cells"),
         ),
     )
 
@@ -132,7 +173,7 @@ def test_plan_join_one_compartment_alone(name: str) -> None:
 def test_plan_join_given_anchor_and_compartments() -> None:
     columns = {"Nuclei": NUCLEI, "Cells": CELLS, "PH3": [*NUCLEI, "Parent_Nuclei"]}
     plan = plan_of(columns, anchor="Nuclei", compartments=("Nuclei", "PH3"))
-    assert plan == JoinPlan("Nuclei", (Link("PH3", "child", "Parent_Nuclei"),))
+    assert plan == JoinPlan("Nuclei", (Link("PH3", "child", "Parent_Nuclei", "Nuclei"),))
 
 
 @pytest.mark.parametrize(
