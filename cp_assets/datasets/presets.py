@@ -111,6 +111,9 @@ class Preset:
             if name == "object_tables" and "compartment" not in groups:
                 self._refuse("object_tables needs the group (?P<compartment>...)")
 
+    def __hash__(self) -> int:
+        return hash(self.name)
+
     def _refuse(self, fault: str) -> None:
         msg = f"preset {self.name}: {fault}"
         raise ConfigurationError(msg)
