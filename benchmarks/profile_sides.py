@@ -40,7 +40,13 @@ class Data:
 
 
 class Ours:
-    """Both assets into a new warehouse each time.
+    """Both assets, forced, into a new warehouse each time.
+
+    Parameters
+    ----------
+    keeps_tables
+        The warehouse of the first time is used again: its tables are there, as for every plate of
+        a dataset but the first.
 
     Attributes
     ----------
@@ -48,10 +54,11 @@ class Ours:
         Joined rows of the last time.
     """
 
-    def __init__(self, context: Context, data: Data) -> None:
+    def __init__(self, context: Context, data: Data, *, keeps_tables: bool = False) -> None:
         self.rows = 0
+        self._keeps_tables = keeps_tables
         self._dataset = Dataset(dataset_id="bench", root=data.folder, layout="cellprofiler")
-        self._folder = context.folder / "ours"
+        self._folder = context.folder / ("kept" if keeps_tables else "new") / data.what
 
     def __call__(self) -> float:
         """Wall time of both, from finding the plate; opening the warehouse is not counted."""
@@ -60,10 +67,11 @@ class Ours:
         def build() -> None:
             (sources,) = find_plates(self._dataset).values()
             for name in ASSETS:
-                self.rows = build_table(warehouse, STEPS[name](sources, warehouse)).rows
+                self.rows = build_table(warehouse, STEPS[name](sources, warehouse), force=True).rows
 
         took = seconds(build)
-        shutil.rmtree(self._folder)
+        if not self._keeps_tables:
+            shutil.rmtree(self._folder)
         return took
 
 
