@@ -123,7 +123,7 @@ def _plate(context: Context, site: Path) -> tuple[list[Row], list[str]]:
     after = interleaved(sides, repeats)
     found = {name: Samples(before[name].values + after[name].values) for name in sides}
     notes = [
-        f"{data.what}: {repeats} rounds of ours and the floors before the peer, {repeats} after it. "
+        f"{data.what}: {repeats} rounds of ours and the floors before the peer and as many after. "
         f"The peer ran once, with {_threads(threads)}; {tried}.",
         f"Floor with one thread: {one.name}, the fastest of one trial each: {told_one}.",
         f"Floor with two threads: {two.name}, the fastest of one trial each: {told_two}.",
