@@ -145,7 +145,12 @@ def convert(
     config: str | None,
     **options: Any,
 ) -> None:
-    """Convert CellProfiler's output, with its images, into a warehouse, without Dagster."""
+    """Convert CellProfiler's output, with its images, into a warehouse, without Dagster.
+
+    SOURCE is a folder of measurement files or of such folders, a Cell Painting Gallery prefix, or
+    one file that holds all tables: an SQLite database, CellProfiler's one object.csv, an export of
+    IN Carta or a site of DeepProfiler. What lies beside such a file is not read.
+    """
     configured = read_configuration(config).warehouse if config else None
 
     def report(plate: PlateKey, build: Any) -> None:

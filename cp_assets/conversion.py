@@ -18,7 +18,7 @@ from cp_assets.datasets import (
     PlateSources,
     Preset,
     choose_preset,
-    detect_layout,
+    dataset_from_folder,
     find_plates,
 )
 from cp_assets.datasets.metadata_files import named_files
@@ -73,8 +73,10 @@ def convert(  # noqa: PLR0913 - the public contract: one call, every option by n
     Parameters
     ----------
     source
-        A folder of measurement files, a folder of such folders, or a Cell Painting Gallery prefix
-        ``<project>/<source>`` (found by its ``workspace``).
+        A folder of measurement files, a folder of such folders, a Cell Painting Gallery prefix
+        ``<project>/<source>`` (found by its ``workspace``), or one file that holds all tables: an
+        SQLite database, CellProfiler's one CSV (``object.csv``), an export of IN Carta, a site of
+        DeepProfiler. What lies beside such a file is not read.
     warehouse
         A folder, the name of a configured PyIceberg catalog, or an open warehouse.
     image_dir, mask_dir, outline_dir
@@ -109,9 +111,9 @@ def convert(  # noqa: PLR0913 - the public contract: one call, every option by n
         Of a gallery prefix: ``analysis``, ``backend``, or ``automatic`` for analysis where the
         plate has it.
     dataset_id, batch_id, plate_id
-        Identity of the plate; by default the source folder's name, ``unbatched``, and what the
-        Image table says, else the source folder's name. A gallery prefix names batches and plates
-        itself.
+        Identity of the plate; by default the source folder's name (of a file, the folder that it
+        lies in), ``unbatched``, and what the Image table says, else the source's own name. A
+        gallery prefix names batches and plates itself.
     join
         False to keep measurements as they are, without joined profiles.
     workers
@@ -152,11 +154,10 @@ def convert(  # noqa: PLR0913 - the public contract: one call, every option by n
         workers=workers,
         max_memory=max_memory,
     )
-    root = Path(source)
-    dataset = Dataset(
-        dataset_id=dataset_id or root.resolve().name,
-        root=root,
-        layout=layout or detect_layout(root),
+    dataset = dataset_from_folder(
+        Path(source),
+        dataset_id=dataset_id,
+        layout=layout,
         batch_id=batch_id,
         plate_id=plate_id,
         image_dir=_folder("image_dir", image_dir),

@@ -178,7 +178,9 @@ _OPTIONS = (
         "plate has it, else backend.",
     ),
     click.option(
-        "--dataset-id", metavar="NAME", help="Name of the dataset. Default: SOURCE's own name."
+        "--dataset-id",
+        metavar="NAME",
+        help="Name of the dataset. Default: that of the folder that SOURCE is or lies in.",
     ),
     click.option(
         "--batch-id",

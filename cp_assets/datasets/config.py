@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, BeforeValidator, ByteSize, ConfigDict, ValidationError
 
-from cp_assets.datasets.layouts import check_unique, detect_layout
+from cp_assets.datasets.layouts import check_unique, detect_layout, split_source
 from cp_assets.datasets.model import Border, Dataset, ImageOptions, Layout, Measurements
 from cp_assets.datasets.presets import Container, Preset, choose_preset
 from cp_assets.errors import ConfigurationError, PlateNotFoundError
@@ -220,5 +220,6 @@ def _dataset(entry: _Dataset, file: Path, presets: tuple[Preset, ...]) -> Datase
         named = given["annotations"]
         given["annotations"] = tuple(file.parent / path.expanduser() for path in named)
     given["layout"] = entry.layout or detect_layout(given["root"])
+    given["root"], given["file"] = split_source(given["root"])
     images = ImageOptions(**entry.images.model_dump(exclude_unset=True))
     return Dataset(**given, images=images, config_file=file)

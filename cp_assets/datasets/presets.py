@@ -263,7 +263,7 @@ PARQUET = Preset(
 
 COMBINED_CSV = Preset(
     name="cellprofiler-combined-csv",
-    doc="ExportToSpreadsheet with objects combined: one CSV of two header rows, plain or gzipped",
+    doc="ExportToSpreadsheet with objects combined: one object.csv of two header rows, or .csv.gz",
     container="combined-csv",
     image_table="Image",
 )

@@ -155,7 +155,7 @@ def test_find_plates_nothing_found_says_what_was_expected(tmp_path: Path, layout
 
 
 def test_find_plates_missing_root_says_so(tmp_path: Path) -> None:
-    with pytest.raises(PlateNotFoundError, match="absent is not a folder; check `root`"):
+    with pytest.raises(PlateNotFoundError, match="absent is neither a folder nor a file"):
         find_plates(Dataset(dataset_id="d", root=tmp_path / "absent"))
 
 
