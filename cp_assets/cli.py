@@ -20,7 +20,13 @@ from cp_assets.convert_options import convert_options, only_given
 from cp_assets.datasets import Dataset, PlateKey, PlateSources, dataset_from_folder, find_plates
 from cp_assets.datasets.config import Configuration, read_configuration
 from cp_assets.datasets.identity import normalise_site, normalise_well
-from cp_assets.errors import ConfigurationError, CpAssetsError, PlateNotFoundError
+from cp_assets.errors import (
+    ConfigurationError,
+    CpAssetsError,
+    PlateNotFoundError,
+    PlatesFailedError,
+    one_line,
+)
 from cp_assets.warehouse.catalog import default_warehouse
 from cp_assets.warehouse.warehouse import Warehouse, open_warehouse
 
@@ -40,7 +46,7 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except CpAssetsError as error:
-            click.echo(f"cp-assets: {_one_line(error)}", err=True)
+            click.echo(f"cp-assets: {one_line(error)}", err=True)
         except OSError as error:
             if error.errno == errno.EPIPE:
                 raise
@@ -48,11 +54,6 @@ class _Commands(click.Group):
                 f"cp-assets: {error.filename or 'a file'}: {error.strerror or error}", err=True
             )
         return ctx.exit(_USER_ERROR)
-
-
-def _one_line(error: CpAssetsError) -> str:
-    """The error's text without line breaks, and without the query that DuckDB repeats."""
-    return " ".join(str(error).partition("\n\nLINE ")[0].split())
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -160,13 +161,15 @@ def convert(
         )
         _say(f"{plate}  {build.table:<32} {build.state:<10} {found}{lost}")
 
-    opened = cp_assets.convert(
-        source,
-        warehouse or configured or default_warehouse(),
-        join=not no_join,
-        report=report,
-        **only_given(options),
-    )
+    place = warehouse or configured or default_warehouse()
+    try:
+        opened = cp_assets.convert(
+            source, place, join=not no_join, report=report, **only_given(options)
+        )
+    except PlatesFailedError as error:
+        _print_tables(open_warehouse(place))
+        _say(str(error))
+        sys.exit(1)
     _print_tables(opened)
 
 

@@ -22,7 +22,7 @@ from cp_assets.datasets import (
     find_plates,
 )
 from cp_assets.datasets.metadata_files import named_files
-from cp_assets.errors import ConfigurationError
+from cp_assets.errors import ConfigurationError, CpAssetsError, PlatesFailedError, one_line
 from cp_assets.warehouse.warehouse import Warehouse, open_warehouse
 
 logger = logging.getLogger(__name__)
@@ -64,6 +64,7 @@ def convert(  # noqa: PLR0913 - the public contract: one call, every option by n
     workers: int = ImageOptions.workers,
     max_memory: int = ImageOptions.max_memory,
     force: bool = False,
+    fail_fast: bool = False,
     report: Report | None = None,
 ) -> Warehouse:
     """Convert CellProfiler's output, with its images, into an Iceberg warehouse.
@@ -122,6 +123,8 @@ def convert(  # noqa: PLR0913 - the public contract: one call, every option by n
         Most bytes of pixels held at a time.
     force
         Write even what is unchanged.
+    fail_fast
+        Stop at the first plate that cannot be converted, with its own error.
     report
         Called after each table of each plate.
 
@@ -134,8 +137,11 @@ def convert(  # noqa: PLR0913 - the public contract: one call, every option by n
     ------
     ConfigurationError
         If options contradict each other.
+    PlatesFailedError
+        If some of several plates cannot be converted: names each with its error, when the others
+        are done.
     CpAssetsError
-        If a plate cannot be converted; plates before it are.
+        If the only plate, or with ``fail_fast`` the first, cannot be converted.
     """
     options = ImageOptions(
         include_source_images=include_source_images,
@@ -174,9 +180,43 @@ def convert(  # noqa: PLR0913 - the public contract: one call, every option by n
         warehouse if isinstance(warehouse, Warehouse) else open_warehouse(warehouse, create=True)
     )
     names = tuple(STEPS) if join else _WITHOUT_JOIN
-    for sources in plates.values():
-        build_plate(opened, sources, names=names, force=force, report=report)
+    _build_plates(opened, plates, names, force=force, fail_fast=fail_fast, report=report)
     return opened
+
+
+def _build_plates(
+    warehouse: Warehouse,
+    plates: Mapping[PlateKey, PlateSources],
+    names: tuple[str, ...],
+    *,
+    force: bool,
+    fail_fast: bool,
+    report: Report | None,
+) -> None:
+    """Build plates in order; one that fails does not stop the others."""
+    failed: dict[str, Exception] = {}
+    for key, sources in plates.items():
+        for name in names:
+            try:
+                build = _build_step(warehouse, sources, name, force=force)
+            except Exception as error:
+                if fail_fast or len(plates) == 1:
+                    raise
+                failed[str(key)] = error
+                _log_failure(key, error)
+                break
+            if report is not None:
+                report(key, build)
+    if failed:
+        done = "the others are built" if len(failed) < len(plates) else "none is built"
+        summary = f"{len(failed)} of {len(plates)} plates failed, {done}:"
+        raise PlatesFailedError(summary, failed) from next(iter(failed.values()))
+
+
+def _log_failure(key: PlateKey, error: Exception) -> None:
+    """Say that a plate failed when it does; of a fault of ours, where."""
+    is_told = isinstance(error, (CpAssetsError, OSError))
+    logger.error("%s failed: %s", key, one_line(error), exc_info=None if is_told else error)
 
 
 def build_plate(
@@ -185,7 +225,6 @@ def build_plate(
     *,
     names: tuple[str, ...] = tuple(STEPS),
     force: bool = False,
-    report: Report | None = None,
 ) -> dict[str, PlateBuild]:
     """Build a plate's tables in order.
 
@@ -199,14 +238,15 @@ def build_plate(
     CpAssetsError
         If a table cannot be built; those before it are.
     """
-    built: dict[str, PlateBuild] = {}
-    for name in names:
-        build = build_table(warehouse, STEPS[name](sources, warehouse), force=force)
-        logger.info("%s %s: %s, %d rows", sources.key, build.table, build.state, build.rows)
-        built[name] = build
-        if report is not None:
-            report(sources.key, build)
-    return built
+    return {name: _build_step(warehouse, sources, name, force=force) for name in names}
+
+
+def _build_step(
+    warehouse: Warehouse, sources: PlateSources, name: str, *, force: bool
+) -> PlateBuild:
+    build = build_table(warehouse, STEPS[name](sources, warehouse), force=force)
+    logger.info("%s %s: %s, %d rows", sources.key, build.table, build.state, build.rows)
+    return build
 
 
 def _folder(option: str, path: str | Path | None) -> Path | None:

@@ -209,6 +209,12 @@ _OPTIONS = (
         help="Most memory for pixels in work, such as 2GB; at least 64MiB.",
     ),
     click.option("--force", is_flag=True, help="Write even what is unchanged."),
+    click.option(
+        "--fail-fast",
+        is_flag=True,
+        help="Stop at the first plate that fails. Default: the others are built, then those that "
+        "failed are named, with exit code 1.",
+    ),
 )
 
 

@@ -18,7 +18,7 @@ import cp_assets
 from cp_assets.cli import main
 from cp_assets.datasets import ImageOptions
 from cp_assets.warehouse.warehouse import Warehouse
-from cp_assets_tests.test_conversion import write_plate
+from cp_assets_tests.test_conversion import write_plate, write_three_plates
 
 PNG = b"\x89PNG\r\n"
 COMMANDS = [
@@ -159,6 +159,17 @@ def test_convert_prints_tables_on_stdout_and_progress_on_stderr(tmp_path: Path) 
     again = run(*words)
     assert "unchanged" in again.stderr
     assert "written" not in again.stderr
+
+
+def test_convert_builds_the_other_plates_where_one_fails(tmp_path: Path) -> None:
+    words = ("convert", write_three_plates(tmp_path / "set"), "--warehouse", tmp_path / "wh")
+    result = run(*words, code=1)
+    assert "profiles.joined_profiles" in result.stdout
+    *_, count, failed = result.stderr.strip().splitlines()
+    assert count == "1 of 3 plates failed, the others are built:"
+    assert failed.startswith("set/unbatched/P2: P2/Cells.csv has no column ObjectNumber")
+    again = run(*words, "--fail-fast", code=2)
+    assert last_line(again).startswith("cp-assets: P2/Cells.csv has no column ObjectNumber")
 
 
 def test_tables_and_describe(built: Warehouse) -> None:
