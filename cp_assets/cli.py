@@ -17,7 +17,14 @@ import pyarrow.parquet as pq
 import cp_assets
 from cp_assets.building.rejected import REJECTED_ROWS
 from cp_assets.convert_options import convert_options, only_given
-from cp_assets.datasets import Dataset, PlateKey, PlateSources, dataset_from_folder, find_plates
+from cp_assets.datasets import (
+    Dataset,
+    PlateKey,
+    PlateSources,
+    choose_preset,
+    dataset_from_folder,
+    find_plates,
+)
 from cp_assets.datasets.config import Configuration, read_configuration
 from cp_assets.datasets.identity import normalise_site, normalise_well
 from cp_assets.errors import (
@@ -152,7 +159,9 @@ def convert(
     one file that holds all tables: an SQLite database, CellProfiler's one object.csv, an export of
     IN Carta or a site of DeepProfiler. What lies beside such a file is not read.
     """
-    configured = read_configuration(config).warehouse if config else None
+    given = only_given(options)
+    if "preset" in given:
+        given["preset"] = choose_preset(given["preset"], _configuration(config).presets)
 
     def report(plate: PlateKey, build: Any) -> None:
         found = f"{build.rows:,} rows" if build.state != "skipped" else build.reason
@@ -161,11 +170,9 @@ def convert(
         )
         _say(f"{plate}  {build.table:<32} {build.state:<10} {found}{lost}")
 
-    place = warehouse or configured or default_warehouse()
+    place = _location(warehouse, config) or default_warehouse()
     try:
-        opened = cp_assets.convert(
-            source, place, join=not no_join, report=report, **only_given(options)
-        )
+        opened = cp_assets.convert(source, place, join=not no_join, report=report, **given)
     except PlatesFailedError as error:
         _print_tables(open_warehouse(place))
         _say(str(error))

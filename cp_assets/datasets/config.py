@@ -34,11 +34,14 @@ class Configuration:
         The file, or None if nothing is configured.
     warehouse
         A folder or the name of a configured PyIceberg catalog; None for the default.
+    presets
+        Dialects that the file defines.
     """
 
     path: Path | None = None
     warehouse: str | None = None
     datasets: tuple[Dataset, ...] = ()
+    presets: tuple[Preset, ...] = ()
 
     def dataset_of(self, key: PlateKey) -> Dataset:
         """The dataset that a plate belongs to.
@@ -175,7 +178,7 @@ def read_configuration(path: Path | str | None = None) -> Configuration:
     warehouse = parsed.warehouse
     if warehouse is not None and "/" in warehouse and not Path(warehouse).is_absolute():
         warehouse = str(base / warehouse)
-    return Configuration(file, warehouse, datasets)
+    return Configuration(file, warehouse, datasets, presets)
 
 
 def _told(fault: ErrorDetails) -> str:
