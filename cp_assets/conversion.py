@@ -266,6 +266,12 @@ def _check(dataset: Dataset, *, join: bool) -> None:
         msg = f"measurements is {dataset.measurements!r}: expected {_MEASUREMENTS}"
         raise ConfigurationError(msg)
     in_gallery = dataset.layout == "cell-painting-gallery"
+    if dataset.measurements != Dataset.measurements and not in_gallery:
+        msg = (
+            f"measurements chooses between the folders of a gallery prefix's workspace, and "
+            f"{dataset.root} is none; leave it out, or name the prefix"
+        )
+        raise ConfigurationError(msg)
     if in_gallery and (dataset.batch_id or dataset.plate_id):
         msg = (
             f"{dataset.root} is a gallery prefix, which names its batches and plates itself; leave "

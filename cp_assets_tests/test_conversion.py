@@ -248,6 +248,7 @@ def test_error_of_the_report_ends_the_run(three_plates: Path, tmp_path: Path) ->
         ({"image_dir": "nowhere"}, "image_dir: nowhere is not a folder"),
         ({"image_dir": ".", "join": False}, "images need the join"),
         ({"preset": "harmony"}, "preset 'harmony' is not known; there are: cellprofiler-csv"),
+        ({"measurements": "backend"}, "measurements chooses between the folders of a gallery"),
         ({"workers": 0}, "workers is 1 or more"),
         ({"plate_id": "a\nb"}, "without control characters"),
     ],

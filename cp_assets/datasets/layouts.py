@@ -66,8 +66,12 @@ def find_plates(dataset: Dataset) -> dict[PlateKey, PlateSources]:
 
 
 def _nothing_in_folder(dataset: Dataset) -> str:
+    root = dataset.root.resolve()
+    near = (*root.parents, *_folders(root))
+    prefix = next((one for one in near if detect_layout(one) == "cell-painting-gallery"), None)
+    hint = f"; for the plates of a gallery, name the gallery prefix {prefix}" if prefix else ""
     return (
-        f"no measured plate below {dataset.root}; layout {dataset.layout} expects "
+        f"no measured plate below {dataset.root}{hint}; layout {dataset.layout} expects "
         f"{_EXPECTED[dataset.layout]}; tables that were looked for: {expected(presets_of(dataset))}"
     )
 
