@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
@@ -143,7 +144,7 @@ def convert(  # noqa: PLR0913 - the public contract: one call, every option by n
     CpAssetsError
         If the only plate, or with ``fail_fast`` the first, cannot be converted.
     """
-    options = ImageOptions(
+    images = ImageOptions(
         include_source_images=include_source_images,
         channels=channels,
         path_prefix_map=path_prefix_map or {},
@@ -169,7 +170,7 @@ def convert(  # noqa: PLR0913 - the public contract: one call, every option by n
         image_dir=_folder("image_dir", image_dir),
         mask_dir=_folder("mask_dir", mask_dir),
         outline_dir=_folder("outline_dir", outline_dir),
-        images=options,
+        images=images,
         annotations=tuple(Path(one) for one in annotations),
         preset=choose_preset(preset) if isinstance(preset, str) else preset,
         measurements=measurements,
@@ -180,43 +181,49 @@ def convert(  # noqa: PLR0913 - the public contract: one call, every option by n
         warehouse if isinstance(warehouse, Warehouse) else open_warehouse(warehouse, create=True)
     )
     names = tuple(STEPS) if join else _WITHOUT_JOIN
-    _build_plates(opened, plates, names, force=force, fail_fast=fail_fast, report=report)
+    builder = _Builder(warehouse=opened, names=names, force=force, report=report)
+    builder.build(plates, fail_fast=fail_fast)
     return opened
 
 
-def _build_plates(
-    warehouse: Warehouse,
-    plates: Mapping[PlateKey, PlateSources],
-    names: tuple[str, ...],
-    *,
-    force: bool,
-    fail_fast: bool,
-    report: Report | None,
-) -> None:
-    """Build plates in order; one that fails does not stop the others."""
-    failed: dict[str, Exception] = {}
-    for key, sources in plates.items():
-        for name in names:
+@dataclass(frozen=True, kw_only=True)
+class _Builder:
+    """What is built of each plate, and where."""
+
+    warehouse: Warehouse
+    names: tuple[str, ...]
+    force: bool
+    report: Report | None
+
+    def build(self, plates: Mapping[PlateKey, PlateSources], *, fail_fast: bool) -> None:
+        """Build plates in order; one that fails does not stop the others, unless it shall."""
+        failed: dict[str, Exception] = {}
+        for key, sources in plates.items():
+            error = self._failure(sources)
+            if error is None:
+                continue
+            if fail_fast or len(plates) == 1:
+                raise error
+            failed[str(key)] = error
+            # Of a fault of ours, where it is too.
+            is_told = isinstance(error, (CpAssetsError, OSError))
+            logger.error("%s failed: %s", key, one_line(error), exc_info=None if is_told else error)
+        if failed:
+            done = "the others are built" if len(failed) < len(plates) else "none is built"
+            summary = f"{len(failed)} of {len(plates)} plates failed, {done}:"
+            raise PlatesFailedError(summary, failed) from next(iter(failed.values()))
+
+    def _failure(self, sources: PlateSources) -> Exception | None:
+        """Build a plate's tables in order; the error of the first that cannot be, or None."""
+        for name in self.names:
             try:
-                build = _build_step(warehouse, sources, name, force=force)
-            except Exception as error:
-                if fail_fast or len(plates) == 1:
-                    raise
-                failed[str(key)] = error
-                _log_failure(key, error)
-                break
-            if report is not None:
-                report(key, build)
-    if failed:
-        done = "the others are built" if len(failed) < len(plates) else "none is built"
-        summary = f"{len(failed)} of {len(plates)} plates failed, {done}:"
-        raise PlatesFailedError(summary, failed) from next(iter(failed.values()))
-
-
-def _log_failure(key: PlateKey, error: Exception) -> None:
-    """Say that a plate failed when it does; of a fault of ours, where."""
-    is_told = isinstance(error, (CpAssetsError, OSError))
-    logger.error("%s failed: %s", key, one_line(error), exc_info=None if is_told else error)
+                build = _build_step(self.warehouse, sources, name, force=self.force)
+            except Exception as error:  # noqa: BLE001 - whatever it is, others go on
+                return error
+            # Outside: an error of the caller's own report is no plate's.
+            if self.report is not None:
+                self.report(sources.key, build)
+        return None
 
 
 def build_plate(
@@ -262,6 +269,12 @@ def _folder(option: str, path: str | Path | None) -> Path | None:
 def _check(dataset: Dataset, *, join: bool) -> None:
     """Refuse options that contradict each other, each with what to do."""
     named_files(dataset)
+    _check_layout(dataset)
+    _check_images(dataset, join=join)
+
+
+def _check_layout(dataset: Dataset) -> None:
+    """Refuse what a gallery prefix says itself, and what only a gallery prefix has."""
     if dataset.measurements not in get_args(Measurements):
         msg = f"measurements is {dataset.measurements!r}: expected {_MEASUREMENTS}"
         raise ConfigurationError(msg)
@@ -278,6 +291,10 @@ def _check(dataset: Dataset, *, join: bool) -> None:
             "batch_id and plate_id out"
         )
         raise ConfigurationError(msg)
+
+
+def _check_images(dataset: Dataset, *, join: bool) -> None:
+    """Refuse options of images where there are none, or nothing that they are cut by."""
     if not join and dataset.image_dir is not None:
         msg = (
             "images need the join: crops are cut by the joined profiles' boxes; leave join=True, "
@@ -292,7 +309,7 @@ def _check(dataset: Dataset, *, join: bool) -> None:
         "channels": dataset.images.channels,
     }
     given = [name for name, value in ancillary.items() if value is not None]
-    if given and dataset.image_dir is None and not in_gallery:
+    if given and dataset.image_dir is None and dataset.layout != "cell-painting-gallery":
         msg = (
             f"{given[0]} was given without image_dir; give the folder below which the source "
             "images lie"
