@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from benchmarks.context import progress
 from benchmarks.profile_data import TABLES
 from cp_assets.measurements.columns import column_kind
-from cp_assets.measurements.joined import JOINED_PROFILES
+from cp_assets.measurements.joined_columns import JOINED_PROFILES
 
 TEXT_AT_ONCE = 16 * 2**20
 """Bytes of CSV text that are gathered for one row group: some 1,000 rows of 2,000 columns."""
