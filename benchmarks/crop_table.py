@@ -40,7 +40,7 @@ class CropTable:
         """The crops of the first plate once more, stored with ``zstd_level: null``."""
         warehouse = open_warehouse(context.folder / "uncompressed", create=True)
         key = PlateKey("bench", "batch", PLATES[0])
-        write_crops(warehouse, key, _shape(context), replace(IMAGE_CROPS, zstd_level=None))
+        write_crops(warehouse, key, _shape(context), replace(IMAGE_CROPS, codec="none"))
         return warehouse
 
     def files(self, plate: str | None = None) -> list[str]:

@@ -62,8 +62,7 @@ class Floor:
         writer, rows = None, 0
         for table in self.read(files, columns):
             writer = writer or pq.ParquetWriter(
-                out / f"{name}.parquet", table.schema, compression="zstd",
-                compression_level=JOINED_PROFILES.zstd_level,
+                out / f"{name}.parquet", table.schema, compression=JOINED_PROFILES.codec,
                 use_dictionary=False, write_statistics=False,
             )  # fmt: skip
             writer.write_table(table, row_group_size=table.num_rows)

@@ -59,7 +59,7 @@ _NOTES = (
     "The SQLite file holds ExampleHuman's rows as ExportToDatabase writes them: `Per_Image`, "
     "`Per_Cells`, ... with typed columns and primary keys; plate and well are from file names.",
     "Floor: every column read with given types and written once as Parquet, a file a compartment, "
-    "row groups of some 1,000 rows, zstd level as ours; nothing is joined, checked or committed. "
+    "row groups of some 1,000 rows, compressed as ours; nothing is joined, checked or committed. "
     "Ours writes the columns twice.",
     "The sites are copies of one real site with 109 cells, under wells and numbers of their own.",
 )

@@ -188,7 +188,8 @@ def _upstream(rows: PartitionRows, sources: PlateSources) -> str:
 
 def _stored(spec: TableSpec, sources: PlateSources) -> TableSpec:
     """The table of pixels with the compression that the dataset asks for."""
-    return replace(spec, zstd_level=sources.dataset.images.zstd_level)
+    level = sources.dataset.images.zstd_level
+    return replace(spec, codec="none") if level is None else replace(spec, zstd_level=level)
 
 
 def _no_images(spec: TableSpec, sources: PlateSources) -> NotApplicable:

@@ -39,7 +39,7 @@ class CsvTable(TableSource):
                 yield without_rows(self.table, "empty_file", "the file has 0 bytes")
                 return
             rules = table_rules(self.table, header, self.overrides, only)
-            pieces = typed_pieces(_columns(rules, header), text, chunk_bytes)
+            pieces = typed_pieces(csv_columns(rules, header), text, chunk_bytes)
             chunks = (TableChunk(rules.complete(one.rows), one.rejections) for one in pieces)
             told = "the file has a header and no row"
             nothing = without_rows(self.table, "header_only", told)
@@ -53,7 +53,7 @@ class CsvTable(TableSource):
             return () if stream.read(1) else None
 
 
-def _columns(rules: TableRules, header: Sequence[str]) -> CsvColumns:
+def csv_columns(rules: TableRules, header: Sequence[str]) -> CsvColumns:
     """What is read of the file, each of its columns once."""
     place = {stored: at for at, stored in enumerate(header)}
     return CsvColumns(

@@ -27,7 +27,7 @@ from cp_assets.measurements.columns import IMAGE_SET_KEYS
 from cp_assets.rejections import Rejection
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     import pyarrow as pa
 
@@ -124,7 +124,7 @@ def identify_image_sets(
     rank
         The folder's place in ``sources.folders``.
     image_rows
-        Rows of the folder's Image table as `read_table` gives them.
+        Rows of the folder's Image table, at least its `identity_columns`.
     load_data
         (``FileName_...`` column, file name) -> (well, site) of the plate's LoadData.
     """
@@ -190,12 +190,14 @@ class _Row:
         )
 
 
+def identity_columns(names: Iterable[str]) -> list[str]:
+    """The columns of an Image table that may say which image set a row is."""
+    known = ("Metadata_", "FileName_")
+    return [name for name in names if name in IMAGE_SET_KEYS or name.startswith(known)]
+
+
 def _identity_rows(image_rows: pa.Table) -> list[dict[str, object]]:
-    wanted = [
-        name
-        for name in image_rows.column_names
-        if name in IMAGE_SET_KEYS or name.startswith(("Metadata_", "FileName_"))
-    ]
+    wanted = identity_columns(image_rows.column_names)
     rows: list[dict[str, object]] = image_rows.select(wanted).to_pylist()
     return rows
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from cp_assets.measurements.matching import IntArray
 
-ROWS_AT_ONCE = 1024
-"""Most rows of a batch that is gathered from several files: 16 MB with 2,000 columns."""
+ROWS_AT_ONCE = 512
+"""Most rows of a batch that is gathered from several pieces: 8 MB with 2,000 columns."""
 
 _SORT_KEYS = (ORDER, "ObjectNumber", SOURCE_ROW)
 _SORTED_ROWS = 4096
@@ -55,24 +55,24 @@ def gathered(pieces: Iterable[KeyedRows]) -> Iterator[pa.RecordBatch]:
     for piece in pieces:
         is_other = bool(waiting) and not waiting[0].rows.schema.equals(piece.rows.schema)
         if waiting and (is_other or count + piece.keys.num_rows > ROWS_AT_ONCE):
-            yield _together(waiting).drop_columns([ORDER])
+            yield _together(waiting)
             waiting, count = [], 0
         waiting.append(piece)
         count += piece.keys.num_rows
     if waiting:
-        yield _together(waiting).drop_columns([ORDER])
+        yield _together(waiting)
 
 
-def _together(pieces: Sequence[KeyedRows]) -> pa.RecordBatch:
+def _together(pieces: Sequence[KeyedRows], *, with_order: bool = False) -> pa.RecordBatch:
     """Pieces of equal columns as one batch."""
     rows = pa.concat_tables([piece.rows for piece in pieces]).combine_chunks()
     if any(piece.positions is not None for piece in pieces):
         rows = rows.take(pa.array(_positions(pieces))).combine_chunks()
     keys = pa.concat_batches([piece.keys for piece in pieces])
+    keys = keys if with_order else keys.drop_columns([ORDER])
     (measured,) = rows.to_batches()
     return pa.RecordBatch.from_arrays(
-        [*keys.columns, *measured.columns],
-        schema=pa.schema([*keys.schema, *measured.schema]),
+        [*keys.columns, *measured.columns], names=[*keys.schema.names, *measured.schema.names]
     )
 
 
@@ -92,12 +92,12 @@ def sorted_on_disk(pieces: Iterator[KeyedRows]) -> Iterator[KeyedRows]:
     first = next(pieces, None)
     if first is None:
         return
-    start = _together([first])
+    start = _together([first], with_order=True)
 
     def everything() -> Iterator[pa.RecordBatch]:
         yield start
         for piece in pieces:
-            yield _together([piece])
+            yield _together([piece], with_order=True)
 
     order = "ORDER BY " + ", ".join(f'"{name}"' for name in _SORT_KEYS)
     with TemporaryDirectory(prefix="cp_assets-") as spill:

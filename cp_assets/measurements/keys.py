@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from cp_assets.errors import MeasurementError
-from cp_assets.measurements.columns import ORDER, SOURCE_ROW
+from cp_assets.measurements.columns import IMAGE_SET_KEYS, ORDER, SOURCE_ROW
 from cp_assets.measurements.image_sets import ImageSetKey
 from cp_assets.measurements.keyed_rows import KeyedRows
 from cp_assets.measurements.plan import IMAGE
@@ -43,14 +43,19 @@ class FolderKeys:
         in_order = sorted(everyone, key=lambda identity: identity.order)
         return {identity.image_id: place for place, identity in enumerate(in_order)}
 
-    def keyed(self, compartment: str, rows: pa.Table, log: RejectionLog) -> Iterator[KeyedRows]:
-        """The rows with their keys, by image set and object number; nothing if none is kept.
+    def keys(
+        self, compartment: str, rows: pa.Table, log: RejectionLog
+    ) -> tuple[pa.RecordBatch, IntArray]:
+        """Key columns of the rows that are kept, by image set and object, and where those lie.
 
         Rows whose image set is not known are recorded instead; rows of other plates that share the
         folder are passed over.
+
+        Parameters
+        ----------
+        rows
+            The key columns of the rows as read, and `SOURCE_ROW`.
         """
-        if not rows.num_rows:
-            return
         self._check_tables(compartment, rows)
         keys, whose = _image_set_keys(rows)
         identities = [self.identities.of(key) for key in keys]
@@ -60,12 +65,8 @@ class FolderKeys:
         places = [-1 if one is None else self.order[one.image_id] for one in identities]
         order = np.array(places, dtype=np.int64)[whose]
         positions = _sorted_positions(rows, order)
-        if not len(positions):
-            return
         columns = self._columns(compartment, identities, whose[positions], order[positions])
-        is_in_place = np.array_equal(positions, np.arange(rows.num_rows))
-        # CellProfiler writes them in order, and to move thousands of columns takes long.
-        yield KeyedRows(columns, rows, None if is_in_place else positions)
+        return columns, positions
 
     def _check_tables(self, compartment: str, rows: pa.Table) -> None:
         """Refuse rows whose image sets are not told apart as those of the Image table are.
@@ -164,6 +165,38 @@ class FolderKeys:
             source_file=self.folder.relative_file(compartment),
             source_row=row[SOURCE_ROW],
         )
+
+
+def keyed_rows(
+    compartment: str,
+    folders: Sequence[FolderKeys],
+    counts: Sequence[int],
+    rows: pa.Table,
+    log: RejectionLog,
+) -> Iterator[KeyedRows]:
+    """Rows of some folders with their keys, by image set and object; nothing if none is kept.
+
+    Parameters
+    ----------
+    counts
+        How many rows are of each folder, in order.
+    """
+    names = (*IMAGE_SET_KEYS, "ObjectNumber", SOURCE_ROW)
+    narrow = rows.select([name for name in names if _has(rows, name)])
+    found = []
+    start = 0
+    for keys, count in zip(folders, counts, strict=True):
+        if count:
+            columns, positions = keys.keys(compartment, narrow.slice(start, count), log)
+            found.append((columns, positions + start))
+        start += count
+    if not sum(len(positions) for _, positions in found):
+        return
+    together = np.concatenate([positions for _, positions in found])
+    is_in_place = np.array_equal(together, np.arange(rows.num_rows))
+    # CellProfiler writes them in order, and to move thousands of columns takes long.
+    where = None if is_in_place else together
+    yield KeyedRows(pa.concat_batches([columns for columns, _ in found]), rows, where)
 
 
 def _has(rows: pa.Table, name: str) -> bool:

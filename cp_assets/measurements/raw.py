@@ -21,17 +21,18 @@ from cp_assets.measurements.image_sets import (
     ImageSetIdentity,
     ImageSetKey,
     identify_image_sets,
+    identity_columns,
 )
 from cp_assets.measurements.keyed_rows import KeyedRows, gathered, sorted_on_disk
-from cp_assets.measurements.keys import FolderKeys
+from cp_assets.measurements.keys import FolderKeys, keyed_rows
 from cp_assets.measurements.plan import IMAGE
-from cp_assets.measurements.reading import read_chunks, read_table, read_types
+from cp_assets.measurements.reading import read_chunks, read_types
+from cp_assets.measurements.site_rows import site_rows
 from cp_assets.rejections import Rejection, RejectionLog
-from cp_assets.streams import ordered_map
 from cp_assets.warehouse.spec import KEY_COLUMNS, TableSpec, column
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from cp_assets.datasets.model import MeasurementFolder, PlateSources
     from cp_assets.measurements.chunks import TableChunk
@@ -53,6 +54,8 @@ RAW_MEASUREMENTS = TableSpec(
     partition_by=("compartment",),
     open_columns=True,
     code_version="2",
+    # Measured values shrink by 2 % less than with zstd and are written three times as fast.
+    codec="snappy",
 )
 
 
@@ -93,51 +96,42 @@ class RawReader:
         if self._places is None:
             self._places = image_set_places(self.sources.load_data)
         taken: dict[str, str] = {}
-        folders = self.sources.folders
-        for rank, table in enumerate(self._read_image_tables()):
-            folder = folders[rank]
-            identities = identify_image_sets(self.sources, rank, table.rows, self._places)
-            identities = _without_repeated(identities, folder, taken)
-            for rejection in identities.rejections:
-                self.log.add(rejection)
-            keys = FolderKeys(self.sources.key, folder, identities)
-            self._keys[folder.relative] = keys
-            yield from self._keyed(keys, IMAGE, [table])
-
-    def _read_image_tables(self) -> Iterator[TableChunk]:
-        overrides = self.sources.dataset.column_types
-
-        def read(folder: MeasurementFolder) -> TableChunk:
-            return read_table(folder, IMAGE, overrides)
-
-        return ordered_map(read, self.sources.folders, self.sources.dataset.images.workers)
+        rank = 0
+        for some in site_rows(self.sources, IMAGE):
+            named = some.chunk.rows.select(identity_columns(some.chunk.rows.column_names))
+            start = 0
+            for folder, count in zip(some.folders, some.counts, strict=True):
+                own = named.slice(start, count)
+                identities = identify_image_sets(self.sources, rank, own, self._places)
+                identities = _without_repeated(identities, folder, taken)
+                for rejection in identities.rejections:
+                    self.log.add(rejection)
+                self._keys[folder.relative] = FolderKeys(self.sources.key, folder, identities)
+                start, rank = start + count, rank + 1
+            yield from self._keyed(IMAGE, some.folders, some.counts, some.chunk)
 
     def _object_rows(self, compartment: str) -> Iterator[KeyedRows]:
-        overrides = self.sources.dataset.column_types
-        folders = [folder for folder in self.sources.folders if compartment in folder.tables]
-
-        def first_chunk(folder: MeasurementFolder) -> tuple[TableChunk, Iterator[TableChunk]]:
-            rest = read_chunks(folder, compartment, overrides)
-            return next(rest), rest
-
-        ahead = ordered_map(first_chunk, folders, self.sources.dataset.images.workers)
-        for folder, (first, rest) in zip(folders, ahead, strict=True):
-            yield from self._in_order(self._keys[folder.relative], compartment, first, rest)
+        for some in site_rows(self.sources, compartment):
+            second = next(some.rest, None)
+            if second is None:
+                yield from self._keyed(compartment, some.folders, some.counts, some.chunk)
+            else:
+                pieces = chain([some.chunk, second], some.rest)
+                yield from self._in_order(some.folders[0], compartment, pieces)
 
     def _in_order(
-        self, keys: FolderKeys, compartment: str, first: TableChunk, rest: Iterator[TableChunk]
+        self, folder: MeasurementFolder, compartment: str, pieces: Iterable[TableChunk]
     ) -> Iterator[KeyedRows]:
-        """Rows of one table by image set and object.
+        """Rows of a table of several pieces by image set and object.
 
-        A table of several pieces is sorted on disk, unless its keys alone, which are read in a
-        fraction of the time, show that it lies in order.
+        It is sorted on disk, unless its keys alone, which are read in a fraction of the time, show
+        that it lies in order.
         """
-        second = next(rest, None)
-        keyed = self._keyed(keys, compartment, chain([first], [second] if second else (), rest))
-        if second is None or self._lies_in_order(keys, compartment):
-            yield from keyed
-        else:
-            yield from sorted_on_disk(keyed)
+        keys = self._keys[folder.relative]
+        keyed = chain.from_iterable(
+            self._keyed(compartment, [folder], [piece.rows.num_rows], piece) for piece in pieces
+        )
+        yield from keyed if self._lies_in_order(keys, compartment) else sorted_on_disk(keyed)
 
     def _lies_in_order(self, keys: FolderKeys, compartment: str) -> bool:
         """Whether a table's stored order is the plate's."""
@@ -150,15 +144,17 @@ class RawReader:
         return keys.in_order(piece.rows for piece in pieces)
 
     def _keyed(
-        self, keys: FolderKeys, compartment: str, pieces: Iterable[TableChunk]
+        self,
+        compartment: str,
+        folders: Sequence[MeasurementFolder],
+        counts: Sequence[int],
+        chunk: TableChunk,
     ) -> Iterator[KeyedRows]:
-        for piece in pieces:
-            self._take_rejections(piece)
-            yield from keys.keyed(compartment, piece.rows, self.log)
-
-    def _take_rejections(self, table: TableChunk) -> None:
-        for rejection in table.rejections:
+        """The rows of some folders; ``counts`` says how many are of each."""
+        for rejection in chunk.rejections:
             self.log.add(rejection)
+        keys = [self._keys[folder.relative] for folder in folders]
+        yield from keyed_rows(compartment, keys, counts, chunk.rows, self.log)
 
 
 def first_columns(sources: PlateSources) -> pa.Schema:

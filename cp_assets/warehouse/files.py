@@ -83,15 +83,13 @@ class PartitionFiles:
     _pending_bytes: int = 0
     _write_id: str = field(default_factory=lambda: f"{time.time_ns():x}-{uuid.uuid4().hex}")
 
-    def add(self, batch: pa.RecordBatch) -> None:
-        """Take one batch; its partition columns are constant."""
+    def add(self, batch: pa.RecordBatch, size: int) -> None:
+        """Take one batch of so many bytes; its partition columns are constant."""
         if not batch.num_rows:
             return
         partition = tuple(str(batch[name][0]) for name in self.spec.partition_columns)
         if self._open is not None and not self._continues(self._open, batch, partition):
             self._close()
-        # Asked once: it takes ms for thousands of columns.
-        size = batch.nbytes
         limit = self.spec.row_group_bytes
         is_full = self._pending_bytes + size > limit
         if is_full and self._pending_bytes > limit * _SMALLEST_ROW_GROUP:
@@ -184,8 +182,8 @@ def _parquet_options(spec: TableSpec, schema: pa.Schema) -> dict[str, object]:
         f.name for f in schema if f.type in _DICTIONARY_TYPES or f.name in spec.partition_columns
     ]
     return {
-        "compression": "none" if spec.zstd_level is None else "zstd",
-        "compression_level": spec.zstd_level,
+        "compression": spec.codec,
+        "compression_level": spec.zstd_level if spec.codec == "zstd" else None,
         "use_dictionary": keys,
         "write_statistics": keys,
         "store_schema": False,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import pyarrow as pa
 
@@ -33,8 +34,10 @@ class TableSpec:
         Changes when the same inputs give other rows; part of every partition's fingerprint.
     row_group_bytes
         Uncompressed Arrow bytes gathered into one Parquet row group.
+    codec
+        Compression of the Parquet pages.
     zstd_level
-        Compression of the Parquet pages; None for none.
+        Of zstd.
     lookup_columns
         Columns by which single rows are looked up: each row group has a bloom filter of them.
     """
@@ -46,7 +49,8 @@ class TableSpec:
     open_columns: bool = False
     code_version: str = "1"
     row_group_bytes: int = 64 * 2**20
-    zstd_level: int | None = 3
+    codec: Literal["zstd", "snappy", "none"] = "zstd"
+    zstd_level: int = 3
     lookup_columns: tuple[str, ...] = ()
 
     @property

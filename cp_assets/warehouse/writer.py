@@ -145,7 +145,8 @@ class _StagedPartition:
             add_columns(table, self.spec, batch.schema)
             self._form = BatchForm.of(batch.schema, table.schema(), self.spec, self.scope)
             self.columns.update((f.name, str(f.type)) for f in self._form.schema)
-        self._files.add(self._form.apply(batch))
+        rows = self._form.apply(batch)
+        self._files.add(rows, self._form.bytes_of(rows))
 
     def finish(self) -> list[DataFile]:
         return self._files.finish() if self._files else []

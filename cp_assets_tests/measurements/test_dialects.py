@@ -14,6 +14,7 @@ from cp_assets.datasets import Dataset, PlateSources, find_plates
 from cp_assets.datasets.presets import CYTOMINER_SQLITE
 from cp_assets.errors import MeasurementError
 from cp_assets.measurements import raw as raw_module
+from cp_assets.measurements import site_rows
 from cp_assets.measurements.keyed_rows import sorted_on_disk
 from cp_assets.sample import SampleTruth
 from cp_assets_tests.dialects import (
@@ -246,9 +247,8 @@ def test_only_a_table_out_of_order_is_sorted_on_disk(
         used.append(True)
         return sorted_on_disk(batches)  # type: ignore[arg-type]
 
-    read = raw_module.read_chunks
     monkeypatch.setattr(raw_module, "sorted_on_disk", sort)
-    monkeypatch.setattr(raw_module, "read_chunks", lambda *a, **k: read(*a, **k, chunk_bytes=300))
+    monkeypatch.setattr(site_rows, "CHUNK_BYTES", 300)
     found = raw_table(one_plate(tmp_path / "db", plate_id="P"), "Cells")
     assert used == ([] if in_order else [True])
     monkeypatch.undo()

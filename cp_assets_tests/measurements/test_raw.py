@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import shutil
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +11,8 @@ import pytest
 from cp_assets.datasets import Dataset, PlateKey, find_plates
 from cp_assets.datasets.ids import image_set_id
 from cp_assets.errors import MeasurementError
-from cp_assets.measurements import raw as raw_module
+from cp_assets.measurements import site_rows
 from cp_assets.measurements.raw import RawReader, first_columns
-from cp_assets.measurements.reading import read_chunks
 from cp_assets.rejections import RejectionLog
 from cp_assets.sample import SampleTruth
 from cp_assets_tests.files import (
@@ -275,8 +273,7 @@ def test_raw_large_file_is_sorted_on_disk(
     write_folder(tmp_path / "P", {"Image": images, "Cells": objects})
     sources = one_plate(tmp_path / "P")
     in_memory = raw_table(sources, "Cells")
-    small = partial(read_chunks, chunk_bytes=500)
-    monkeypatch.setattr(raw_module, "read_chunks", small)
+    monkeypatch.setattr(site_rows, "CHUNK_BYTES", 500)
     on_disk = raw_table(sources, "Cells")
     assert on_disk.cast(in_memory.schema).equals(in_memory)
     assert on_disk.schema.names == in_memory.schema.names

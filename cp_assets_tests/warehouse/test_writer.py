@@ -215,7 +215,7 @@ def test_write_partition_flushed_file_does_not_take_other_columns(warehouse: War
 
 def test_write_partition_gathers_whole_batches_into_row_groups(warehouse: Warehouse) -> None:
     parts = [batch(range(10 * n, 10 * n + 10)) for n in range(5)]
-    spec = replace(SPEC, row_group_bytes=int(2.5 * parts[0].nbytes), zstd_level=None)
+    spec = replace(SPEC, row_group_bytes=int(2.5 * parts[0].nbytes), codec="none")
     write(warehouse, *parts, batch(range(50, 90)), batch([90]), spec=spec)
     (path,) = Path(warehouse.name).rglob("*.parquet")
     metadata = pq.read_metadata(path)
