@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from cp_assets.datasets.csv_text import open_csv
+from cp_assets.errors import MeasurementError
 from cp_assets.measurements.columns import SOURCE_ROW
 from cp_assets.measurements.csv_table import csv_columns
 from cp_assets.measurements.table_rules import table_rules
@@ -35,7 +36,7 @@ def read_together(tables: Sequence[CsvTable]) -> tuple[pa.Table, list[int]] | No
     Raises
     ------
     MeasurementError
-        If a file lacks a key column or repeats a column, or is no CSV text in UTF-8.
+        If the files lack a key column or repeat a column.
     InputChangedError
         If a file changes while it is read.
     """
@@ -55,7 +56,11 @@ def read_together(tables: Sequence[CsvTable]) -> tuple[pa.Table, list[int]] | No
         counts.append(lines)
         texts.append(pieces[0] if pieces[0].endswith(b"\n") else pieces[0] + b"\n")
     rules = table_rules(first.table, header, first.overrides)
-    typed = parse_piece(csv_columns(rules, header), b"".join(texts), 0)
+    try:
+        typed = parse_piece(csv_columns(rules, header), b"".join(texts), 0)
+    except MeasurementError:
+        # Of which file is not known here.
+        return None
     if typed.rejections or rules.columns_left_out() or typed.rows.num_rows != sum(counts):
         return None
     return _numbered(rules.complete(typed.rows), counts), counts

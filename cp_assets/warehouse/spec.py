@@ -48,7 +48,7 @@ class TableSpec:
     partition_by: tuple[str, ...] = ()
     open_columns: bool = False
     code_version: str = "1"
-    row_group_bytes: int = 64 * 2**20
+    row_group_bytes: int = 32 * 2**20
     codec: Literal["zstd", "snappy", "none"] = "zstd"
     zstd_level: int = 3
     lookup_columns: tuple[str, ...] = ()
