@@ -90,17 +90,7 @@ def test_what_is_read_together_is_what_each_file_gives(tmp_path: Path, texts: li
         [HEADER + b"1,1,1,a\n", HEADER + b"1,1,many,a\n"],
         [HEADER + b"1,1,1,a\n", HEADER + b"1,1,1,\xff\n"],
     ],
-    ids=[
-        "no rows", "0 bytes", "other order", "empty line", "lines even out", "row at fault", "no text"
-    ],  # fmt: skip
-        "no rows",
-        "0 bytes",
-        "other order",
-        "empty line",
-        "lines even out",
-        "row at fault",
-        "no text",
-    ],
+    ids=["no rows", "0 bytes", "order", "empty line", "lines even out", "row at fault", "no text"],
 )
 def test_what_is_not_plain_is_left_to_be_read_alone(tmp_path: Path, texts: list[bytes]) -> None:
     assert read_together(tables(tmp_path, texts)) is None
