@@ -54,7 +54,7 @@ def annotated(
     """The joined rows of a plate with the columns of the files that annotate it.
 
     Text is ``string``, numbers are ``float64``; see `annotation_columns`. Where no file has a row
-    for a well, they are null.
+    for a well, they are null. A column without any value in any file of the dataset is left out.
 
     Raises
     ------
@@ -69,7 +69,13 @@ def annotated(
     if not found.files:
         yield from batches
         return
-    columns = annotation_columns(found.of_dataset, sources.dataset.column_types)
+    columns = {
+        key: (name, kind)
+        for key, (name, kind) in annotation_columns(
+            found.of_dataset, sources.dataset.column_types
+        ).items()
+        if kind is not None
+    }
     tables = [read_well_table(file, sources.key.plate_id, columns, log) for file in found.files]
     annotation = Annotation(tables, dict(columns.values()), log)
     for batch in batches:

@@ -73,7 +73,8 @@ def read_well_table(
     Parameters
     ----------
     columns
-        Name and kind of each column, by its joined name in lower case.
+        Name and kind of each column to read, by its joined name in lower case; those of plates and
+        wells are among them.
     log
         Takes rows and values that cannot be used.
 
@@ -85,11 +86,15 @@ def read_well_table(
     table = TextTable.of(file.path)
     plate_column = None if file.is_plate_map else key_column(table.columns, PLATE_NAMES)
     well_column = key_column(table.columns, WELL_NAMES)
-    named = {position: name for position, name in enumerate(table.columns) if name}
+    named = {
+        position: columns[joined_name(name).lower()]
+        for position, name in enumerate(table.columns)
+        if name and joined_name(name).lower() in columns
+    }
     reader = _Reader(
         WellTable(
             file,
-            tuple(columns[joined_name(name).lower()][0] for name in named.values()),
+            tuple(name for name, _ in named.values()),
             frozenset(
                 columns[joined_name(name).lower()][0]
                 for name in (plate_column, well_column)
@@ -98,7 +103,7 @@ def read_well_table(
             of_plates=well_column is None,
         ),
         plate,
-        {at: columns[joined_name(name).lower()] for at, name in named.items()},
+        named,
         _place(table, plate_column),
         _place(table, well_column),
         log,

@@ -96,6 +96,14 @@ def test_well_in_two_rows_of_other_values_takes_neither(
     assert "rows 1, 3" in entry.detail
 
 
+def test_column_without_any_value_is_left_out(plate: Callable[..., PlateSources]) -> None:
+    found, log = annotate(plate("well,dose,pert_id\nA01,,\n", "well,dose\nB02,\n"))
+    assert found.column_names == ["well_id", "Metadata_pert_id"]
+    assert set(log.by_reason()) == {"not_annotated"}
+    asked_for = plate("well,dose\nA01,\n", column_types={"Metadata_dose": "int"})
+    assert annotate(asked_for)[0].schema.field("Metadata_dose").type == pa.int64()
+
+
 def test_first_file_wins_and_conflicts_are_named(plate: Callable[..., PlateSources]) -> None:
     sources = plate(
         "well,dose,by\nA01,1,me\nB02,,me\n", "Well,Dose,day\nA01,9,3\nB02,2,3\nC03,5,3\n"
