@@ -12,6 +12,7 @@ from cp_assets.datasets.identity import PLATE_COLUMNS, row_number, well_sort_key
 from cp_assets.errors import ConfigurationError
 from cp_assets.images import file_columns, image_sets
 from cp_assets.images.image_sets import ChannelFile, ImageSet
+from cp_assets.images.recorded import forms
 from cp_assets.measurements.image_sets import SITE_COLUMNS, WELL_COLUMNS
 from cp_assets.measurements.plan import IMAGE
 from cp_assets.measurements.raw import RAW_MEASUREMENTS
@@ -153,7 +154,8 @@ def _channels(tables: PlateTables, _spec: TableSpec) -> Outcome:
         for channels, file in _shared(one):
             places[channels].append(f"{file} in {one.source_folder}")
     faults = [
-        f"channels {channels} have the same file in {len(found)} image set(s), such as {found[0]}"
+        f"channels {channels} have the same file in {len(found)} image set(s), such as {found[0]}, "
+        "and no Series_, Frame_ or Channel_ that tells its planes apart"
         for channels, found in places.items()
     ]
     held = f"every channel of {len(sets)} image sets has its own image"
@@ -161,13 +163,10 @@ def _channels(tables: PlateTables, _spec: TableSpec) -> Outcome:
 
 
 def _shared(image_set: ImageSet) -> Iterator[tuple[str, str]]:
-    """Channels that are one plane of one file; a file that all channels share is a stack."""
-    files = (*image_set.channels, *image_set.others)
-    if len({(one.path_name, one.file_name) for one in files}) == 1:
-        return
+    """Channels that are one plane of one file; of a stack each has a plane of its own."""
     named: dict[object, list[ChannelFile]] = defaultdict(list)
-    for one in files:
-        plane = (one.path_name, one.file_name, one.series, one.frame, one.colour)
+    for one in (*image_set.channels, *image_set.others):
+        plane = (forms(one)[0], one.series, one.frame, one.colour)
         named[plane].append(one)
     for same in named.values():
         if len(same) > 1:

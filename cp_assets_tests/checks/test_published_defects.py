@@ -150,6 +150,42 @@ def test_two_channels_of_one_file_are_named(batch: Batch) -> None:
     assert f"{ONE}-E13-1" in faults["channels_differ"]
 
 
+def test_one_file_of_all_channels_is_named_unless_its_planes_are(batch: Batch) -> None:
+    channels = ["OrigAGP", "OrigMito"]
+
+    def spoil(rows: pd.DataFrame) -> pd.DataFrame:
+        drop = [c for c in rows if c.partition("_")[2] not in channels and "_Orig" in c]
+        same = {
+            f"{kind}_OrigMito": rows[f"{kind}_OrigAGP"] for kind in ("FileName", "PathName", "URL")
+        }
+        return rows.drop(columns=drop).assign(**same)
+
+    for number in (1, 2):
+        for well in ("E13", "M13"):
+            batch.edit(batch.site(well=well, number=number) / "Image.csv", spoil)
+    told = batch.faults()["channels_differ"]
+    assert "channels OrigAGP and OrigMito have the same file in 4 image set(s)" in told
+    for number in (1, 2):
+        for well in ("E13", "M13"):
+            frames = {"Frame_OrigAGP": "0", "Frame_OrigMito": "1"}
+            file = batch.site(well=well, number=number) / "Image.csv"
+            batch.edit(file, lambda rows, frames=frames: rows.assign(**frames))
+    assert "channels_differ" not in batch.faults()
+
+
+@pytest.mark.parametrize("spelling", ["{}/", "file:{}", "{}//"])
+def test_two_channels_of_one_file_are_named_however_its_folder_is_spelled(
+    batch: Batch, spelling: str
+) -> None:
+    def spoil(rows: pd.DataFrame) -> pd.DataFrame:
+        path = rows["PathName_OrigAGP"].map(spelling.format)
+        same = {"FileName_OrigMito": rows["FileName_OrigAGP"], "PathName_OrigMito": path}
+        return rows.assign(**same)
+
+    batch.edit(batch.site() / "Image.csv", spoil)
+    assert "OrigAGP and OrigMito have the same file" in batch.faults()["channels_differ"]
+
+
 def test_wells_that_are_not_those_of_the_plate_map_are_named(batch: Batch) -> None:
     file = next(batch.root.glob("workspace/metadata/platemaps/*/platemap/*.txt"))
     replace_text(file, "\tM13\t", "\tN13\t")
