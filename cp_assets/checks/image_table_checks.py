@@ -1,5 +1,6 @@
 """Checks of the Image table: whether it agrees with itself, the objects and the wells."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
@@ -20,6 +21,10 @@ from cp_assets.warehouse.spec import TableSpec
 
 _ROW_COLUMNS, _COLUMN_COLUMNS = ("Metadata_Row",), ("Metadata_Col", "Metadata_Column")
 _NAMING = frozenset((*PLATE_COLUMNS, *WELL_COLUMNS, *SITE_COLUMNS, *_ROW_COLUMNS, *_COLUMN_COLUMNS))
+_TIME_OR_PLANE = re.compile(
+    r"Metadata_(?:T|Z|(?:Time|Plane|Slice|Stack|Cycle|Round|Frame)\w*)", re.IGNORECASE
+)
+_TWO_DIGITS = 10
 _PLACE = ("source_file", "source_row")
 _OF_IMAGES = {"compartment": IMAGE}
 
@@ -121,8 +126,45 @@ def _wells(tables: PlateTables, _spec: TableSpec) -> Outcome:
                 why = ", as if cut to its last digit" if cut else ""
                 places[name].append(f"{told_by}{why} ({_where(row)})")
     faults = [f"{found[0]}, and so on in {len(found)} rows" for found in places.values()]
+    faults += _cut_columns(tables, there)
     held = f"{compared} plate rows and columns are those of their wells"
     return outcome_of(faults, held, {"compared": compared, "columns": len(pairs)})
+
+
+def _cut_columns(tables: PlateTables, there: list[str]) -> list[str]:
+    """Find plate columns cut to their last digit where nothing else says the well.
+
+    Wells then fall together: told by image sets of one well and site that no time or plane tells
+    apart, on a plate whose columns have one digit everywhere.
+    """
+    names = [name for name in _COLUMN_COLUMNS if name in there]
+    wells = [name for name in WELL_COLUMNS if name in there]
+    parts = [name for name in there if _TIME_OR_PLANE.fullmatch(name)]
+    unnamed = {one.relative for one in tables.sources.folders if one.well is None}
+    found: dict[tuple[object, object], list[tuple[object, str]]] = defaultdict(list)
+    wanted = ["well_id", "site_id", "source_folder", *names, *wells, *parts]
+    for row in _image_rows(tables, wanted) if names else ():
+        column = next((str(row[name]) for name in names if row.get(name) is not None), None)
+        said = any(row.get(name) is not None for name in wells)
+        if column is None or said or row["source_folder"] not in unnamed:
+            continue
+        if (_number(column.strip()) or 0) >= _TWO_DIGITS:
+            return []
+        moment = tuple(row.get(name) for name in parts)
+        found[row.get("well_id"), row.get("site_id")].append((moment, _where(row)))
+    repeated = {
+        place: rows
+        for place, rows in found.items()
+        if None not in place and len({moment for moment, _ in rows}) < len(rows)
+    }
+    if not repeated:
+        return []
+    (well, site), rows = next(iter(repeated.items()))
+    return [
+        f"{names[0]} is of one digit everywhere, and well {well}, site {site} is {len(rows)} image "
+        f"sets ({', '.join(first_of([where for _, where in rows], 3))}), and so on for "
+        f"{len(repeated)} wells and sites, as if it were cut to its last digit"
+    ]
 
 
 def _row_of_well(well: str) -> int:

@@ -48,19 +48,34 @@ class Batch:
         """Checks of measured tables that do not hold for a plate -> what they say."""
         images = ImageOptions(**options)  # type: ignore[arg-type]
         dataset = Dataset(dataset_id="s", root=self.root, images=images, annotations=annotations)
-        warehouse = open_warehouse(self.root.parent / "warehouse", create=True)
-        plates = find_plates(dataset)
-        for sources in plates.values():
-            build_plate(warehouse, sources, names=TABLES)
-        (mine,) = [sources for key, sources in plates.items() if key.plate_id == plate]
-        tables = PlateTables(warehouse, mine, duckdb.connect())
-        return {
-            check.name: outcome.summary
-            for spec, checks in CHECKS.items()
-            if spec.identifier[1] in TABLES
-            for check in checks
-            if not (outcome := check.run(tables, spec)).passed
-        }
+        return faults_of(dataset, self.root.parent / "warehouse", plate)
+
+
+def faults_of(dataset: Dataset, folder: Path, plate: str | None = None) -> dict[str, str]:
+    """Build all plates and check one, or the only one; see `Batch.faults`."""
+    warehouse = open_warehouse(folder, create=True)
+    plates = find_plates(dataset)
+    for sources in plates.values():
+        build_plate(warehouse, sources, names=TABLES)
+    (mine,) = [sources for key, sources in plates.items() if plate in (None, key.plate_id)]
+    tables = PlateTables(warehouse, mine, duckdb.connect())
+    return {
+        check.name: outcome.summary
+        for spec, checks in CHECKS.items()
+        if spec.identifier[1] in TABLES
+        for check in checks
+        if not (outcome := check.run(tables, spec)).passed
+    }
+
+
+def faults_of_folder(folder: Path, **files: pd.DataFrame) -> dict[str, str]:
+    """Checks that do not hold for a plate of CSV files in one folder."""
+    root = folder / "plate"
+    root.mkdir()
+    for name, rows in files.items():
+        rows.to_csv(root / f"{name}.csv", index=False)
+    dataset = Dataset(dataset_id="s", root=root, layout="cellprofiler")
+    return faults_of(dataset, folder / "warehouse")
 
 
 @pytest.fixture
@@ -130,6 +145,37 @@ def test_column_cut_to_its_last_digit_is_named(batch: Batch) -> None:
     assert set(faults) == {"wells_agree"}
     assert "Metadata_Col is 3 and the well E13, as if cut" in faults["wells_agree"]
     assert "E13-1/Image.csv row 1), and so on in 2 rows" in faults["wells_agree"]
+
+
+WELLS = ("A01", "A11", "A21")
+
+
+@pytest.mark.parametrize(
+    ("columns", "named"),
+    [
+        ({"Metadata_Col": [1, 1, 1]}, True),
+        ({"Metadata_Column": ["1", "1", "1"]}, True),
+        ({"Metadata_Col": [1, 11, 21]}, False),
+        ({"Metadata_Col": [1, 1, 11]}, False),
+        ({"Metadata_Col": [1, 1, 1], "Metadata_Site": [1, 2, 3]}, False),
+        ({"Metadata_Col": [1, 1, 1], "Metadata_Well": WELLS[:1] * 3}, False),
+        ({"Metadata_Col": [1, 1, 1], "Metadata_Time": [0, 1, 2]}, False),
+        ({"Metadata_Col": [1, 1, 1], "Metadata_Time": [0, 0, 0]}, True),
+    ],
+    ids=str,
+)
+def test_cut_column_is_named_where_nothing_else_says_the_well(
+    tmp_path: Path, columns: dict[str, list[object]], *, named: bool
+) -> None:
+    plate = {"ImageNumber": [1, 2, 3], "Metadata_Plate": "P", "Metadata_Row": "A"}
+    image = pd.DataFrame({**plate, "Metadata_Site": 1, **columns})
+    cells = pd.DataFrame({"ImageNumber": [1, 2, 3], "ObjectNumber": 1, "AreaShape_Area": 5.0})
+    faults = faults_of_folder(tmp_path, Image=image, Cells=cells)
+    assert ("wells_agree" in faults) is named
+    if named:
+        told = faults["wells_agree"]
+        assert "of one digit everywhere, and well A01, site 1 is 3 image sets" in told
+        assert "Image.csv row 1" in told
 
 
 @pytest.mark.parametrize(("row", "holds"), [("E", True), ("5", True), ("5.0", True), ("6", False)])
