@@ -1,8 +1,10 @@
 """Checks of a plate's measurement files: whether they have rows, and are of one run."""
 
+from collections import defaultdict
 from datetime import UTC, datetime
 
-from cp_assets.checks.books import told
+from cp_assets.checks.books import books_of, lines_of
+from cp_assets.checks.image_rows import image_rows
 from cp_assets.checks.outcome import Outcome, PlateTables, TableCheck, first_of, outcome_of
 from cp_assets.measurements.raw import RAW_MEASUREMENTS
 from cp_assets.warehouse.spec import TableSpec
@@ -14,10 +16,28 @@ _DAY = 24 * 3600
 
 
 def _have_rows(tables: PlateTables, _spec: TableSpec) -> Outcome:
-    faults = told(tables, RAW_MEASUREMENTS.name, ("empty_file", "header_only"))
+    found = books_of(tables, RAW_MEASUREMENTS.name)
+    sound = (found["reason"] == "header_only") & found["source_file"].isin(_without_objects(tables))
+    faults = lines_of(found[found["reason"].isin(("empty_file", "header_only")) & ~sound])
     files = sum(len(folder.tables) for folder in tables.sources.folders)
     figures = {"files": files, "without rows": len(faults)}
     return outcome_of(first_of(faults), f"{files} measurement files have rows", figures)
+
+
+def _without_objects(tables: PlateTables) -> set[str]:
+    """Files that need no row: the Image table says that no object was found."""
+    names = [name for folder in tables.sources.folders for name in folder.tables]
+    columns = [f"Count_{name}" for name in dict.fromkeys(names)]
+    counts: dict[tuple[object, str], set[object]] = defaultdict(set)
+    for row in image_rows(tables, ["source_folder", *columns]):
+        for column in columns:
+            counts[row["source_folder"], column].add(row.get(column))
+    return {
+        folder.relative_file(name)
+        for folder in tables.sources.folders
+        for name in folder.tables
+        if counts[folder.relative, f"Count_{name}"] == {0}
+    }
 
 
 def _one_age(tables: PlateTables, _spec: TableSpec) -> Outcome:
@@ -46,7 +66,7 @@ def _date(seconds: float) -> str:
 
 FILES_HAVE_ROWS = TableCheck(
     "files_have_rows",
-    "no measurement file is empty or a header alone",
+    "no measurement file is empty, or a header alone where Count_<compartment> is not 0",
     _have_rows,
     blocking=False,
 )

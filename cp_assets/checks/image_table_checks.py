@@ -2,12 +2,20 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from cp_assets.checks.books import told
+from cp_assets.checks.image_rows import (
+    OF_IMAGES,
+    PLACE,
+    image_batches,
+    image_columns,
+    image_rows,
+    where,
+)
 from cp_assets.checks.outcome import Outcome, PlateTables, TableCheck, first_of, outcome_of
 from cp_assets.datasets.identity import PLATE_COLUMNS, row_number, well_sort_key
 from cp_assets.errors import ConfigurationError
@@ -25,34 +33,15 @@ _TIME_OR_PLANE = re.compile(
     r"Metadata_(?:T|Z|(?:Time|Plane|Slice|Stack|Cycle|Round|Frame)\w*)", re.IGNORECASE
 )
 _TWO_DIGITS = 10
-_PLACE = ("source_file", "source_row")
-_OF_IMAGES = {"compartment": IMAGE}
-
-
-def _image_batches(tables: PlateTables, names: list[str]) -> Iterator[pa.RecordBatch]:
-    return tables.rows(RAW_MEASUREMENTS.name).batches([*_PLACE, *names], _OF_IMAGES)
-
-
-def _image_rows(tables: PlateTables, names: list[str]) -> Iterator[dict[str, object]]:
-    for batch in _image_batches(tables, names):
-        yield from batch.to_pylist()
-
-
-def _image_columns(tables: PlateTables) -> list[str]:
-    return tables.rows(RAW_MEASUREMENTS.name).columns(_OF_IMAGES)
-
-
-def _where(row: Mapping[str, object]) -> str:
-    return f"{row['source_file']} row {row['source_row']}"
 
 
 def _no_nan(tables: PlateTables, _spec: TableSpec) -> Outcome:
     """Find ``nan`` where a name should be; the reader of CSV has made it null already."""
     faults = told(tables, RAW_MEASUREMENTS.name, ("no_key",))
     places: dict[str, list[str]] = defaultdict(list)
-    names = [n for n in _image_columns(tables) if n.startswith("Metadata_") or n in _NAMING]
+    names = [n for n in image_columns(tables) if n.startswith("Metadata_") or n in _NAMING]
     rows = 0
-    for batch in _image_batches(tables, names):
+    for batch in image_batches(tables, names):
         rows += batch.num_rows
         for name in batch.schema.names:
             if name in names and pa.types.is_string(batch.schema.field(name).type):
@@ -69,19 +58,19 @@ def _add_nans(places: list[str], batch: pa.RecordBatch, name: str) -> None:
     text = pc.utf8_lower(pc.utf8_trim_whitespace(batch[name]))
     is_nan = pc.fill_null(pc.equal(text, "nan"), name in _NAMING)
     if pc.any(is_nan).as_py():
-        places += [_where(row) for row in batch.filter(is_nan).select(_PLACE).to_pylist()]
+        places += [where(row) for row in batch.filter(is_nan).select(PLACE).to_pylist()]
 
 
 def _counts(tables: PlateTables, _spec: TableSpec) -> Outcome:
     """Compare with different objects: an object that is there twice is told elsewhere."""
     raw = tables.rows(RAW_MEASUREMENTS.name)
-    there = set(_image_columns(tables))
+    there = set(image_columns(tables))
     names = [n for n in raw.values("compartment") if n != IMAGE and f"Count_{n}" in there]
     objects = {name: _objects(tables, name) for name in names}
     counts = [f"Count_{name}" for name in names]
     faults: list[str] = []
     compared = 0
-    for row in _image_rows(tables, ["image_id", "source_folder", *counts]):
+    for row in image_rows(tables, ["image_id", "source_folder", *counts]):
         for name in names:
             expected, found = row.get(f"Count_{name}"), objects[name].get(str(row["image_id"]), 0)
             compared += expected is not None
@@ -108,14 +97,14 @@ def _objects(tables: PlateTables, compartment: str) -> dict[str, int]:
 
 def _wells(tables: PlateTables, _spec: TableSpec) -> Outcome:
     """Hold columns of plate row and plate column against the well."""
-    there = _image_columns(tables)
+    there = image_columns(tables)
     pairs = [
         *((name, _row_of_well) for name in _ROW_COLUMNS if name in there),
         *((name, _column_of_well) for name in _COLUMN_COLUMNS if name in there),
     ]
     places: dict[str, list[str]] = defaultdict(list)
     compared = 0
-    for row in _image_rows(tables, ["well_id", *(name for name, _ in pairs)]):
+    for row in image_rows(tables, ["well_id", *(name for name, _ in pairs)]):
         well, named = row.get("well_id"), [(n, f) for n, f in pairs if row.get(n) is not None]
         for name, of_well in named if well is not None else []:
             compared += 1
@@ -124,7 +113,7 @@ def _wells(tables: PlateTables, _spec: TableSpec) -> Outcome:
                 told_by = f"{name} is {text} and the well {well}"
                 cut = str(of_well(str(well))).endswith(text) and text.isdecimal()
                 why = ", as if cut to its last digit" if cut else ""
-                places[name].append(f"{told_by}{why} ({_where(row)})")
+                places[name].append(f"{told_by}{why} ({where(row)})")
     faults = [f"{found[0]}, and so on in {len(found)} rows" for found in places.values()]
     faults += _cut_columns(tables, there)
     held = f"{compared} plate rows and columns are those of their wells"
@@ -143,7 +132,7 @@ def _cut_columns(tables: PlateTables, there: list[str]) -> list[str]:
     unnamed = {one.relative for one in tables.sources.folders if one.well is None}
     found: dict[tuple[object, object], list[tuple[object, str]]] = defaultdict(list)
     wanted = ["well_id", "site_id", "source_folder", *names, *wells, *parts]
-    for row in _image_rows(tables, wanted) if names else ():
+    for row in image_rows(tables, wanted) if names else ():
         column = next((str(row[name]) for name in names if row.get(name) is not None), None)
         said = any(row.get(name) is not None for name in wells)
         if column is None or said or row["source_folder"] not in unnamed:
@@ -151,7 +140,7 @@ def _cut_columns(tables: PlateTables, there: list[str]) -> list[str]:
         if (_number(column.strip()) or 0) >= _TWO_DIGITS:
             return []
         moment = tuple(row.get(name) for name in parts)
-        found[row.get("well_id"), row.get("site_id")].append((moment, _where(row)))
+        found[row.get("well_id"), row.get("site_id")].append((moment, where(row)))
     repeated = {
         place: rows
         for place, rows in found.items()
@@ -186,7 +175,7 @@ def _number(text: str) -> int | None:
 def _channels(tables: PlateTables, _spec: TableSpec) -> Outcome:
     """Find channels of one image set that are one plane of one file."""
     raw = tables.rows(RAW_MEASUREMENTS.name)
-    rows = raw.batches(file_columns(raw.columns(_OF_IMAGES)), _OF_IMAGES)
+    rows = raw.batches(file_columns(raw.columns(OF_IMAGES)), OF_IMAGES)
     try:
         sets = list(image_sets(rows))
     except ConfigurationError:

@@ -100,6 +100,17 @@ def test_file_of_0_bytes_and_file_of_a_header_are_named(batch: Batch) -> None:
     assert set(batch.faults(TWO)) == set()
 
 
+def test_site_without_objects_is_sound_where_the_image_table_says_so(batch: Batch) -> None:
+    for name in ("Cells", "Nuclei"):
+        batch.edit(batch.site() / f"{name}.csv", lambda rows: rows.iloc[:0])
+    batch.edit(batch.site() / "Image.csv", lambda rows: rows.assign(Count_Cells="0"))
+    told = batch.faults()["files_have_rows"]
+    assert "E13-1/Nuclei.csv: the file has a header and no row" in told
+    assert "Cells.csv" not in told
+    (batch.site() / "Cells.csv").write_bytes(b"")
+    assert "E13-1/Cells.csv: the file has 0 bytes" in batch.faults()["files_have_rows"]
+
+
 def test_file_of_a_run_before_is_named(batch: Batch) -> None:
     week = 7 * 24 * 3600
     old = batch.site() / "Cells.csv"
