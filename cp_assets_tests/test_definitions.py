@@ -50,6 +50,7 @@ CHECKS = {
         **CONTRACT,
         "keys_unique": False,
         "files_have_rows": False,
+        "files_have_same_columns": False,
         "files_of_one_age": False,
         "names_are_not_nan": False,
         "counts_agree": False,

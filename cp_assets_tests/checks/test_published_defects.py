@@ -120,6 +120,18 @@ def test_file_of_a_run_before_is_named(batch: Batch) -> None:
     assert "7 days older" in told
 
 
+def test_feature_that_one_file_lacks_is_named(batch: Batch) -> None:
+    names = ["AreaShape_Area", "AreaShape_Eccentricity"]
+    batch.edit(batch.site() / "Nuclei.csv", lambda rows: rows.drop(columns=names))
+    extra = batch.site(number=2) / "Cells.csv"
+    batch.edit(extra, lambda rows: rows.assign(AreaShape_New="1.5"))
+    told = batch.faults()["files_have_same_columns"]
+    assert f"2 columns of Nuclei ({', '.join(names)}) are missing in 1 of 4 files: " in told
+    assert f"{ONE}-E13-1/Nuclei.csv" in told
+    assert "1 columns of Cells (AreaShape_New) are only in 1 of 4 files: " in told
+    assert f"{ONE}-E13-2/Cells.csv" in told
+
+
 @pytest.mark.parametrize("text", ["nan", "NaN", ""])
 def test_nan_for_a_well_is_named(batch: Batch, text: str) -> None:
     batch.edit(batch.site() / "Image.csv", lambda rows: rows.assign(Metadata_Well=text))
