@@ -54,6 +54,7 @@ CHECKS = {
         "files_of_one_age": False,
         "names_are_not_nan": False,
         "counts_agree": False,
+        "plates_agree": False,
         "wells_agree": False,
         "channels_differ": True,
         "wells_of_plate_map": False,

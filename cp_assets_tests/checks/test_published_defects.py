@@ -68,13 +68,15 @@ def faults_of(dataset: Dataset, folder: Path, plate: str | None = None) -> dict[
     }
 
 
-def faults_of_folder(folder: Path, **files: pd.DataFrame) -> dict[str, str]:
+def faults_of_folder(
+    folder: Path, plate_id: str | None = None, **files: pd.DataFrame
+) -> dict[str, str]:
     """Checks that do not hold for a plate of CSV files in one folder."""
     root = folder / "plate"
     root.mkdir()
     for name, rows in files.items():
         rows.to_csv(root / f"{name}.csv", index=False)
-    dataset = Dataset(dataset_id="s", root=root, layout="cellprofiler")
+    dataset = Dataset(dataset_id="s", root=root, layout="cellprofiler", plate_id=plate_id)
     return faults_of(dataset, folder / "warehouse")
 
 
@@ -158,6 +160,35 @@ def test_file_that_was_cut_disagrees_with_the_image_table(batch: Batch) -> None:
     (told,) = batch.faults().values()
     assert f"E13-1: {count - 1} Cytoplasm were read" in told
     assert f"Count_Cytoplasm of the Image table is {count}" in told
+
+
+@pytest.mark.parametrize(
+    ("text", "named"), [("OTHER", True), (f"{ONE}__2020-Measurement1", False), ("", False)]
+)
+def test_image_tables_of_another_plate_are_named(batch: Batch, text: str, *, named: bool) -> None:
+    for number in (1, 2):
+        file = batch.site(number=number) / "Image.csv"
+        batch.edit(file, lambda rows: rows.assign(Metadata_Plate=text))
+    faults = batch.faults()
+    assert ("plates_agree" in faults) is named
+    if named:
+        told = faults["plates_agree"]
+        assert f"Metadata_Plate is OTHER in 2 rows of plate {ONE}, such as " in told
+        assert f"{ONE}-E13-1/Image.csv row 1" in told
+
+
+@pytest.mark.parametrize(
+    ("plates", "told"), [(("Q", "Q"), None), (("Q", "R"), "Metadata_Plate is R in 1 rows")]
+)
+def test_plate_that_the_user_named_may_be_another_in_the_table(
+    tmp_path: Path, plates: tuple[str, str], told: str | None
+) -> None:
+    named = {"Metadata_Plate": plates, "Metadata_Well": ["A01", "A02"], "Metadata_Site": 1}
+    image = pd.DataFrame({"ImageNumber": [1, 2], **named})
+    cells = pd.DataFrame({"ImageNumber": [1, 2], "ObjectNumber": 1, "AreaShape_Area": 5.0})
+    faults = faults_of_folder(tmp_path, plate_id="P", Image=image, Cells=cells)
+    assert set(faults) == ({"plates_agree"} if told else set())
+    assert (told or "") in faults.get("plates_agree", "")
 
 
 def test_column_cut_to_its_last_digit_is_named(batch: Batch) -> None:
