@@ -42,6 +42,10 @@ class WellTable:
         Well -> joined name -> value. None is the well of a file that annotates plates.
     of_plates
         Whether the file annotates plates, not wells.
+    has_rows
+        Whether the file has rows of the plate, be they of use or not.
+    contradicted
+        Wells whose rows say different things, so that none is used.
     """
 
     file: AnnotationFile
@@ -49,6 +53,8 @@ class WellTable:
     keys: frozenset[str]
     of_plates: bool
     by_well: dict[str | None, dict[str, Value]] = field(default_factory=dict)
+    has_rows: bool = False
+    contradicted: set[str | None] = field(default_factory=set)
 
     def values(self, well: str | None) -> dict[str, Value] | None:
         """What the file says of a well, or None if nothing."""
@@ -142,6 +148,7 @@ class _Reader:
         for count, row in rows.rows():
             nameless += any(row[at] for at, name in enumerate(rows.columns) if not name)
             mine = self.plate_at is None or (row[self.plate_at] or "").strip() == self.plate
+            self.table.has_rows |= mine
             if not mine or not self._is_whole(count, row, len(rows.columns)):
                 continue
             well = normalise_well(row[self.well_at] or "") if self.well_at is not None else None
@@ -192,6 +199,7 @@ class _Reader:
         for well, rows in numbers.items():
             if len(rows) > 1:
                 del self.table.by_well[well]
+                self.table.contradicted.add(well)
                 what = f"plate {self.plate}" if well is None else f"well {well}"
                 detail = (
                     f"{what} is in rows {', '.join(map(str, rows[:_SHOWN]))} with other values; "
