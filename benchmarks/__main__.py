@@ -13,7 +13,15 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import crops_example_human, crops_jump, memory, one_cell, profiles, training
+from benchmarks import (
+    crops_example_human,
+    crops_jump,
+    memory,
+    one_cell,
+    profiles,
+    profiles_memory,
+    training,
+)
 from benchmarks.context import Context
 from benchmarks.results import Measurement, machine, markdown
 
@@ -24,6 +32,7 @@ MEASUREMENTS: dict[str, Callable[[Context], Measurement]] = {
     "one_cell": one_cell.measure,
     "training": training.measure,
     "profiles": profiles.measure,
+    "profiles_memory": profiles_memory.measure,
 }
 
 

@@ -114,16 +114,15 @@ def _imports_only(folder: Path) -> float:
 
 
 def _command(folder: Path, name: str) -> list[str]:
-    tables, images = folder / "csv", folder / "images"
-    return [
-        sys.executable,
-        str(SCRIPT),
-        "--one",
-        name,
-        str(folder / "wh"),
-        str(tables),
-        str(images),
-    ]
+    return build_command(name, folder / "wh", folder / "csv", folder / "images")
+
+
+def build_command(
+    name: str, warehouse: Path, source: Path, images: Path | None = None
+) -> list[str]:
+    """What builds one table in a process of its own and prints what it took, as JSON."""
+    given = [str(warehouse), str(source), "" if images is None else str(images)]
+    return [sys.executable, str(SCRIPT), "--one", name, *given]
 
 
 def _resident_mib(process: int) -> float:

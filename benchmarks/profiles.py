@@ -2,200 +2,195 @@
 
 from __future__ import annotations
 
-import csv
-import os
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import pyarrow as pa
-import pyarrow.csv as pacsv
-import pyarrow.parquet as pq
 
 from benchmarks.context import Context, interleaved, progress, seconds
-from benchmarks.data import well
-from benchmarks.peers import Peer, PeerTooSlowError, running
+from benchmarks.peers import PeerTooSlowError
+from benchmarks.profile_data import example_human, gallery_site, write_copies, write_database
+from benchmarks.profile_floor import ONE_THREAD, TWO_THREADS, Floor, fastest
+from benchmarks.profile_sides import Data, Ours, converting
 from benchmarks.results import Goal, Measurement, Row, Samples
-from cp_assets.building import STEPS, build_table
-from cp_assets.datasets import Dataset, find_plates
-from cp_assets.measurements.columns import column_kind
-from cp_assets.warehouse.warehouse import open_warehouse
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-TABLES = ("Image", "Cells", "Cytoplasm", "Nuclei")
 THREADS = (1, 2, 4)
 """Threads that CytoTable is given; its best is compared."""
 
-ASSETS = ("raw_measurements", "joined_profiles")
+SMALL_GOAL = Goal(20, at_least=True)
+PLATE_GOAL = Goal(100, at_least=True)
 FLOOR_GOAL = Goal(1.5)
 
-
-@dataclass(frozen=True)
-class Data:
-    """Measurements of one kind.
-
-    Attributes
-    ----------
-    goal
-        How many times the peer's speed is aimed at.
-    """
-
-    what: str
-    folder: Path
-    goal: Goal
+Sides = dict[str, Callable[[], float]]
 
 
 def measure(context: Context) -> Measurement:
-    """ExampleHuman, and real sites of a Cell Painting plate with 6,000 columns.
+    """ExampleHuman as CSV and as SQLite, and real sites of a plate with 6,000 columns.
 
     Raises
     ------
     FileNotFoundError
         If ``CP_ASSETS_TEST_DATA`` has not the data.
     """
-    given = Path(os.environ.get("CP_ASSETS_TEST_DATA", ""))
-    human, site = given / "example_human", given / "cpg0043_BR00116991" / "BR00116991-A01-1"
-    if not (human.is_dir() and site.is_dir()):
-        msg = f"no real data: set CP_ASSETS_TEST_DATA to the folder that holds {human.name}"
-        raise FileNotFoundError(msg)
-    sites = 4 if context.quick else 32
-    copies = context.folder / "sites"
-    write_copies(site, copies, sites)
-    rows: list[Row] = []
-    notes = []
-    for data in (
-        Data("ExampleHuman", human.resolve(), Goal(20, at_least=True)),
-        Data(f"{sites} sites of cpg0043", copies, Goal(100, at_least=True)),
-    ):
-        progress(data.what)
-        sides = interleaved(
-            {"ours": _ours(context, data), "floor": _floor(context, data)},
-            1 if context.quick else 5,
+    human = example_human()
+    database = write_database(human, context.folder / "database" / "ExampleHuman.sqlite")
+    small = [
+        _small(context, data)
+        for data in (
+            Data("ExampleHuman", human),
+            Data("ExampleHuman in SQLite", database, "cellprofiler_sqlite"),
         )
-        peer, told = _peer(context, data, sides["ours"].median)
-        notes.append(told)
-        rows += _rows(data, sides["ours"], sides["floor"], peer)
-    return Measurement("profiles", tuple(rows), (*notes, *_NOTES))
+    ]
+    rows, notes = _plate(context, gallery_site())
+    return Measurement(
+        "profiles",
+        (*(row for of_data, _ in small for row in of_data), *rows),
+        (*(note for _, note in small), *notes, *_NOTES),
+    )
 
 
 _NOTES = (
-    "Ours: both assets, raw measurements and joined profiles, each committed to Iceberg, in a new "
-    "warehouse each time, in a warm process.",
-    "Peer: `convert` with preset `cellprofiler_csv` into one Parquet file, imports not timed, with "
-    "the thread count that was fastest. DuckDB's extensions come with its environment.",
-    "Floor: each CSV file read by pyarrow with given types, one thread, and written as Parquet, a "
-    "file a compartment, zstd level 3; nothing is joined, checked or committed.",
+    "Ours: both assets, raw measurements and joined profiles, each committed to Iceberg, in a warm "
+    "process; where nothing else is said in a new warehouse, whose tables are made first. Where "
+    "'tables are there', as for every plate but the first, the plate is written again.",
+    "Peer: `convert` into one Parquet file with presets `cellprofiler_csv` and "
+    "`cellprofiler_sqlite`, imports not timed. DuckDB's extensions come with its environment. "
+    "It ends the measurement if it joins another number of rows than ours.",
+    "The SQLite file holds ExampleHuman's rows as ExportToDatabase writes them: `Per_Image`, "
+    "`Per_Cells`, ... with typed columns and primary keys; plate and well are from file names.",
+    "Floor: every column read with given types and written once as Parquet, a file a compartment, "
+    "row groups of some 1,000 rows, zstd level as ours; nothing is joined, checked or committed. "
+    "Ours writes the columns twice.",
     "The sites are copies of one real site with 109 cells, under wells and numbers of their own.",
 )
 
 
-def write_copies(site: Path, root: Path, sites: int) -> None:
-    """Copies of a site's measurement folder, each with a well, site and ImageNumber of its own."""
-    tables = {name: list(csv.reader((site / f"{name}.csv").open(newline=""))) for name in TABLES}
-    for number in range(sites):
-        own = {"ImageNumber": str(number + 1), "Metadata_Well": well(number), "Metadata_Site": "1"}
-        folder = root / f"{site.name.split('-')[0]}-{well(number)}-1"
-        folder.mkdir(parents=True)
-        for name, (header, *rows) in tables.items():
-            places = {header.index(key): value for key, value in own.items() if key in header}
-            with (folder / f"{name}.csv").open("w", newline="") as out:
-                writer = csv.writer(out)
-                writer.writerow(header)
-                for row in rows:
-                    writer.writerow([places.get(at, value) for at, value in enumerate(row)])
+def _small(context: Context, data: Data) -> tuple[list[Row], str]:
+    """All sides in turn, the peer with each thread count in a process of its own."""
+    progress(data.what)
+    ours = Ours(context, data)
+    mine: Sides = {
+        "a new warehouse": ours,
+        "tables are there": Ours(context, data, keeps_tables=True),
+    }
+    theirs: Sides = {}
+    with ExitStack() as stack:
+        for threads in THREADS[1:2] if context.quick else THREADS:
+            peer = stack.enter_context(converting(context, data, threads, ours))
+            theirs[_threads(threads)] = peer
+        found = interleaved({**mine, **theirs}, 1 if context.quick else 5)
+    best = min((found[name] for name in theirs), key=lambda samples: samples.median)
+    rows = [
+        Row(
+            what=f"profiles of {data.what}; {where}",
+            ours=found[where],
+            peer=best,
+            figure=best.median / found[where].median,
+            figure_is="peer / ours",
+            goal=SMALL_GOAL,
+        )
+        for where in mine
+    ]
+    tried = ", ".join(f"{name} {found[name]}" for name in theirs)
+    return rows, f"{data.what}: the peer took {tried}. Each side joined {ours.rows} rows."
 
 
-def _ours(context: Context, data: Data) -> Iterator[float]:
-    dataset = Dataset(dataset_id="bench", root=data.folder, layout="cellprofiler")
-    turns = count()
+@dataclass(frozen=True)
+class _PeerRun:
+    """The peer's one conversion of the sites; stopped if the goal was exceeded before its end."""
 
-    def run() -> float:
-        warehouse = open_warehouse(context.folder / f"{data.folder.name}{next(turns)}", create=True)
+    seconds: float
+    stopped: bool
 
-        def build() -> None:
-            (sources,) = find_plates(dataset).values()
-            for name in ASSETS:
-                build_table(warehouse, STEPS[name](sources, warehouse))
 
-        return seconds(build)
+def _plate(context: Context, site: Path) -> tuple[list[Row], list[str]]:
+    """Ours and the floors in turn, then the peer once, then ours and the floors again."""
+    sites = 2 if context.quick else 32
+    data = Data(f"{sites} sites of cpg0043", write_copies(site, context.folder / "sites", sites))
+    threads, tried = _fastest_threads(context, site)
+    progress(data.what)
+    one, told_one = fastest(ONE_THREAD, data.folder, context.folder / "one")
+    two, told_two = fastest(TWO_THREADS, data.folder, context.folder / "two")
+    ours = Ours(context, data)
+    sides: Sides = {
+        "ours": ours,
+        "one": _floor(one, data, context),
+        "two": _floor(two, data, context),
+    }
+    repeats = 1 if context.quick else 3
+    before = interleaved(sides, repeats)
+    peer = _peer(context, data, threads, ours, before["ours"].median)
+    after = interleaved(sides, repeats)
+    found = {name: Samples(before[name].values + after[name].values) for name in sides}
+    notes = [
+        f"{data.what}: {repeats} rounds of ours and the floors before the peer and as many after. "
+        f"The peer ran once, with {_threads(threads)}; {tried}.",
+        f"Floor with one thread: {one.name}, the fastest of one trial each: {told_one}.",
+        f"Floor with two threads: {two.name}, the fastest of one trial each: {told_two}.",
+    ]
+    return _plate_rows(data.what, found, peer), notes
 
+
+def _floor(floor: Floor, data: Data, context: Context) -> Callable[[], float]:
+    return lambda: seconds(lambda: floor.run(data.folder, context.folder))
+
+
+def _fastest_threads(context: Context, site: Path) -> tuple[int, str]:
+    """The peer's best thread count on four sites, and what each took."""
+    if context.quick:
+        return 2, "no other thread count was tried"
+    data = Data("4 sites of cpg0043", write_copies(site, context.folder / "few", 4))
+    ours = Ours(context, data)
+    ours()
+    took: dict[int, float] = {}
+    for threads in THREADS:
+        with converting(context, data, threads, ours) as peer:
+            took[threads] = peer()
+        progress(f"{data.what}, peer, {_threads(threads)}: {took[threads]:.1f} s")
+    tried = ", ".join(f"{_threads(threads)} {time:.1f} s" for threads, time in took.items())
+    return min(took, key=lambda threads: took[threads]), f"on {data.what} it took {tried}"
+
+
+def _threads(number: int) -> str:
+    return f"{number} thread{'s' if number > 1 else ''}"
+
+
+def _peer(context: Context, data: Data, threads: int, ours: Ours, our_time: float) -> _PeerRun:
+    limit = 5 if context.quick else 1.2 * PLATE_GOAL.limit * our_time
+    with converting(context, data, threads, ours) as peer:
+        try:
+            run = _PeerRun(peer(limit=limit), stopped=False)
+        except PeerTooSlowError as error:
+            progress(str(error))
+            return _PeerRun(limit, stopped=True)
+    progress(f"peer, {_threads(threads)}: {run.seconds:.1f} s")
     return run
 
 
-def _floor(context: Context, data: Data) -> Iterator[float]:
-    return lambda: seconds(lambda: _read_and_write(data.folder, context.folder))
-
-
-def _read_and_write(folder: Path, out: Path) -> None:
-    for name in TABLES:
-        writer = None
-        for file in sorted(folder.rglob(f"{name}.csv")):
-            with file.open(newline="") as stream:
-                header = next(csv.reader(stream))
-            rows = pacsv.read_csv(
-                file,
-                read_options=pacsv.ReadOptions(use_threads=False, block_size=64 * 2**20),
-                convert_options=pacsv.ConvertOptions(
-                    column_types={column: _type(column) for column in header},
-                    null_values=["", "nan", "NaN"],
-                ),
+def _plate_rows(what: str, found: dict[str, Samples], peer: _PeerRun) -> list[Row]:
+    mine = found["ours"]
+    against_peer = Row(
+        what=f"profiles of {what}",
+        ours=mine,
+        peer=Samples((peer.seconds,)),
+        figure=peer.seconds / mine.median,
+        figure_is="peer / ours" + (", at least: the peer was stopped" if peer.stopped else ""),
+        goal=PLATE_GOAL,
+    )
+    return [
+        against_peer,
+        *(
+            Row(
+                what=f"profiles of {what}; floor with {threads}",
+                ours=mine,
+                floor=found[name],
+                figure=mine.median / found[name].median,
+                figure_is="ours / floor",
+                goal=goal,
             )
-            writer = writer or pq.ParquetWriter(
-                out / f"{name}.parquet", rows.schema, compression="zstd", compression_level=3,
-                use_dictionary=False, write_statistics=False,
-            )  # fmt: skip
-            writer.write_table(rows)
-        if writer:
-            writer.close()
-
-
-def _type(column: str) -> pa.DataType:
-    """Whole numbers are written as 12.0 too: read as float64, as ours does first."""
-    return pa.string() if column_kind(column) == "string" else pa.float64()
-
-
-def _peer(context: Context, data: Data, ours: float) -> tuple[Samples | None, str]:
-    """The peer's best time, or None if it was not done when our goal was reached."""
-    limit = 1.2 * data.goal.limit * ours
-    found: dict[int, float] = {}
-    for threads in THREADS[1:2] if context.quick else THREADS:
-        with running("cytotable", "cytotable_profiles.py", context.cache, context.folder) as peer:
-            try:
-                found[threads] = _converted(peer, context, data, threads, limit)
-            except PeerTooSlowError as error:
-                progress(str(error))
-                return None, f"{data.what}: {error}."
-        progress(f"{peer.name}, {threads} threads: {found[threads]:.1f} s")
-    tried = ", ".join(f"{threads} threads {time:.1f} s" for threads, time in found.items())
-    return Samples((min(found.values()),)), f"{data.what}: the peer's runs were {tried}."
-
-
-def _converted(peer: Peer, context: Context, data: Data, threads: int, limit: float) -> float:
-    out = context.folder / f"peer{threads}.parquet"
-    answer = peer.ask(
-        "profiles", limit=limit, source=str(data.folder), out=str(out), threads=threads
-    )
-    return float(answer["seconds"])
-
-
-def _rows(data: Data, ours: Samples, floor: Samples, peer: Samples | None) -> Iterator[Row]:
-    least = 1.2 * data.goal.limit
-    yield Row(
-        what=f"profiles of {data.what}",
-        ours=ours,
-        peer=peer,
-        figure=peer.median / ours.median if peer else least,
-        figure_is="peer / ours" if peer else "peer / ours, at least: the peer was stopped",
-        goal=data.goal,
-    )
-    yield Row(
-        what=f"profiles of {data.what}",
-        ours=ours,
-        floor=floor,
-        figure=ours.median / floor.median,
-        figure_is="ours / floor",
-        goal=FLOOR_GOAL,
-    )
+            for name, threads, goal in (
+                ("one", "one thread", FLOOR_GOAL),
+                ("two", "two threads", None),
+            )
+        ),
+    ]

@@ -17,10 +17,23 @@ import pyarrow.parquet as pq
 import cp_assets
 from cp_assets.building.rejected import REJECTED_ROWS
 from cp_assets.convert_options import convert_options, only_given
-from cp_assets.datasets import Dataset, PlateKey, PlateSources, dataset_from_folder, find_plates
+from cp_assets.datasets import (
+    Dataset,
+    PlateKey,
+    PlateSources,
+    choose_preset,
+    dataset_from_folder,
+    find_plates,
+)
 from cp_assets.datasets.config import Configuration, read_configuration
 from cp_assets.datasets.identity import normalise_site, normalise_well
-from cp_assets.errors import ConfigurationError, CpAssetsError, PlateNotFoundError
+from cp_assets.errors import (
+    ConfigurationError,
+    CpAssetsError,
+    PlateNotFoundError,
+    PlatesFailedError,
+    one_line,
+)
 from cp_assets.warehouse.catalog import default_warehouse
 from cp_assets.warehouse.warehouse import Warehouse, open_warehouse
 
@@ -40,7 +53,7 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except CpAssetsError as error:
-            click.echo(f"cp-assets: {_one_line(error)}", err=True)
+            click.echo(f"cp-assets: {one_line(error)}", err=True)
         except OSError as error:
             if error.errno == errno.EPIPE:
                 raise
@@ -48,11 +61,6 @@ class _Commands(click.Group):
                 f"cp-assets: {error.filename or 'a file'}: {error.strerror or error}", err=True
             )
         return ctx.exit(_USER_ERROR)
-
-
-def _one_line(error: CpAssetsError) -> str:
-    """The error's text without line breaks, and without the query that DuckDB repeats."""
-    return " ".join(str(error).partition("\n\nLINE ")[0].split())
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -145,8 +153,15 @@ def convert(
     config: str | None,
     **options: Any,
 ) -> None:
-    """Convert CellProfiler's output, with its images, into a warehouse, without Dagster."""
-    configured = read_configuration(config).warehouse if config else None
+    """Convert CellProfiler's output, with its images, into a warehouse, without Dagster.
+
+    SOURCE is a folder of measurement files or of such folders, a Cell Painting Gallery prefix, or
+    one file that holds all tables: an SQLite database, CellProfiler's one object.csv, an export of
+    IN Carta or a site of DeepProfiler. What lies beside such a file is not read.
+    """
+    given = only_given(options)
+    if "preset" in given:
+        given["preset"] = choose_preset(given["preset"], _configuration(config).presets)
 
     def report(plate: PlateKey, build: Any) -> None:
         found = f"{build.rows:,} rows" if build.state != "skipped" else build.reason
@@ -155,13 +170,13 @@ def convert(
         )
         _say(f"{plate}  {build.table:<32} {build.state:<10} {found}{lost}")
 
-    opened = cp_assets.convert(
-        source,
-        warehouse or configured or default_warehouse(),
-        join=not no_join,
-        report=report,
-        **only_given(options),
-    )
+    place = _location(warehouse, config) or default_warehouse()
+    try:
+        opened = cp_assets.convert(source, place, join=not no_join, report=report, **given)
+    except PlatesFailedError as error:
+        _print_tables(open_warehouse(place))
+        _say(str(error))
+        sys.exit(1)
     _print_tables(opened)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
@@ -18,11 +19,11 @@ from cp_assets.datasets import (
     PlateSources,
     Preset,
     choose_preset,
-    detect_layout,
+    dataset_from_folder,
     find_plates,
 )
 from cp_assets.datasets.metadata_files import named_files
-from cp_assets.errors import ConfigurationError
+from cp_assets.errors import ConfigurationError, CpAssetsError, PlatesFailedError, one_line
 from cp_assets.warehouse.warehouse import Warehouse, open_warehouse
 
 logger = logging.getLogger(__name__)
@@ -64,6 +65,7 @@ def convert(  # noqa: PLR0913 - the public contract: one call, every option by n
     workers: int = ImageOptions.workers,
     max_memory: int = ImageOptions.max_memory,
     force: bool = False,
+    fail_fast: bool = False,
     report: Report | None = None,
 ) -> Warehouse:
     """Convert CellProfiler's output, with its images, into an Iceberg warehouse.
@@ -73,8 +75,10 @@ def convert(  # noqa: PLR0913 - the public contract: one call, every option by n
     Parameters
     ----------
     source
-        A folder of measurement files, a folder of such folders, or a Cell Painting Gallery prefix
-        ``<project>/<source>`` (found by its ``workspace``).
+        A folder of measurement files, a folder of such folders, a Cell Painting Gallery prefix
+        ``<project>/<source>`` (found by its ``workspace``), or one file that holds all tables: an
+        SQLite database, CellProfiler's one CSV (``object.csv``), an export of IN Carta, a site of
+        DeepProfiler. What lies beside such a file is not read.
     warehouse
         A folder, the name of a configured PyIceberg catalog, or an open warehouse.
     image_dir, mask_dir, outline_dir
@@ -109,9 +113,9 @@ def convert(  # noqa: PLR0913 - the public contract: one call, every option by n
         Of a gallery prefix: ``analysis``, ``backend``, or ``automatic`` for analysis where the
         plate has it.
     dataset_id, batch_id, plate_id
-        Identity of the plate; by default the source folder's name, ``unbatched``, and what the
-        Image table says, else the source folder's name. A gallery prefix names batches and plates
-        itself.
+        Identity of the plate; by default the source folder's name (of a file, the folder that it
+        lies in), ``unbatched``, and what the Image table says, else the source's own name. A
+        gallery prefix names batches and plates itself.
     join
         False to keep measurements as they are, without joined profiles.
     workers
@@ -120,6 +124,8 @@ def convert(  # noqa: PLR0913 - the public contract: one call, every option by n
         Most bytes of pixels held at a time.
     force
         Write even what is unchanged.
+    fail_fast
+        Stop at the first plate that cannot be converted, with its own error.
     report
         Called after each table of each plate.
 
@@ -132,10 +138,13 @@ def convert(  # noqa: PLR0913 - the public contract: one call, every option by n
     ------
     ConfigurationError
         If options contradict each other.
+    PlatesFailedError
+        If some of several plates cannot be converted: names each with its error, when the others
+        are done.
     CpAssetsError
-        If a plate cannot be converted; plates before it are.
+        If the only plate, or with ``fail_fast`` the first, cannot be converted.
     """
-    options = ImageOptions(
+    images = ImageOptions(
         include_source_images=include_source_images,
         channels=channels,
         path_prefix_map=path_prefix_map or {},
@@ -152,17 +161,16 @@ def convert(  # noqa: PLR0913 - the public contract: one call, every option by n
         workers=workers,
         max_memory=max_memory,
     )
-    root = Path(source)
-    dataset = Dataset(
-        dataset_id=dataset_id or root.resolve().name,
-        root=root,
-        layout=layout or detect_layout(root),
+    dataset = dataset_from_folder(
+        Path(source),
+        dataset_id=dataset_id,
+        layout=layout,
         batch_id=batch_id,
         plate_id=plate_id,
         image_dir=_folder("image_dir", image_dir),
         mask_dir=_folder("mask_dir", mask_dir),
         outline_dir=_folder("outline_dir", outline_dir),
-        images=options,
+        images=images,
         annotations=tuple(Path(one) for one in annotations),
         preset=choose_preset(preset) if isinstance(preset, str) else preset,
         measurements=measurements,
@@ -173,9 +181,49 @@ def convert(  # noqa: PLR0913 - the public contract: one call, every option by n
         warehouse if isinstance(warehouse, Warehouse) else open_warehouse(warehouse, create=True)
     )
     names = tuple(STEPS) if join else _WITHOUT_JOIN
-    for sources in plates.values():
-        build_plate(opened, sources, names=names, force=force, report=report)
+    builder = _Builder(warehouse=opened, names=names, force=force, report=report)
+    builder.build(plates, fail_fast=fail_fast)
     return opened
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Builder:
+    """What is built of each plate, and where."""
+
+    warehouse: Warehouse
+    names: tuple[str, ...]
+    force: bool
+    report: Report | None
+
+    def build(self, plates: Mapping[PlateKey, PlateSources], *, fail_fast: bool) -> None:
+        """Build plates in order; one that fails does not stop the others, unless it shall."""
+        failed: dict[str, Exception] = {}
+        for key, sources in plates.items():
+            error = self._failure(sources)
+            if error is None:
+                continue
+            if fail_fast or len(plates) == 1:
+                raise error
+            failed[str(key)] = error
+            # Of a fault of ours, where it is too.
+            is_told = isinstance(error, (CpAssetsError, OSError))
+            logger.error("%s failed: %s", key, one_line(error), exc_info=None if is_told else error)
+        if failed:
+            done = "the others are built" if len(failed) < len(plates) else "none is built"
+            summary = f"{len(failed)} of {len(plates)} plates failed, {done}:"
+            raise PlatesFailedError(summary, failed) from next(iter(failed.values()))
+
+    def _failure(self, sources: PlateSources) -> Exception | None:
+        """Build a plate's tables in order; the error of the first that cannot be, or None."""
+        for name in self.names:
+            try:
+                build = _build_step(self.warehouse, sources, name, force=self.force)
+            except Exception as error:  # noqa: BLE001 - whatever it is, others go on
+                return error
+            # Outside: an error of the caller's own report is no plate's.
+            if self.report is not None:
+                self.report(sources.key, build)
+        return None
 
 
 def build_plate(
@@ -184,7 +232,6 @@ def build_plate(
     *,
     names: tuple[str, ...] = tuple(STEPS),
     force: bool = False,
-    report: Report | None = None,
 ) -> dict[str, PlateBuild]:
     """Build a plate's tables in order.
 
@@ -198,14 +245,15 @@ def build_plate(
     CpAssetsError
         If a table cannot be built; those before it are.
     """
-    built: dict[str, PlateBuild] = {}
-    for name in names:
-        build = build_table(warehouse, STEPS[name](sources, warehouse), force=force)
-        logger.info("%s %s: %s, %d rows", sources.key, build.table, build.state, build.rows)
-        built[name] = build
-        if report is not None:
-            report(sources.key, build)
-    return built
+    return {name: _build_step(warehouse, sources, name, force=force) for name in names}
+
+
+def _build_step(
+    warehouse: Warehouse, sources: PlateSources, name: str, *, force: bool
+) -> PlateBuild:
+    build = build_table(warehouse, STEPS[name](sources, warehouse), force=force)
+    logger.info("%s %s: %s, %d rows", sources.key, build.table, build.state, build.rows)
+    return build
 
 
 def _folder(option: str, path: str | Path | None) -> Path | None:
@@ -221,16 +269,32 @@ def _folder(option: str, path: str | Path | None) -> Path | None:
 def _check(dataset: Dataset, *, join: bool) -> None:
     """Refuse options that contradict each other, each with what to do."""
     named_files(dataset)
+    _check_layout(dataset)
+    _check_images(dataset, join=join)
+
+
+def _check_layout(dataset: Dataset) -> None:
+    """Refuse what a gallery prefix says itself, and what only a gallery prefix has."""
     if dataset.measurements not in get_args(Measurements):
         msg = f"measurements is {dataset.measurements!r}: expected {_MEASUREMENTS}"
         raise ConfigurationError(msg)
     in_gallery = dataset.layout == "cell-painting-gallery"
+    if dataset.measurements != Dataset.measurements and not in_gallery:
+        msg = (
+            f"measurements chooses between the folders of a gallery prefix's workspace, and "
+            f"{dataset.root} is none; leave it out, or name the prefix"
+        )
+        raise ConfigurationError(msg)
     if in_gallery and (dataset.batch_id or dataset.plate_id):
         msg = (
             f"{dataset.root} is a gallery prefix, which names its batches and plates itself; leave "
             "batch_id and plate_id out"
         )
         raise ConfigurationError(msg)
+
+
+def _check_images(dataset: Dataset, *, join: bool) -> None:
+    """Refuse options of images where there are none, or nothing that they are cut by."""
     if not join and dataset.image_dir is not None:
         msg = (
             "images need the join: crops are cut by the joined profiles' boxes; leave join=True, "
@@ -245,7 +309,7 @@ def _check(dataset: Dataset, *, join: bool) -> None:
         "channels": dataset.images.channels,
     }
     given = [name for name, value in ancillary.items() if value is not None]
-    if given and dataset.image_dir is None and not in_gallery:
+    if given and dataset.image_dir is None and dataset.layout != "cell-painting-gallery":
         msg = (
             f"{given[0]} was given without image_dir; give the folder below which the source "
             "images lie"

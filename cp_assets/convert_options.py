@@ -83,9 +83,9 @@ _OPTIONS = (
         "annotations",
         multiple=True,
         metavar="FILE",
-        help="CSV, TSV or Parquet file with a column of wells, of plates or of both; its other "
-        "columns join the profiles as Metadata_...; several times, of two values the first counts. "
-        "A gallery prefix has its own plate maps.",
+        help="CSV, TSV or Parquet file with a column of wells (Well, well_position, ...), of "
+        "plates (Plate, ...) or of both; its other columns join the profiles as Metadata_...; "
+        "several times, of two values the first counts. A gallery prefix has its own plate maps.",
     ),
     click.option(
         "--path-prefix",
@@ -162,12 +162,13 @@ _OPTIONS = (
         "--layout",
         type=click.Choice(get_args(Layout)),
         help="How SOURCE is laid out. Default: a gallery prefix where there is a "
-        "workspace/analysis, else CellProfiler's folders.",
+        "workspace/analysis or workspace/backend, else CellProfiler's folders.",
     ),
     click.option(
         "--preset",
-        type=click.Choice([preset.name for preset in SHIPPED]),
-        help="Dialect of the measurement tables. Default: the first that fits.",
+        metavar="NAME",
+        help=f"Dialect of the measurement tables: {', '.join(preset.name for preset in SHIPPED)}, "
+        "or one that cp_assets.yaml defines. Default: the first of these that fits.",
     ),
     click.option(
         "--measurements",
@@ -178,7 +179,9 @@ _OPTIONS = (
         "plate has it, else backend.",
     ),
     click.option(
-        "--dataset-id", metavar="NAME", help="Name of the dataset. Default: SOURCE's own name."
+        "--dataset-id",
+        metavar="NAME",
+        help="Name of the dataset. Default: that of the folder that SOURCE is or lies in.",
     ),
     click.option(
         "--batch-id",
@@ -207,6 +210,12 @@ _OPTIONS = (
         help="Most memory for pixels in work, such as 2GB; at least 64MiB.",
     ),
     click.option("--force", is_flag=True, help="Write even what is unchanged."),
+    click.option(
+        "--fail-fast",
+        is_flag=True,
+        help="Stop at the first plate that fails. Default: the others are built, then those that "
+        "failed are named, with exit code 1.",
+    ),
 )
 
 

@@ -7,6 +7,11 @@ what was expected, and what to do next.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 
 class CpAssetsError(Exception):
     """Base of every error of cp_assets."""
@@ -18,6 +23,36 @@ class ConfigurationError(CpAssetsError, ValueError):
 
 class PlateNotFoundError(CpAssetsError, LookupError):
     """No plate, or no such plate, lies below the dataset's root."""
+
+
+class PlatesFailedError(CpAssetsError, RuntimeError):
+    """Plates of several could not be built; the others are.
+
+    Attributes
+    ----------
+    failed
+        Partition key of a plate -> its error, in the order of the plates.
+    """
+
+    def __init__(self, summary: str, failed: Mapping[str, Exception]) -> None:
+        super().__init__(summary, failed)
+        self.failed = failed
+
+    def __str__(self) -> str:
+        return "\n".join((self.args[0], *self.lines()))
+
+    def lines(self) -> list[str]:
+        """Each plate that failed, and why, in one line."""
+        return [f"{plate}: {one_line(error)}" for plate, error in self.failed.items()]
+
+
+def one_line(error: Exception) -> str:
+    """An error's text without line breaks, and without the query that DuckDB repeats.
+
+    What is not raised on purpose is named: its text says little alone.
+    """
+    text = " ".join(str(error).partition("\n\nLINE ")[0].split())
+    return text if isinstance(error, CpAssetsError) else f"{type(error).__name__}: {text}"
 
 
 class MeasurementError(CpAssetsError, ValueError):

@@ -18,7 +18,7 @@ import cp_assets
 from cp_assets.cli import main
 from cp_assets.datasets import ImageOptions
 from cp_assets.warehouse.warehouse import Warehouse
-from cp_assets_tests.test_conversion import write_plate
+from cp_assets_tests.test_conversion import write_plate, write_three_plates
 
 PNG = b"\x89PNG\r\n"
 COMMANDS = [
@@ -159,6 +159,51 @@ def test_convert_prints_tables_on_stdout_and_progress_on_stderr(tmp_path: Path) 
     again = run(*words)
     assert "unchanged" in again.stderr
     assert "written" not in again.stderr
+
+
+def test_convert_builds_the_other_plates_where_one_fails(tmp_path: Path) -> None:
+    words = ("convert", write_three_plates(tmp_path / "set"), "--warehouse", tmp_path / "wh")
+    result = run(*words, code=1)
+    assert "profiles.joined_profiles" in result.stdout
+    *_, count, failed = result.stderr.strip().splitlines()
+    assert count == "1 of 3 plates failed, the others are built:"
+    assert failed.startswith("set/unbatched/P2: P2/Cells.csv has no column ObjectNumber")
+    again = run(*words, "--fail-fast", code=2)
+    assert last_line(again).startswith("cp-assets: P2/Cells.csv has no column ObjectNumber")
+
+
+def test_convert_writes_where_the_configuration_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CP_ASSETS_WAREHOUSE", raising=False)
+    write_plate(tmp_path / "plate")
+    (tmp_path / "cp_assets.yaml").write_text("warehouse: ./here\n")
+    (tmp_path / "other.yaml").write_text("warehouse: ./there\n")
+    run("convert", "plate")
+    assert "profiles.joined_profiles" in run("tables").stdout
+    monkeypatch.setenv("CP_ASSETS_CONFIG", "other.yaml")
+    run("convert", "plate", "--no-join")
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == [
+        *("here", "plate", "there")
+    ]
+
+
+def test_convert_takes_a_preset_of_the_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    plate = write_plate(tmp_path / "plate")
+    for name in ("Cells", "Nuclei"):
+        table = (plate / f"{name}.csv").read_text()
+        (plate / f"{name}.csv").write_text(table.replace("ObjectNumber", "Object_ID"))
+    text = "presets: {our-lab: {extends: cellprofiler-csv, object_number: Object_ID}}\n"
+    (tmp_path / "cp_assets.yaml").write_text(text)
+    run("convert", "plate", "--warehouse", "wh", "--preset", "our-lab")
+    words = ("read", "joined_profiles", "--warehouse", "wh", "--columns", "Metadata_ObjectNumber")
+    assert run(*words).stdout.split()[1:] == ["1", "2"]
+    told = last_line(run("convert", "plate", "--preset", "ourlab", code=2))
+    assert told == "cp-assets: preset 'ourlab' is not known; did you mean our-lab?"
 
 
 def test_tables_and_describe(built: Warehouse) -> None:

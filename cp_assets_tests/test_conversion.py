@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import pickle
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,16 @@ import pytest
 import tifffile
 
 import cp_assets
-from cp_assets.datasets import ImageOptions
-from cp_assets.errors import BoxColumnsError, ConfigurationError, PlateNotFoundError
+from cp_assets.building import STEPS
+from cp_assets.datasets import ImageOptions, PlateKey, PlateSources
+from cp_assets.errors import (
+    BoxColumnsError,
+    ConfigurationError,
+    MeasurementError,
+    PlateNotFoundError,
+    PlatesFailedError,
+)
+from cp_assets.warehouse.warehouse import Warehouse
 from cp_assets_tests.warehouses import pixels, rejected
 
 BOX = {
@@ -42,6 +51,15 @@ def write_plate(folder: Path, *, plate: str = "P1", value: int = 0, cells: int =
     (folder / "Nuclei.csv").write_text(
         "\n".join(["ImageNumber,ObjectNumber,AreaShape_Area", *nuclei, ""])
     )
+    return folder
+
+
+def write_three_plates(folder: Path) -> Path:
+    """Plates P1, P2 and P3, of which P2 has no object numbers."""
+    for name in ("P1", "P2", "P3"):
+        write_plate(folder / name, plate=name)
+    cells = folder / "P2" / "Cells.csv"
+    cells.write_text(cells.read_text().replace("ObjectNumber", "Number", 1))
     return folder
 
 
@@ -153,6 +171,72 @@ def test_two_plates_of_equal_file_names(tmp_path: Path) -> None:
         assert lowest == value + 4 * 24 + 3
 
 
+@pytest.fixture
+def three_plates(tmp_path: Path) -> Path:
+    return write_three_plates(tmp_path / "set")
+
+
+def joined_plates(warehouse: Path) -> list[str]:
+    found = cp_assets.open_warehouse(warehouse).plates("joined_profiles")
+    return [key.plate_id for key in found]
+
+
+def test_plate_that_fails_holds_up_no_other(three_plates: Path, tmp_path: Path) -> None:
+    with pytest.raises(PlatesFailedError, match=r"^1 of 3 plates failed, .*are built:\n") as caught:
+        cp_assets.convert(three_plates, tmp_path / "wh")
+    assert joined_plates(tmp_path / "wh") == ["P1", "P3"]
+    told = "set/unbatched/P2: P2/Cells.csv has no column ObjectNumber"
+    assert told in str(caught.value)
+    (failure,) = caught.value.failed.values()
+    assert list(caught.value.failed) == ["set/unbatched/P2"]
+    assert isinstance(failure, MeasurementError)
+    assert caught.value.__cause__ is failure
+    again = pickle.loads(pickle.dumps(caught.value))  # noqa: S301 - our own bytes
+    assert str(again) == str(caught.value)
+
+
+def test_plate_that_fails_by_a_fault_of_ours_holds_up_no_other(
+    three_plates: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def step(sources: PlateSources, warehouse: Warehouse) -> Any:
+        return 1 / 0 if sources.key.plate_id == "P1" else join(sources, warehouse)
+
+    join = STEPS["joined_profiles"]
+    monkeypatch.setitem(STEPS, "joined_profiles", step)
+    with pytest.raises(PlatesFailedError, match="2 of 3 plates failed") as caught:
+        cp_assets.convert(three_plates, tmp_path / "wh")
+    assert joined_plates(tmp_path / "wh") == ["P3"]
+    assert "set/unbatched/P1: ZeroDivisionError: division by zero" in str(caught.value)
+    assert [type(one) for one in caught.value.failed.values()] == [
+        ZeroDivisionError,
+        MeasurementError,
+    ]
+    # Where it happened is told for a fault of ours alone.
+    assert [bool(record.exc_info) for record in caplog.records] == [True, False]
+
+
+def test_fail_fast_stops_at_the_first_plate_that_fails(three_plates: Path, tmp_path: Path) -> None:
+    with pytest.raises(MeasurementError, match="has no column ObjectNumber"):
+        cp_assets.convert(three_plates, tmp_path / "wh", fail_fast=True)
+    assert joined_plates(tmp_path / "wh") == ["P1"]
+
+
+def test_the_only_plate_fails_with_its_own_error(three_plates: Path, tmp_path: Path) -> None:
+    with pytest.raises(MeasurementError, match="has no column ObjectNumber"):
+        cp_assets.convert(three_plates / "P2", tmp_path / "wh")
+
+
+def test_error_of_the_report_ends_the_run(three_plates: Path, tmp_path: Path) -> None:
+    def report(key: PlateKey, _: object) -> None:
+        raise BrokenPipeError(key.plate_id)
+
+    with pytest.raises(BrokenPipeError, match="P1"):
+        cp_assets.convert(three_plates, tmp_path / "wh", report=report)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -164,6 +248,7 @@ def test_two_plates_of_equal_file_names(tmp_path: Path) -> None:
         ({"image_dir": "nowhere"}, "image_dir: nowhere is not a folder"),
         ({"image_dir": ".", "join": False}, "images need the join"),
         ({"preset": "harmony"}, "preset 'harmony' is not known; there are: cellprofiler-csv"),
+        ({"measurements": "backend"}, "measurements chooses between the folders of a gallery"),
         ({"workers": 0}, "workers is 1 or more"),
         ({"plate_id": "a\nb"}, "without control characters"),
     ],

@@ -15,8 +15,11 @@ from parsl.executors import ThreadPoolExecutor
 from serving import serve
 
 
-def profiles(source: str, out: str, threads: int) -> dict[str, Any]:
-    """Convert and join; wall time in seconds, without imports, and the shape of what came out."""
+def profiles(source: str, out: str, threads: int, preset: str) -> dict[str, Any]:
+    """Convert and join; wall time in seconds, without imports, and the shape of what came out.
+
+    CytoTable keeps the thread count of the first time it is asked.
+    """
     shutil.rmtree(out, ignore_errors=True)
     Path(out).unlink(missing_ok=True)
     config = Config(executors=[ThreadPoolExecutor(max_threads=threads)], run_dir=f"{out}-parsl")
@@ -25,8 +28,8 @@ def profiles(source: str, out: str, threads: int) -> dict[str, Any]:
         source_path=source,
         dest_path=out,
         dest_datatype="parquet",
-        source_datatype="csv",
-        preset="cellprofiler_csv",
+        source_datatype=preset.rpartition("_")[2],
+        preset=preset,
         parsl_config=config,
     )
     seconds = time.perf_counter() - start

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, BeforeValidator, ByteSize, ConfigDict, ValidationError
 
-from cp_assets.datasets.layouts import check_unique, detect_layout
+from cp_assets.datasets.layouts import check_unique, detect_layout, split_source
 from cp_assets.datasets.model import Border, Dataset, ImageOptions, Layout, Measurements
 from cp_assets.datasets.presets import Container, Preset, choose_preset
 from cp_assets.errors import ConfigurationError, PlateNotFoundError
@@ -34,11 +34,14 @@ class Configuration:
         The file, or None if nothing is configured.
     warehouse
         A folder or the name of a configured PyIceberg catalog; None for the default.
+    presets
+        Dialects that the file defines.
     """
 
     path: Path | None = None
     warehouse: str | None = None
     datasets: tuple[Dataset, ...] = ()
+    presets: tuple[Preset, ...] = ()
 
     def dataset_of(self, key: PlateKey) -> Dataset:
         """The dataset that a plate belongs to.
@@ -175,7 +178,7 @@ def read_configuration(path: Path | str | None = None) -> Configuration:
     warehouse = parsed.warehouse
     if warehouse is not None and "/" in warehouse and not Path(warehouse).is_absolute():
         warehouse = str(base / warehouse)
-    return Configuration(file, warehouse, datasets)
+    return Configuration(file, warehouse, datasets, presets)
 
 
 def _told(fault: ErrorDetails) -> str:
@@ -220,5 +223,6 @@ def _dataset(entry: _Dataset, file: Path, presets: tuple[Preset, ...]) -> Datase
         named = given["annotations"]
         given["annotations"] = tuple(file.parent / path.expanduser() for path in named)
     given["layout"] = entry.layout or detect_layout(given["root"])
+    given["root"], given["file"] = split_source(given["root"])
     images = ImageOptions(**entry.images.model_dump(exclude_unset=True))
     return Dataset(**given, images=images, config_file=file)

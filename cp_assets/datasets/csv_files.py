@@ -10,9 +10,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+def is_gzipped(path: Path) -> bool:
+    """Whether a file's name says that it is compressed."""
+    return path.suffix.lower() == ".gz"
+
+
 def open_bytes(path: Path) -> BinaryIO:
     """The file's content as bytes, unpacked."""
-    if path.suffix.lower() == ".gz":
+    if is_gzipped(path):
         return cast("BinaryIO", gzip.open(path, "rb"))
     return path.open("rb")
 

@@ -70,16 +70,14 @@ def find_deepprofiler_files(
     ConfigurationError
         If a folder cannot be listed; names it.
     """
-    found = []
-    for entry in walk(root, follow_links=follow_links):
-        place = None
-        if not entry.leads_out and not entry.is_folder:
-            place = place_of(f"{root.resolve().name}/{entry.relative}")
-        if place is not None:
-            found.append(DeepProfilerFile(root / entry.relative, entry.relative, *place))
+    found = (
+        deepprofiler_file(root, entry.relative)
+        for entry in walk(root, follow_links=follow_links)
+        if not entry.leads_out and not entry.is_folder
+    )
     return tuple(
         sorted(
-            found,
+            (one for one in found if one is not None),
             key=lambda one: (
                 one.plate or "",
                 well_sort_key(one.well),
@@ -88,6 +86,12 @@ def find_deepprofiler_files(
             ),
         )
     )
+
+
+def deepprofiler_file(root: Path, relative: str) -> DeepProfilerFile | None:
+    """A file below a folder, or None if its path is not that of a file of DeepProfiler."""
+    place = place_of(f"{root.resolve().as_posix()}/{relative}")
+    return None if place is None else DeepProfilerFile(root / relative, relative, *place)
 
 
 def place_of(path: str) -> tuple[str | None, str, str] | None:

@@ -34,7 +34,10 @@ UNBATCHED = "unbatched"
 
 
 def detect_layout(root: Path) -> Layout:
-    """The layout of a folder: the gallery's if it holds one of its measurement folders."""
+    """The layout of a folder: the gallery's if it holds one of its measurement folders.
+
+    A file is of the other layout.
+    """
     in_gallery = any((root / folder).is_dir() for folder in WORKSPACE.values())
     return "cell-painting-gallery" if in_gallery else "cellprofiler"
 
@@ -49,22 +52,41 @@ def find_plates(dataset: Dataset) -> dict[PlateKey, PlateSources]:
     """
     if not dataset.root.is_dir():
         msg = (
-            f"dataset {dataset.dataset_id}: {dataset.root} is not a folder; check `root`. Of a "
-            "file, name the folder that it lies in"
+            f"dataset {dataset.dataset_id}: {dataset.root} is neither a folder nor a file; "
+            "expected where the measurements lie, check the spelling"
         )
         raise PlateNotFoundError(msg)
     plates = {sources.key: sources for sources in _plates(dataset, None)}
     if not plates:
-        msg = (
-            f"dataset {dataset.dataset_id}: no measured plate below {dataset.root}; layout "
-            f"{dataset.layout} expects {_EXPECTED[dataset.layout]}; tables that were looked for: "
-            f"{expected(presets_of(dataset))}"
-        )
-        there = unknown_databases(dataset.root, presets_of(dataset))
-        if there:
-            msg += f"; there is: {there}"
+        told = _nothing_in_folder(dataset) if dataset.file is None else _nothing_in_file(dataset)
+        there = unknown_databases(dataset)
+        msg = f"dataset {dataset.dataset_id}: {told}{f'; there is: {there}' if there else ''}"
         raise PlateNotFoundError(msg)
     return dict(sorted(plates.items()))
+
+
+def _nothing_in_folder(dataset: Dataset) -> str:
+    root = dataset.root.resolve()
+    near = (*root.parents, *_folders(root))
+    prefix = next((one for one in near if detect_layout(one) == "cell-painting-gallery"), None)
+    hint = f"; for the plates of a gallery, name the gallery prefix {prefix}" if prefix else ""
+    return (
+        f"no measured plate below {dataset.root}{hint}; layout {dataset.layout} expects "
+        f"{_EXPECTED[dataset.layout]}; tables that were looked for: {expected(presets_of(dataset))}"
+    )
+
+
+def _nothing_in_file(dataset: Dataset) -> str:
+    presets = presets_of(dataset)
+    whole = [preset for preset in presets if preset.container != "file"]
+    if whole:
+        told = f"a file that holds all tables is one of these: {expected(whole)}"
+    else:
+        told = f"preset {presets[0].name} has a file for each table"
+    return (
+        f"{dataset.file} alone is no plate; {told}. Where each table is a file of its own, name "
+        f"the folder in which the Image table lies too, such as {dataset.root}"
+    )
 
 
 def find_plate(dataset: Dataset, key: PlateKey) -> PlateSources:
@@ -90,6 +112,12 @@ def find_plate(dataset: Dataset, key: PlateKey) -> PlateSources:
 def _plates(dataset: Dataset, only: PlateKey | None) -> Iterator[PlateSources]:
     """Plates of the dataset; with ``only``, no other folder of the gallery's layout is listed."""
     if dataset.layout == "cell-painting-gallery":
+        if dataset.file is not None:
+            msg = (
+                f"dataset {dataset.dataset_id}: {dataset.file} is a file; a gallery prefix is a "
+                "folder. Leave the layout out, or name the folder that holds workspace"
+            )
+            raise ConfigurationError(msg)
         return _gallery_plates(dataset, only)
     return _cellprofiler_plates(dataset)
 
@@ -229,7 +257,7 @@ def _split_by_plate(
     named = {folder.relative: image_table_plates(folder) for folder in folders}
     by_plate: dict[str, list[MeasurementFolder]] = {}
     for folder in folders:
-        for plate in named[folder.relative] or {dataset.root.resolve().name}:
+        for plate in named[folder.relative] or {_own_name(dataset, folder)}:
             by_plate.setdefault(plate, []).append(folder)
     for plate, own in sorted(by_plate.items()):
         # Only a folder that mixes plates needs its rows filtered.
@@ -237,15 +265,35 @@ def _split_by_plate(
         yield plate, plate if mixed else None, tuple(own)
 
 
+def _own_name(dataset: Dataset, folder: MeasurementFolder) -> str:
+    """What a plate is called that its tables give no name."""
+    named = folder.preset.table_of_file(dataset.file.name) if dataset.file else None
+    return named or dataset.root.resolve().name
+
+
 def _folders(parent: Path) -> list[Path]:
     return sorted(child for child in parent.iterdir() if child.is_dir() and child.name[0] != ".")
 
 
-def dataset_from_folder(root: Path, dataset: Dataset | None = None, **options: object) -> Dataset:
-    """A dataset for a folder in no configuration: its layout found, named after the folder."""
+def dataset_from_folder(source: Path, **options: object) -> Dataset:
+    """A dataset for a folder or file in no configuration: its layout found, named after the folder.
+
+    Parameters
+    ----------
+    options
+        Other fields of `Dataset`; None stands for one that is not given.
+    """
     known = {name: value for name, value in options.items() if value is not None}
-    base = dataset or Dataset(dataset_id=root.resolve().name, root=root, layout=detect_layout(root))
+    root, file = split_source(source)
+    base = Dataset(
+        dataset_id=root.resolve().name, root=root, file=file, layout=detect_layout(source)
+    )
     return replace(base, **known)  # type: ignore[arg-type]
+
+
+def split_source(source: Path) -> tuple[Path, Path | None]:
+    """The folder that a source is or lies in, and the source where it is a file."""
+    return (source.parent, source) if source.is_file() else (source, None)
 
 
 def check_unique(datasets: Iterable[Dataset]) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from cp_assets.datasets.combined_header import is_combined_csv, read_combined_header
 from cp_assets.datasets.databases import open_database
-from cp_assets.datasets.deepprofiler_files import find_deepprofiler_files
+from cp_assets.datasets.deepprofiler_files import deepprofiler_file, find_deepprofiler_files
 from cp_assets.datasets.identity import (
     site_sort_key,
     split_site_folder,
@@ -42,7 +42,7 @@ def find_measurement_folders(dataset: Dataset, base: Path, plate: str) -> FoundF
     DeepProfiler's files are looked for at any depth, since its folders are plates, wells and sites.
 
     The dialect is the dataset's, or the first that fits a folder there; of several the others are
-    not read.
+    not read. Of a dataset of one file, no other is looked at.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def find_measurement_folders(dataset: Dataset, base: Path, plate: str) -> FoundF
     A database that cannot be read is found with an Image table, so that reading it says why and
     other plates are not held up.
     """
-    places = [_Place.of(folder) for folder in _candidates(base)]
+    places = _places(dataset, base)
     broken = FoundFolders()
     for preset in presets_of(dataset):
         found = list(_found(dataset, base, places, preset, plate))
@@ -80,6 +80,8 @@ def _found(
         for site in _deepprofiler_sites(dataset, base, preset):
             yield site, True
         return
+    if preset.container == "file" and dataset.file is not None:
+        return  # One table of several is no plate.
     for place in places:
         yield from _folders(dataset.root, base, place, preset, plate)
 
@@ -115,8 +117,11 @@ class _Place:
         return cls(folder, tuple(sorted(files)))
 
 
-def _candidates(base: Path) -> list[Path]:
-    return [base, *sorted(child for child in base.iterdir() if child.is_dir())]
+def _places(dataset: Dataset, base: Path) -> list[_Place]:
+    if dataset.file is not None:
+        return [_Place(base, (dataset.file,))]
+    below = sorted(child for child in base.iterdir() if child.is_dir())
+    return [_Place.of(folder) for folder in (base, *below)]
 
 
 def _folders(
@@ -144,8 +149,12 @@ def _deepprofiler_sites(
     dataset: Dataset, base: Path, preset: Preset
 ) -> Iterator[MeasurementFolder]:
     """Each file as a folder of its own: it is one image set."""
-    for one in find_deepprofiler_files(base, follow_links=dataset.images.follow_links):
-        if one.is_npz:
+    if dataset.file is not None:
+        found = [deepprofiler_file(dataset.root, dataset.file.name)]
+    else:
+        found = [*find_deepprofiler_files(base, follow_links=dataset.images.follow_links)]
+    for one in found:
+        if one is not None and one.is_npz:
             relative = one.path.relative_to(dataset.root).as_posix()
             tables = {name: TableFile(one.path, name) for name in ("Image", preset.compartment)}
             yield MeasurementFolder(one.path.parent, relative, one.well, one.site, tables, preset)
@@ -238,10 +247,11 @@ def _choice(dataset: Dataset, folder: MeasurementFolder) -> str:
     return f"{folder.preset.name}, {why}: {names} in {where}"
 
 
-def unknown_databases(base: Path, presets: Sequence[Preset]) -> str:
-    """What the databases in a folder hold, for an error where no dialect knows them."""
+def unknown_databases(dataset: Dataset) -> str:
+    """What the databases in a dataset's folder hold, for an error where no dialect knows them."""
     found = []
-    for path in _Place.of(base).files:
+    presets = presets_of(dataset)
+    for path in _places(dataset, dataset.root)[0].files:
         named = any(one.container == "database" and one.table_of_file(path.name) for one in presets)
         if not named or not path.is_file():
             continue

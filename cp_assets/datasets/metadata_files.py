@@ -177,9 +177,11 @@ def _all_gallery_files(dataset: Dataset) -> tuple[Path, ...]:
 
 
 def _name(dataset: Dataset, path: Path) -> str:
-    if path.is_relative_to(dataset.root):
-        return path.relative_to(dataset.root).as_posix()
-    return f"{path.parent.name}/{path.name}"
+    # Resolved, so that one file has one name from whatever folder it is named.
+    folder, root = path.parent.resolve(), dataset.root.resolve()
+    if folder.is_relative_to(root):
+        return (folder / path.name).relative_to(root).as_posix()
+    return f"{folder.name}/{path.name}"
 
 
 def _fault(file: AnnotationFile, detail: str) -> Rejection:

@@ -146,6 +146,9 @@ class Dataset:
     root
         Layout ``cell-painting-gallery``: the folder that holds ``images`` and ``workspace``.
         Layout ``cellprofiler``: the folder of measurement files.
+    file
+        Layout ``cellprofiler``: the one file in ``root`` that is read, and nothing beside it; None
+        for all.
     batch_id, plate_id
         Given names for the layout ``cellprofiler``; the gallery's folders name them themselves.
     anchor
@@ -176,6 +179,7 @@ class Dataset:
     dataset_id: str
     root: Path
     layout: Layout = "cell-painting-gallery"
+    file: Path | None = None
     batch_id: str | None = None
     plate_id: str | None = None
     image_dir: Path | None = None

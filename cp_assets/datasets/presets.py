@@ -25,6 +25,9 @@ all compartments, or the image sets or objects of an export of IN Carta or file 
 KEYS = ("ImageNumber", "ObjectNumber")
 """CellProfiler's keys of an object: image set in its folder, number in the image set."""
 
+MEASURED_NUMBER = "Number_Object_Number"
+"""The object number as CellProfiler measures it, beside the key."""
+
 COMPARTMENT = "{compartment}"
 _NO_TABLES = ("Experiment", "Object relationships", "Object_relationships", "load_data")
 _USUAL_NAMES = frozenset({"Image", "Cells", "Cytoplasm", "Nuclei"})
@@ -111,6 +114,9 @@ class Preset:
             if name == "object_tables" and "compartment" not in groups:
                 self._refuse("object_tables needs the group (?P<compartment>...)")
 
+    def __hash__(self) -> int:
+        return hash(self.name)
+
     def _refuse(self, fault: str) -> None:
         msg = f"preset {self.name}: {fault}"
         raise ConfigurationError(msg)
@@ -156,7 +162,7 @@ class Preset:
         """CellProfiler's name of each column of a table -> its name there, in the table's order.
 
         A name whose prefix may not be dropped, since there is a column of the rest, stays whole. An
-        object number of another name is found twice: as ``ObjectNumber``, and as measured.
+        object number that is a measurement too is found twice, as in CellProfiler's CSV files.
 
         Parameters
         ----------
@@ -171,16 +177,16 @@ class Preset:
         there = {*columns, *keys.values()}
         found: dict[str, str] = {}
         for column in columns:
+            has_prefix = column.lower().startswith(dropped.lower()) and bool(dropped)
+            rest = column[len(dropped) :] if has_prefix else column
             if column in keys:
                 found[keys[column]] = column
-                if keys[column] != "ObjectNumber" or column == "ObjectNumber":
+                if rest != MEASURED_NUMBER:
                     continue
             elif column == "TableNumber":
                 continue
-            has_prefix = column.lower().startswith(dropped.lower()) and bool(dropped)
             if beside and (not has_prefix or (longer and column.lower().startswith(longer))):
                 continue
-            rest = column[len(dropped) :] if has_prefix else column
             if rest and (rest == column or rest not in there) and rest not in found:
                 found[rest] = column
             elif column not in found and not (column == "ObjectNumber" and "ObjectNumber" in found):
@@ -263,7 +269,7 @@ PARQUET = Preset(
 
 COMBINED_CSV = Preset(
     name="cellprofiler-combined-csv",
-    doc="ExportToSpreadsheet with objects combined: one CSV of two header rows, plain or gzipped",
+    doc="ExportToSpreadsheet with objects combined: one object.csv of two header rows, or .csv.gz",
     container="combined-csv",
     image_table="Image",
 )

@@ -20,10 +20,13 @@ from cp_assets.datasets.fingerprints import file_state
 from cp_assets.datasets.identity import WELL_ROWS, normalise_site, normalise_well, row_letters
 from cp_assets.datasets.presets import KEYS
 from cp_assets.errors import InputChangedError
-from cp_assets.measurements.chunks import CHUNK_BYTES, NUMBER, TableChunk, TableName, without_rows
+from cp_assets.measurements.chunks import CHUNK_BYTES, TableChunk, in_books, without_rows
 from cp_assets.measurements.columns import ARROW_TYPES, SOURCE_ROW
+from cp_assets.measurements.csv_pieces import typed_pieces
 from cp_assets.measurements.in_carta_header import IDENTITY, InCartaHeader
-from cp_assets.measurements.typed_csv import CsvColumns, parse_piece
+from cp_assets.measurements.numbers_of_text import NUMBER
+from cp_assets.measurements.table_rules import TableName
+from cp_assets.measurements.typed_csv import CsvColumns, TypedRows, parse_piece
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -32,7 +35,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from cp_assets.measurements.columns import ColumnKind
-    from cp_assets.rejections import Rejection
 
 _PADDED = r"^[+-]?0\d"
 
@@ -98,32 +100,26 @@ class InCartaFile:
         if self.header is None:
             yield without_rows(table, "empty_file", "the file has 0 bytes")
             return
-        columns = _columns(table, self.header, self.kinds, is_objects=True)
-        left_out = tuple(_taken(columns, column) for column in self.header.taken)
-        rows_before = 0
+        header, left_out = self.header, table.columns_left_out(self.header.taken)
+        columns = _columns(table, header, self.kinds, is_objects=True)
+        told = "the file has a header and no row"
+        nothing = without_rows(table, "header_only", told, left_out)
         with open_csv(self.path, table.name) as text:
-            for piece in text.pieces(chunk_bytes):
-                typed = parse_piece(columns, piece, rows_before)
-                rows_before += typed.lines
-                rows, nowhere = self._identified(self.header, columns, typed.rows)
-                yield TableChunk(rows, (*left_out, *typed.rejections, *nowhere))
-                left_out = ()
-        if not rows_before:
-            nothing = without_rows(table, "header_only", "the file has a header and no row")
-            yield TableChunk(nothing.rows, (*left_out, *nothing.rejections))
+            pieces = typed_pieces(columns, text, chunk_bytes)
+            chunks = (self._identified(header, columns, piece) for piece in pieces)
+            yield from in_books(chunks, left_out, nothing)
 
     def _identified(
-        self, header: InCartaHeader, columns: CsvColumns, rows: pa.Table
-    ) -> tuple[pa.Table, list[Rejection]]:
-        """Rows with their keys, and those of no known image set as rejections."""
+        self, header: InCartaHeader, columns: CsvColumns, typed: TypedRows
+    ) -> TableChunk:
+        """Rows with their keys; those of no known image set are rejected."""
+        rows = typed.rows
         said, which = _identities(rows, header)
         numbers = [self._numbers[texts] for texts in said]
         image_number = pa.array(numbers, pa.int64()).take(pa.array(which))
         keys = [image_number, rows[header.object_id]]
         table = pa.table([*keys, *rows.columns], names=[*KEYS, *rows.column_names])
         nowhere = np.flatnonzero(image_number.is_null().to_numpy(zero_copy_only=False))
-        if not len(nowhere):
-            return table, []
         rejections = [
             columns.rejection(
                 "no_image_set",
@@ -133,7 +129,8 @@ class InCartaFile:
             )
             for at in nowhere.tolist()
         ]
-        return table.filter(image_number.is_valid()), rejections
+        known = table.filter(image_number.is_valid()) if rejections else table
+        return TableChunk(known, (*typed.rejections, *rejections))
 
 
 def open_in_carta(
@@ -188,14 +185,6 @@ def _columns(
     keys = frozenset({header.object_id} if is_objects else ())
     width = len(header.columns)
     return CsvColumns(table.name, table.compartment, width, places, kinds, keys)
-
-
-def _taken(columns: CsvColumns, column: str) -> Rejection:
-    detail = (
-        f"{column} is a column that every row is given, so the file's own is left out; "
-        "name it otherwise to keep it"
-    )
-    return columns.rejection("column_name_taken", detail, outcome="incomplete")
 
 
 def _shown(texts: _Texts, header: InCartaHeader) -> str:

@@ -2,85 +2,56 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from cp_assets.datasets.fingerprints import file_state
-from cp_assets.measurements.chunks import CHUNK_BYTES, TableChunk, together
+from cp_assets.measurements.chunks import CHUNK_BYTES, TableChunk, in_pieces
 from cp_assets.measurements.columns import SOURCE_ROW
 from cp_assets.measurements.in_carta import InCartaFile, open_in_carta
+from cp_assets.measurements.table_source import TableSource
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterator
 
     from cp_assets.datasets.model import TableFile
-    from cp_assets.measurements.chunks import TableName
 
 _IMAGE = "Image"
 
 
-def read_in_carta_chunks(
-    file: TableFile,
-    table: TableName,
-    overrides: Mapping[str, str] | None = None,
-    *,
-    chunk_bytes: int | None = CHUNK_BYTES,
-    only: Iterable[str] | None = None,
-) -> Iterator[TableChunk]:
-    """Read the image sets of an export, or its objects in pieces.
+@dataclass(frozen=True)
+class InCartaTable(TableSource):
+    """The image sets of an export, or its objects.
 
     Image sets stand in no row of their own, so their `SOURCE_ROW` is null.
-
-    Parameters
-    ----------
-    overrides
-        Column -> ``float``, ``int`` or ``string`` where the rule is wrong.
-    chunk_bytes
-        Size of a piece in bytes, about; None for the whole table at once.
-    only
-        The columns to read; None for all.
-
-    Raises
-    ------
-    MeasurementError
-        If the file is no export of IN Carta.
-    InputChangedError
-        If the file changes while it is read.
     """
-    export = _opened(file, table, overrides)
-    if table.compartment == _IMAGE:
-        nowhere = pa.nulls(export.image_sets.num_rows, pa.int64())
-        yield TableChunk(export.image_sets.append_column(SOURCE_ROW, nowhere), ()).only(only)
-        return
-    chunks = export.chunks(table, chunk_bytes or CHUNK_BYTES)
-    for chunk in chunks if chunk_bytes is not None else [together(chunks)]:
-        yield chunk.only(only)
 
+    def types(self) -> dict[str, pa.DataType]:
+        """By the names, and by the values of columns whose names say nothing."""
+        export = self._opened()
+        if self.table.compartment == _IMAGE:
+            return {one.name: one.type for one in export.image_sets.schema}
+        return export.types
 
-def read_in_carta_types(
-    file: TableFile, table: TableName, overrides: Mapping[str, str] | None = None
-) -> dict[str, pa.DataType]:
-    """Columns of the image sets or objects of an export, with their types.
+    def chunks(
+        self, chunk_bytes: int | None = CHUNK_BYTES, only: Collection[str] | None = None
+    ) -> Iterator[TableChunk]:
+        """Of about so many bytes of text; image sets at once."""
+        export = self._opened()
+        if self.table.compartment == _IMAGE:
+            nowhere = pa.nulls(export.image_sets.num_rows, pa.int64())
+            yield TableChunk(export.image_sets.append_column(SOURCE_ROW, nowhere), ()).only(only)
+            return
+        chunks = export.chunks(self.table, chunk_bytes or CHUNK_BYTES)
+        yield from in_pieces(chunks, chunk_bytes, only)
 
-    Raises
-    ------
-    MeasurementError
-        If the file is no export of IN Carta.
-    InputChangedError
-        If the file changes while it is read.
-    """
-    export = _opened(file, table, overrides)
-    if table.compartment == _IMAGE:
-        return {one.name: one.type for one in export.image_sets.schema}
-    return export.types
-
-
-def _opened(file: TableFile, table: TableName, overrides: Mapping[str, str] | None) -> InCartaFile:
-    said = tuple(sorted((overrides or {}).items()))
-    name = table.name.removesuffix(f":{file.table}")
-    return _looked_through(file, name, said, file_state(file.path))
+    def _opened(self) -> InCartaFile:
+        said = tuple(sorted(self.overrides.items()))
+        name = self.table.name.removesuffix(f":{self.file.table}")
+        return _looked_through(self.file, name, said, file_state(self.file.path))
 
 
 @lru_cache(maxsize=4)

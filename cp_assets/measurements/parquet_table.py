@@ -1,8 +1,9 @@
-"""Reading one Parquet file into typed columns, by the same rules as the other dialects."""
+"""A Parquet file of its own, by the same rules as the other dialects."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -15,112 +16,79 @@ from cp_assets.measurements.chunks import (
     CHUNK_BYTES,
     Sieve,
     TableChunk,
-    TableName,
-    TableRules,
+    in_books,
     numbered,
-    numbers_of_text,
-    table_rules,
     with_whole_numbers,
     without_null_words,
     without_rows,
 )
 from cp_assets.measurements.columns import SOURCE_ROW
+from cp_assets.measurements.table_rules import TableRules, table_rules
+from cp_assets.measurements.table_source import TableSource
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-    from pathlib import Path
+    from collections.abc import Collection, Iterable, Iterator
 
-_VALUE_BYTES = 8
 _LARGEST_BATCH = 2**20
 
 
-def read_parquet_chunks(
-    path: Path,
-    table: TableName,
-    overrides: Mapping[str, str] | None = None,
-    *,
-    chunk_bytes: int | None = CHUNK_BYTES,
-    only: Iterable[str] | None = None,
-) -> Iterator[TableChunk]:
-    """Read a file in its order, at least one piece.
+@dataclass(frozen=True)
+class ParquetTable(TableSource):
+    """A Parquet file; NaN is null, and so are the words that are null in CSV files."""
 
-    NaN is null, and so are the words that are null in CSV files.
+    def types(self) -> dict[str, pa.DataType]:
+        """By the names alone, whatever the file's own types."""
+        if self.file.path.stat().st_size == 0:
+            return {}
+        with self._readable():
+            header = pq.read_schema(self.file.path).names
+        return table_rules(self.table, header, self.overrides).types
 
-    Parameters
-    ----------
-    chunk_bytes
-        Size of a piece in bytes; None for the whole file at once.
-    only
-        The columns to read; None for all.
+    def chunks(
+        self, chunk_bytes: int | None = CHUNK_BYTES, only: Collection[str] | None = None
+    ) -> Iterator[TableChunk]:
+        """Of at most `_LARGEST_BATCH` rows; an error if a column holds lists or structs."""
+        with unchanged(self.file.path):
+            if self.file.path.stat().st_size == 0:
+                yield without_rows(self.table, "empty_file", "the file has 0 bytes")
+                return
+            with self._readable(), pq.ParquetFile(self.file.path) as file:
+                rules = table_rules(self.table, file.schema_arrow.names, self.overrides, only)
+                told = "the file has columns and no row"
+                nothing = without_rows(self.table, "header_only", told)
+                chunks = _chunks(rules, _stored_rows(file, rules, chunk_bytes))
+                yield from in_books(chunks, rules.columns_left_out(), nothing)
 
-    Raises
-    ------
-    MeasurementError
-        If the file is no Parquet, lacks a key column, or a column holds lists or structs.
-    InputChangedError
-        If the file changes while it is read.
-    """
-    with unchanged(path):
-        if path.stat().st_size == 0:
-            yield without_rows(table, "empty_file", "the file has 0 bytes")
-            return
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
         try:
-            with pq.ParquetFile(path) as file:
-                yield from _pieces(file, table, overrides, chunk_bytes, only)
+            yield
         except (pa.ArrowException, OSError) as error:
-            msg = f"{table.name} cannot be read as Parquet ({error}); copy or export it again"
+            name = self.table.name
+            msg = f"{name} cannot be read as Parquet ({error}); copy or export it again"
             raise MeasurementError(msg) from error
 
 
-def read_parquet_header(path: Path, table: TableName) -> list[str]:
-    """Columns of a file, under CellProfiler's names; none of an empty file.
-
-    Raises
-    ------
-    MeasurementError
-        If the file is no Parquet or lacks a key column.
-    """
-    if path.stat().st_size == 0:
-        return []
-    try:
-        return table_rules(table, pq.read_schema(path).names).header
-    except pa.ArrowException as error:
-        msg = f"{table.name} cannot be read as Parquet ({error}); copy or export it again"
-        raise MeasurementError(msg) from error
-
-
-def _pieces(
-    file: pq.ParquetFile,
-    table: TableName,
-    overrides: Mapping[str, str] | None,
-    chunk_bytes: int | None,
-    only: Iterable[str] | None,
-) -> Iterator[TableChunk]:
-    rules = table_rules(table, file.schema_arrow.names, overrides, only)
-    width = max(1, len(rules.stored)) * _VALUE_BYTES
-    at_once = max(1, min(_LARGEST_BATCH, chunk_bytes // width)) if chunk_bytes else None
+def _stored_rows(
+    file: pq.ParquetFile, rules: TableRules, chunk_bytes: int | None
+) -> Iterator[pa.Table]:
+    """Rows as the file has them, of the columns that are read."""
     stored = list(rules.stored)
-    batches = (
-        [file.read(columns=stored)]
-        if at_once is None
-        else map(_as_table, file.iter_batches(at_once, columns=stored))
-    )
-    left_out = rules.columns_left_out()
+    if not chunk_bytes:
+        yield file.read(columns=stored).select(stored)
+        return
+    rows = min(_LARGEST_BATCH, rules.rows_in(chunk_bytes))
+    for batch in file.iter_batches(rows, columns=stored):
+        yield pa.Table.from_batches([batch]).select(stored)
+
+
+def _chunks(rules: TableRules, tables: Iterable[pa.Table]) -> Iterator[TableChunk]:
     rows_before = 0
-    for batch in batches:
-        if not batch.num_rows:
-            continue
-        renamed = batch.select(stored).rename_columns([rules.stored[name] for name in stored])
-        piece = _typed(rules, numbered(renamed, rows_before))
-        rows_before += batch.num_rows
-        yield replace(piece, rejections=(*left_out, *piece.rejections))
-        left_out = ()
-    if not rows_before:
-        yield without_rows(table, "header_only", "the file has columns and no row")
-
-
-def _as_table(batch: pa.RecordBatch) -> pa.Table:
-    return pa.Table.from_batches([batch])
+    for table in tables:
+        if table.num_rows:
+            named = table.rename_columns(list(rules.stored.values()))
+            yield _typed(rules, numbered(named, rows_before))
+            rows_before += table.num_rows
 
 
 def _typed(rules: TableRules, rows: pa.Table) -> TableChunk:
@@ -152,7 +120,7 @@ def _converted(column: str, values: pa.ChunkedArray, sieve: Sieve) -> pa.Chunked
     if kind == "string":
         return without_null_words(pc.cast(values, pa.string()))
     if is_text:
-        return numbers_of_text(column, pc.cast(values, pa.string()), sieve)
+        return sieve.numbers_of_text(column, pc.cast(values, pa.string()))
     if kind == "int" and pa.types.is_integer(stored) and stored != pa.uint64():
         return pc.cast(values, pa.int64())
     if pa.types.is_boolean(stored):

@@ -1,4 +1,4 @@
-"""Reading one table of an SQLite database into typed columns.
+"""One table of an SQLite database.
 
 SQLite has types for values, not for columns, and the driver takes a column's type from the first
 rows. So a row of our own types is put in front of each chunk. Where a value does not fit - text in
@@ -8,8 +8,8 @@ then on that is done for those columns only.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,29 +18,25 @@ from adbc_driver_manager import Error as DatabaseError
 from cp_assets.datasets.databases import Database, open_database, quoted
 from cp_assets.errors import MeasurementError
 from cp_assets.measurements.chunks import (
-    ARROW,
     CHUNK_BYTES,
     Sieve,
     TableChunk,
-    TableName,
-    TableRules,
+    in_books,
     numbered,
-    numbers_of_text,
-    table_rules,
     with_whole_numbers,
     without_null_words,
     without_rows,
 )
-from cp_assets.measurements.columns import SOURCE_ROW, ColumnKind
+from cp_assets.measurements.columns import ARROW_TYPES, SOURCE_ROW
+from cp_assets.measurements.table_rules import TableRules, table_rules
+from cp_assets.measurements.table_source import TableSource
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
-    from cp_assets.datasets.model import TableFile
     from cp_assets.rejections import Rejection
 
 _WHOLE_TABLE = 10**9
-_VALUE_BYTES = 8
 _FIRST_ROW = {"float": "0.0", "int": "0", "string": "''"}
 _BLOB = "'blob ' || hex(substr({0}, 1, 16))"
 _FITTING = {
@@ -51,104 +47,57 @@ _FITTING = {
 _MISFITS = {
     "float": f"CASE typeof({{0}}) WHEN 'text' THEN {{0}} WHEN 'blob' THEN {_BLOB} END",
     "int": (
-        "CASE typeof({0}) WHEN 'text' THEN {0} WHEN 'real' THEN printf('%!.17g', {0}) "
+        # Beyond 2^53 a real may have lost digits, so that they are not written as such.
+        "CASE typeof({0}) WHEN 'text' THEN {0} WHEN 'real' THEN "
+        "printf(CASE WHEN abs({0}) > 9007199254740992 THEN '%!.16e' ELSE '%!.17g' END, {0}) "
         f"WHEN 'blob' THEN {_BLOB} END"
     ),
 }
 
 
-def read_sqlite_chunks(
-    file: TableFile,
-    table: TableName,
-    overrides: Mapping[str, str] | None = None,
-    *,
-    chunk_bytes: int | None = CHUNK_BYTES,
-    only: Iterable[str] | None = None,
-) -> Iterator[TableChunk]:
-    """Read a table in its stored order, at least one piece, in one transaction.
+@dataclass(frozen=True)
+class SqliteTable(TableSource):
+    """A table or view of an SQLite database, read in one transaction.
 
     Rows of a table of several compartments without the compartment's object number are no objects
     of it, and are passed over.
-
-    Parameters
-    ----------
-    chunk_bytes
-        Size of a piece in bytes; None for the whole table at once.
-    only
-        The columns to read; None for all.
-
-    Raises
-    ------
-    MeasurementError
-        If the database cannot be read, or the table lacks a key column.
-    InputChangedError
-        If the database changes while it is read.
     """
-    stored = file.table or ""
-    with open_database(file.path, table.name) as database:
-        rules = table_rules(table, _columns(database, stored, table.name), overrides, only)
-        reader = _Reader(database, stored, rules)
-        width = max(1, len(rules.stored)) * _VALUE_BYTES
-        at_once = _WHOLE_TABLE if chunk_bytes is None else max(1, chunk_bytes // width)
-        left_out = rules.columns_left_out()
-        rows_before = 0
-        for where, rows in _places(database, stored, reader.row_id, at_once):
-            piece = reader.read(where, rows, rows_before)
-            rows_before += rows
-            yield replace(piece, rejections=(*left_out, *piece.rejections))
-            left_out = ()
-        if not rows_before:
-            yield without_rows(table, "header_only", "the table has columns and no row")
+
+    def types(self) -> dict[str, pa.DataType]:
+        """By the names alone, whatever types the database declares."""
+        with open_database(self.file.path, self.table.name) as database:
+            return table_rules(self.table, self._columns(database), self.overrides).types
+
+    def chunks(
+        self, chunk_bytes: int | None = CHUNK_BYTES, only: Collection[str] | None = None
+    ) -> Iterator[TableChunk]:
+        """Of about so many bytes of numbers."""
+        with open_database(self.file.path, self.table.name) as database:
+            # Which rows are the compartment's, its object numbers say.
+            needed = {*only, "ObjectNumber"} if only and self.table.beside else only
+            rules = table_rules(self.table, self._columns(database), self.overrides, needed)
+            reader = _Reader(database, self.file.table or "", rules)
+            rows = _WHOLE_TABLE if chunk_bytes is None else rules.rows_in(chunk_bytes)
+            told = "the table has columns and no row"
+            nothing = without_rows(self.table, "header_only", told)
+            chunks = in_books(reader.chunks(rows), rules.columns_left_out(), nothing)
+            yield from (chunk.only(only) for chunk in chunks)
+
+    def _columns(self, database: Database) -> list[str]:
+        stored, tables = self.file.table or "", database.tables()
+        if stored not in tables:
+            there = ", ".join(tables) or "none"
+            msg = f"{self.table.name}: the database has no table {stored}; it has: {there}"
+            raise MeasurementError(msg)
+        return database.columns(stored)
 
 
-def read_sqlite_header(file: TableFile, table: TableName) -> list[str]:
-    """Columns of a table, under CellProfiler's names.
+class _Piece(NamedTuple):
+    """Some rows of a table: the end of a query that reads them, and their number."""
 
-    Raises
-    ------
-    MeasurementError
-        If the database cannot be read, or the table lacks a key column.
-    """
-    with open_database(file.path, table.name) as database:
-        return table_rules(table, _columns(database, file.table or "", table.name)).header
-
-
-def _columns(database: Database, stored: str, name: str) -> list[str]:
-    tables = database.tables()
-    if stored not in tables:
-        msg = f"{name}: the database has no table {stored}; it has: {', '.join(tables) or 'none'}"
-        raise MeasurementError(msg)
-    return database.columns(stored)
-
-
-def _places(
-    database: Database, stored: str, row_id: str | None, at_once: int
-) -> Iterator[tuple[str, int]]:
-    """The end of a query that reads some rows, and their number, until all are read.
-
-    By row id where there is one: each piece is found at once, and comes in stored order.
-    """
-    table = quoted(stored)
-    if row_id is None:
-        (total,) = database.query(f"SELECT count(*) AS n FROM {table}")["n"].to_pylist()
-        for start in range(0, total, at_once):
-            rows = min(at_once, total - start)
-            # In brackets: behind a UNION a limit is that of the whole.
-            yield f"FROM (SELECT * FROM {table} LIMIT {rows} OFFSET {start})", rows
-        return
-    start = -(2**63)
-    while True:
-        (found,) = database.query(
-            f"SELECT max(r) AS last, count(*) AS n FROM (SELECT {row_id} AS r FROM {table} "
-            f"NOT INDEXED WHERE {row_id} >= {start} ORDER BY {row_id} LIMIT {at_once})"
-        ).to_pylist()
-        if not found["n"]:
-            return
-        end = found["last"]
-        yield f"FROM {table} NOT INDEXED WHERE {row_id} BETWEEN {start} AND {end}", found["n"]
-        if end == 2**63 - 1:
-            return
-        start = end + 1
+    where: str
+    rows: int
+    rows_before: int
 
 
 @dataclass
@@ -160,8 +109,36 @@ class _Reader:
     rules: TableRules
     _mixed: set[str] = field(default_factory=set)
 
-    @property
-    def row_id(self) -> str | None:
+    def chunks(self, at_once: int) -> Iterator[TableChunk]:
+        """The table in chunks of so many rows."""
+        row_id = self._row_id()
+        pieces = self._pieces(at_once) if row_id is None else self._pieces_by(row_id, at_once)
+        return map(self._chunk, pieces)
+
+    def _pieces(self, at_once: int) -> Iterator[_Piece]:
+        table = quoted(self.stored)
+        (total,) = self.database.query(f"SELECT count(*) AS n FROM {table}")["n"].to_pylist()
+        for start in range(0, total, at_once):
+            rows = min(at_once, total - start)
+            # In brackets: behind a UNION a limit is that of the whole.
+            where = f"FROM (SELECT * FROM {table} LIMIT {rows} OFFSET {start})"
+            yield _Piece(where, rows, start)
+
+    def _pieces_by(self, row_id: str, at_once: int) -> Iterator[_Piece]:
+        """Each is found at once, and comes in stored order."""
+        table, start, rows_before = f"{quoted(self.stored)} NOT INDEXED", -(2**63), 0
+        while start < 2**63:
+            (found,) = self.database.query(
+                f"SELECT max(r) AS last, count(*) AS n FROM (SELECT {row_id} AS r FROM {table} "
+                f"WHERE {row_id} >= {start} ORDER BY {row_id} LIMIT {at_once})"
+            ).to_pylist()
+            if not found["n"]:
+                return
+            where = f"FROM {table} WHERE {row_id} BETWEEN {start} AND {found['last']}"
+            yield _Piece(where, found["n"], rows_before)
+            start, rows_before = found["last"] + 1, rows_before + found["n"]
+
+    def _row_id(self) -> str | None:
         """A name of the row id; None for views and tables that have none."""
         taken = {column.lower() for column in self.database.columns(self.stored)}
         names = [name for name in ("_rowid_", "rowid", "oid") if name not in taken]
@@ -173,48 +150,32 @@ class _Reader:
             return None
         return names[0]
 
-    def read(self, where: str, rows: int, rows_before: int) -> TableChunk:
+    def _chunk(self, piece: _Piece) -> TableChunk:
         """Typed rows of one piece."""
-        kinds = {column: self.rules.kind(column) for column in self.rules.stored.values()}
-        found = self._query(kinds, self._mixed, where, rows)
+        columns = list(self.rules.stored.values())
+        found = self._query(columns, self._mixed, piece)
+        suspects = self._mixed
         if found is None:
             # Something new does not fit: it is looked for in all columns, once.
-            numeric = {column for column, kind in kinds.items() if kind != "string"}
-            return self._with_misfits(numeric, where, rows, rows_before)
-        if self._mixed:
-            return self._with_misfits(self._mixed, where, rows, rows_before, found)
-        return self._finished(self._texts_checked(found, rows_before))
-
-    def _with_misfits(
-        self,
-        suspects: set[str],
-        where: str,
-        rows: int,
-        rows_before: int,
-        fitting: pa.Table | None = None,
-    ) -> TableChunk:
-        """Rows of which some values are written as text, or are no numbers."""
-        kinds = {column: self.rules.kind(column) for column in self.rules.stored.values()}
-        if fitting is None:
-            fitting = self._query(kinds, suspects, where, rows)
-        texts = self._query(
-            {column: kind for column, kind in kinds.items() if column in suspects},
-            suspects,
-            where,
-            rows,
-            misfits=True,
-        )
-        if fitting is None or texts is None:
+            suspects = {column for column in columns if self.rules.kind(column) != "string"}
+            found = self._query(columns, suspects, piece)
+        misfits = [column for column in columns if column in suspects]
+        texts = self._query(misfits, suspects, piece, misfits=True) if misfits else pa.table({})
+        if found is None or texts is None:
             msg = f"{self.rules.table.name}: values have no type of SQLite's; export it again"
             raise MeasurementError(msg)
-        numbers = self._texts_checked(fitting, rows_before)
-        sieve = Sieve(self.rules, numbers[SOURCE_ROW])
-        named = dict(zip(numbers.column_names, numbers.columns, strict=True))
+        rows = self._texts_checked(found, piece.rows_before)
+        return self._with_misfits(rows, texts) if misfits else self._finished(rows)
+
+    def _with_misfits(self, rows: pa.Table, texts: pa.Table) -> TableChunk:
+        """Rows with the values that are written as text, or are no numbers."""
+        sieve = Sieve(self.rules, rows[SOURCE_ROW])
+        named = dict(zip(rows.column_names, rows.columns, strict=True))
         for column in texts.column_names:
-            if texts[column].null_count == rows:
+            if texts[column].null_count == rows.num_rows:
                 continue
             self._mixed.add(column)
-            values = numbers_of_text(column, _valid(texts[column], self.rules), sieve)
+            values = sieve.numbers_of_text(column, _valid(texts[column], self.rules))
             named[column] = pc.coalesce(named[column], values)
         kept = pa.table(named).filter(pa.array(sieve.good))
         return self._finished(kept, sieve.faults)
@@ -226,41 +187,33 @@ class _Reader:
         return with_whole_numbers(self.rules, rows, faults)
 
     def _query(
-        self,
-        kinds: Mapping[str, ColumnKind],
-        suspects: set[str],
-        where: str,
-        rows: int,
-        *,
-        misfits: bool = False,
+        self, columns: Sequence[str], suspects: set[str], piece: _Piece, *, misfits: bool = False
     ) -> pa.Table | None:
-        """Some columns of one piece; None if a value does not fit the column's type."""
-        places = {column: stored for stored, column in self.rules.stored.items()}
+        """Some columns of one piece; None if a value does not fit the column's type.
+
+        What does not fit is null in ``suspects``, or, with ``misfits``, all that is not.
+        """
         # SQLite reads a row's header as far as the column asked for, and again for each further
         # one. With the last column first it is read once: 8 times faster with 2,000 columns.
-        order = list(kinds)
-        order = [*order[-1:], *order[:-1]]
-        selected = []
+        order = [*columns[-1:], *columns[:-1]]
+        selected: list[str] = []
         for column in order:
-            name, kind = quoted(places[column]), kinds[column]
-            if misfits:
-                selected.append(_MISFITS[kind].format(name))
-            elif kind == "string" or column in suspects:
-                selected.append(_FITTING[kind].format(name))
-            else:
-                selected.append(name)
-        types = ["string" if misfits else kinds[column] for column in order]
+            name, kind = quoted(self.rules.sources[column]), self.rules.kind(column)
+            is_plain = kind != "string" and column not in suspects
+            chosen = _MISFITS[kind] if misfits else "{0}" if is_plain else _FITTING[kind]
+            selected.append(chosen.format(name))
+        types = ["string" if misfits else self.rules.kind(column) for column in order]
         first = ", ".join(f"{_FIRST_ROW[kind]} AS c{at}" for at, kind in enumerate(types))
-        sql = f"SELECT {first} UNION ALL SELECT {', '.join(selected)} {where}"
+        sql = f"SELECT {first} UNION ALL SELECT {', '.join(selected)} {piece.where}"
         try:
-            found = self.database.query(sql, batch_rows=rows + 1)
+            found = self.database.query(sql, batch_rows=piece.rows + 1)
         except OSError as error:
             if "Type mismatch" in str(error):
                 return None
             raise
-        if found.schema.types != [ARROW[kind] for kind in types]:
+        if found.schema.types != [ARROW_TYPES[kind] for kind in types]:
             return None
-        return found.slice(1).rename_columns(order).select(list(kinds))
+        return found.slice(1).rename_columns(order).select(list(columns))
 
     def _texts_checked(self, rows: pa.Table, rows_before: int) -> pa.Table:
         """Rows with their numbers, whose texts are UTF-8 and hold no words for nothing."""

@@ -17,8 +17,14 @@ import pyarrow.csv as pacsv
 
 from cp_assets.datasets.csv_text import NULLS
 from cp_assets.errors import MeasurementError
-from cp_assets.measurements.chunks import NUMBER, cast
+from cp_assets.measurements.chunks import cast
 from cp_assets.measurements.columns import SOURCE_ROW
+from cp_assets.measurements.numbers_of_text import (
+    LARGEST_WHOLE,
+    NUMBER,
+    floats_of_text,
+    whole_numbers_of_text,
+)
 from cp_assets.rejections import Rejection
 
 if TYPE_CHECKING:
@@ -27,9 +33,7 @@ if TYPE_CHECKING:
     from cp_assets.measurements.columns import ColumnKind
     from cp_assets.rejections import Outcome
 
-_WHOLE = r"^[+-]?\d{1,18}$"
 _WHOLE_AS_TEXT = 10**18
-_LARGEST_WHOLE = 2.0**53
 _BLOCK_BYTES = 64 * 2**20
 _KINDS: dict[ColumnKind, pa.DataType] = {
     "float": pa.float64(),
@@ -210,7 +214,7 @@ def _is_whole(values: pa.ChunkedArray, is_key: bool) -> bool:
     if numbers.dtype == np.int64:
         # Further ones are refused, as they are where they stand beside something to be mended.
         return bool((np.abs(numbers) < _WHOLE_AS_TEXT).all())
-    return bool((np.floor(numbers) == numbers).all() and (np.abs(numbers) < _LARGEST_WHOLE).all())
+    return bool((np.floor(numbers) == numbers).all() and (np.abs(numbers) < LARGEST_WHOLE).all())
 
 
 def _parse_text(columns: CsvColumns, piece: bytes, rows_before: int) -> TypedRows:
@@ -230,7 +234,8 @@ def _parse_text(columns: CsvColumns, piece: bytes, rows_before: int) -> TypedRow
         if kind == "string":
             continue
         values = _trimmed(named[column])
-        named[column], fits = _floats(values) if kind == "float" else _whole(values)
+        convert = floats_of_text if kind == "float" else whole_numbers_of_text
+        named[column], fits = convert(values)
         if column in columns.keys:
             fits &= values.is_valid().to_numpy()
         faults += [
@@ -249,28 +254,6 @@ def _trimmed(values: pa.ChunkedArray) -> pa.ChunkedArray:
     """Text without the space around it, null where nothing is left."""
     trimmed = pc.utf8_trim_whitespace(values)
     return pc.if_else(pc.equal(trimmed, ""), None, trimmed)
-
-
-def _floats(values: pa.ChunkedArray) -> tuple[pa.ChunkedArray, np.ndarray[tuple[int], np.dtype]]:
-    """Text as float64, null where it is no number, and where it fits."""
-    fits = pc.fill_null(pc.match_substring_regex(values, NUMBER), True)
-    return pc.cast(pc.if_else(fits, values, None), pa.float64()), fits.to_numpy()
-
-
-def _whole(values: pa.ChunkedArray) -> tuple[pa.ChunkedArray, np.ndarray[tuple[int], np.dtype]]:
-    """Text as int64, null where it is no whole number, and where it fits."""
-    plain = pc.replace_substring_regex(values, r"\.0*$", "")
-    is_plain = pc.fill_null(pc.match_substring_regex(plain, _WHOLE), True)
-    exact = pc.cast(
-        pc.replace_substring_regex(pc.if_else(is_plain, plain, None), r"^\+", ""), pa.int64()
-    )
-    # Such as 1e3: a float, which may be whole too.
-    floats, are_numbers = _floats(values)
-    numbers = floats.to_numpy()
-    other = ~is_plain.to_numpy() & are_numbers & (np.floor(numbers) == numbers)
-    other &= np.abs(numbers) < _LARGEST_WHOLE
-    whole = pa.array(np.where(other, numbers, 0).astype(np.int64), mask=~other)
-    return pc.coalesce(exact, whole), is_plain.to_numpy() | other
 
 
 def _fault(columns: CsvColumns, column: str, value: str | None, row: int) -> Rejection:

@@ -154,8 +154,20 @@ def test_find_plates_nothing_found_says_what_was_expected(tmp_path: Path, layout
         find_plates(dataset)
 
 
+@pytest.mark.parametrize("named", ["", "cpg1", "cpg1/source_1/workspace/analysis", "else/where"])
+def test_find_plates_beside_a_gallery_prefix_says_which(tmp_path: Path, named: str) -> None:
+    prefix = tmp_path / "cpg1" / "source_1"
+    write_folder(gallery_folder(prefix, "P1", "P1-A01-1"), {"Image": [image_row()]})
+    root = tmp_path / named
+    root.mkdir(parents=True, exist_ok=True)
+    with pytest.raises(PlateNotFoundError) as caught:
+        find_plates(dataset_from_folder(root))
+    told = f"name the gallery prefix {prefix}"
+    assert (told in str(caught.value)) == (named.startswith("cpg1"))
+
+
 def test_find_plates_missing_root_says_so(tmp_path: Path) -> None:
-    with pytest.raises(PlateNotFoundError, match="absent is not a folder; check `root`"):
+    with pytest.raises(PlateNotFoundError, match="absent is neither a folder nor a file"):
         find_plates(Dataset(dataset_id="d", root=tmp_path / "absent"))
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,23 @@ def write(
     (folder / "barcode_platemap.csv").write_text(barcodes)
     for name in maps:
         (folder / "platemap" / name).write_text("well_position\tx\n")
+
+
+@pytest.mark.parametrize("name", ["maps/a.csv", "../{0}/maps/a.csv", "{1}/maps/a.csv"])
+def test_named_file_is_named_alike_however_it_is_spelled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    (tmp_path / "maps").mkdir()
+    (tmp_path / "maps" / "a.csv").write_text("Well,x\nA01,1\n")
+    monkeypatch.chdir(tmp_path)
+    dataset = Dataset(dataset_id="d", root=tmp_path / "in", layout="cellprofiler")
+    given = Path(name.format(tmp_path.name, tmp_path))
+    for folder, spelled in ((tmp_path, given), (tmp_path / "maps", Path("a.csv"))):
+        monkeypatch.chdir(folder)
+        sources = PlateSources(
+            replace(dataset, annotations=(spelled,)), PlateKey("d", "b", "p"), ()
+        )
+        assert [file.name for file in find_annotation(sources).files] == ["maps/a.csv"]
 
 
 @pytest.mark.parametrize("below", ["platemaps", ""])

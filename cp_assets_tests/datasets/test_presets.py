@@ -82,6 +82,16 @@ def test_no_image_table_is_no_measurement() -> None:
             },
         ),
         (
+            dataclasses.replace(CYTOMINER_SQLITE, object_number="Object_ID"),
+            "Cells",
+            ["ImageNumber", "ObjectNumber", "Object_ID", "Cells_Number_Object_Number"],
+            {
+                "ImageNumber": "ImageNumber",
+                "ObjectNumber": "Object_ID",
+                "Number_Object_Number": "Cells_Number_Object_Number",
+            },
+        ),
+        (
             CELLPROFILER_CSV,
             "Cells",
             ["ImageNumber", "ObjectNumber", "Cells_Area"],

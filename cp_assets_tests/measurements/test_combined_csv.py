@@ -12,8 +12,8 @@ import pytest
 from cp_assets.datasets import TableFile
 from cp_assets.datasets.combined_header import is_combined_csv, read_combined_header
 from cp_assets.errors import MeasurementError
-from cp_assets.measurements.chunks import TableName
-from cp_assets.measurements.combined_csv import read_combined_chunks
+from cp_assets.measurements.combined_csv import CombinedCsvTable
+from cp_assets.measurements.table_rules import TableName
 from cp_assets.rejections import Rejection
 
 COLUMNS = [
@@ -55,7 +55,7 @@ def write(
 
 def read(path: Path, compartment: str, **options: int) -> tuple[pa.Table, list[Rejection]]:
     table = TableName(f"x/{path.name}", compartment)
-    chunks = list(read_combined_chunks(TableFile(path, compartment), table, **options))
+    chunks = list(CombinedCsvTable(TableFile(path, compartment), table).chunks(**options))
     tables = pa.concat_tables([chunk.rows for chunk in chunks], promote_options="default")
     return tables, [rejection for chunk in chunks for rejection in chunk.rejections]
 
@@ -179,9 +179,9 @@ def test_read_combined_chunks_column_of_an_added_name_is_left_out(tmp_path: Path
 
 def test_read_combined_chunks_types_may_be_said(tmp_path: Path) -> None:
     path = write(tmp_path / "object.csv")
-    (chunk,) = read_combined_chunks(
-        TableFile(path, "Nuclei"), TableName("a", "Nuclei"), {"AreaShape_Area": "string"}
-    )
+    overrides = {"AreaShape_Area": "string"}
+    source = CombinedCsvTable(TableFile(path, "Nuclei"), TableName("a", "Nuclei"), overrides)
+    (chunk,) = source.chunks()
     assert chunk.rows["AreaShape_Area"].type == pa.string()
 
 
@@ -222,7 +222,7 @@ def test_read_combined_chunks_other_files_are_an_error(
     path.write_text(content)
     table = TableName("object.csv", "Nuclei")
     with pytest.raises(MeasurementError, match=message):
-        list(read_combined_chunks(TableFile(path, "Nuclei"), table))
+        list(CombinedCsvTable(TableFile(path, "Nuclei"), table).chunks())
 
 
 def test_is_combined_csv(tmp_path: Path, test_data: Path) -> None:

@@ -8,10 +8,12 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from cp_assets.datasets import TableFile
 from cp_assets.errors import InputChangedError, MeasurementError
-from cp_assets.measurements.chunks import TableChunk, TableName
+from cp_assets.measurements.chunks import TableChunk
 from cp_assets.measurements.columns import ADDED
-from cp_assets.measurements.csv_table import read_csv_chunks
+from cp_assets.measurements.csv_table import CsvTable
+from cp_assets.measurements.table_rules import TableName
 
 HEADER = "ImageNumber,ObjectNumber,Area\n"
 
@@ -19,7 +21,7 @@ Read = Callable[..., TableChunk]
 
 
 def read_csv_table(path: Path, table: TableName, overrides: dict[str, str]) -> TableChunk:
-    (whole,) = read_csv_chunks(path, table, overrides, chunk_bytes=None)
+    (whole,) = CsvTable(TableFile(path), table, overrides).chunks(chunk_bytes=None)
     return whole
 
 
@@ -219,7 +221,7 @@ def test_read_csv_table_column_named_like_a_key_is_left_out(
 def test_read_csv_chunks_say_once_which_column_is_left_out(tmp_path: Path) -> None:
     path = tmp_path / "Cells.csv"
     path.write_text("ImageNumber,ObjectNumber,plate_id\n" + "1,1,X\n" * 9)
-    tables = list(read_csv_chunks(path, TableName(path.name, "Cells"), chunk_bytes=8))
+    tables = list(CsvTable(TableFile(path), TableName(path.name, "Cells")).chunks(chunk_bytes=8))
     assert len(tables) > 1
     assert [len(table.rejections) for table in tables] == [1, *[0] * (len(tables) - 1)]
     assert all(table.rows.column_names[:2] == ["ImageNumber", "ObjectNumber"] for table in tables)
@@ -268,7 +270,9 @@ def test_read_csv_chunks_equal_the_whole(tmp_path: Path, chunk_bytes: int) -> No
     path = tmp_path / "Cells.csv"
     path.write_text(HEADER + "".join(lines))
     whole = read_csv_table(path, TableName("Cells.csv", "Cells"), {})
-    pieces = list(read_csv_chunks(path, TableName("Cells.csv", "Cells"), chunk_bytes=chunk_bytes))
+    pieces = list(
+        CsvTable(TableFile(path), TableName("Cells.csv", "Cells")).chunks(chunk_bytes=chunk_bytes)
+    )
     assert pa.concat_tables(piece.rows for piece in pieces).equals(whole.rows)
     together = [rejection for piece in pieces for rejection in piece.rejections]
     assert sorted(together, key=str) == sorted(whole.rejections, key=str)
@@ -281,16 +285,16 @@ def test_read_csv_table_file_changed_while_it_is_read(
 ) -> None:
     path = tmp_path / "Image.csv"
     path.write_text("ImageNumber\n1\n")
-    from cp_assets.measurements import csv_table
+    from cp_assets.measurements import csv_pieces
 
-    parse = csv_table.parse_piece
+    parse = csv_pieces.parse_piece
 
     def upload_goes_on(*arguments: object) -> object:
         with path.open("a") as stream:
             stream.write("2\n")
         return parse(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(csv_table, "parse_piece", upload_goes_on)
+    monkeypatch.setattr(csv_pieces, "parse_piece", upload_goes_on)
     with pytest.raises(InputChangedError, match=r"Image.csv changed while it was read"):
         read_csv_table(path, TableName("Image.csv", "Image"), {})
 
@@ -298,7 +302,7 @@ def test_read_csv_table_file_changed_while_it_is_read(
 def test_read_csv_chunks_file_changed_between_pieces(tmp_path: Path) -> None:
     path = tmp_path / "Cells.csv"
     path.write_text(HEADER + "1,1,1\n1,2,2\n")
-    pieces = read_csv_chunks(path, TableName("Cells.csv", "Cells"), chunk_bytes=1)
+    pieces = CsvTable(TableFile(path), TableName("Cells.csv", "Cells")).chunks(chunk_bytes=1)
     next(pieces)
     path.write_text(HEADER + "1,1,1\n1,2,2\n1,3,3\n")
     with pytest.raises(InputChangedError, match="changed while it was read"):
@@ -313,7 +317,7 @@ def test_read_csv_chunks_line_breaks_in_quotes_at_the_edge_of_a_piece(
     rows = "".join(f'1,{number},"two\nlines, ""{number}"""\n' for number in range(1, 9))
     path.write_text("ImageNumber,ObjectNumber,Metadata_Note\n" + rows)
     table = TableName(path.name, "Cells")
-    pieces = list(read_csv_chunks(path, table, chunk_bytes=chunk_bytes))
+    pieces = list(CsvTable(TableFile(path), table).chunks(chunk_bytes=chunk_bytes))
     found = pa.concat_tables(piece.rows for piece in pieces)
     assert [piece.rejections for piece in pieces] == [()] * len(pieces)
     assert found["Metadata_Note"].to_pylist() == [f'two\nlines, "{n}"' for n in range(1, 9)]
@@ -329,7 +333,7 @@ def test_read_csv_chunks_quote_that_does_not_end_is_an_error(
     path.write_text('ImageNumber,ObjectNumber,Metadata_Note\n1,1,"open\n' + rows)
     table = TableName("a/Cells.csv", "Cells")
     with pytest.raises(MeasurementError, match=r"a/Cells\.csv: a quoted value does not end"):
-        list(read_csv_chunks(path, table, chunk_bytes=chunk_bytes))
+        list(CsvTable(TableFile(path), table).chunks(chunk_bytes=chunk_bytes))
 
 
 @pytest.mark.parametrize("chunk_bytes", [1, 30, None])
@@ -338,7 +342,9 @@ def test_read_csv_chunks_quotes_within_a_value_are_its_own(
 ) -> None:
     path = tmp_path / "Cells.csv"
     path.write_text('ImageNumber,ObjectNumber,Metadata_Note\n1,1,5" plate\n1,2,"a\nb"\n1,3,c"\n')
-    pieces = read_csv_chunks(path, TableName(path.name, "Cells"), chunk_bytes=chunk_bytes)
+    pieces = CsvTable(TableFile(path), TableName(path.name, "Cells")).chunks(
+        chunk_bytes=chunk_bytes
+    )
     found = pa.concat_tables(piece.rows for piece in pieces)
     assert found["Metadata_Note"].to_pylist() == ['5" plate', "a\nb", 'c"']
 

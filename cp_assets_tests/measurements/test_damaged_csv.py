@@ -9,9 +9,10 @@ import pytest
 
 from cp_assets.datasets import TableFile
 from cp_assets.errors import CpAssetsError
-from cp_assets.measurements.chunks import TableChunk, TableName
-from cp_assets.measurements.combined_csv import read_combined_chunks
+from cp_assets.measurements.chunks import TableChunk
+from cp_assets.measurements.combined_csv import CombinedCsvTable
 from cp_assets.measurements.in_carta import open_in_carta
+from cp_assets.measurements.table_rules import TableName
 from cp_assets_tests.measurements import test_combined_csv, test_in_carta
 
 
@@ -19,7 +20,7 @@ def _read(path: Path, kind: str, size: int) -> list[TableChunk]:
     file, table = TableFile(path, "Nuclei"), TableName(path.name, "Nuclei")
     if kind == "in carta":
         return list(open_in_carta(path, path.name, chunk_bytes=size).chunks(table, size))
-    return list(read_combined_chunks(file, table, chunk_bytes=size))
+    return list(CombinedCsvTable(file, table).chunks(chunk_bytes=size))
 
 
 def _damage(whole: bytes, randomly: random.Random) -> bytes:

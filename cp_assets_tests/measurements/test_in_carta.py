@@ -12,9 +12,9 @@ import pytest
 
 from cp_assets.datasets.in_carta_names import is_in_carta
 from cp_assets.errors import InputChangedError, MeasurementError
-from cp_assets.measurements.chunks import TableName
 from cp_assets.measurements.in_carta import InCartaFile, open_in_carta
 from cp_assets.measurements.in_carta_header import InCartaHeader
+from cp_assets.measurements.table_rules import TableName
 from cp_assets.rejections import Rejection
 
 IDENTITY = ["Row", "Column", "FOV", "WELL LABEL", "Z", "T", "Plate ID"]

@@ -10,10 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from cp_assets.datasets import TableFile
 from cp_assets.errors import InputChangedError, MeasurementError
-from cp_assets.measurements.chunks import TableChunk, TableName
-from cp_assets.measurements.csv_table import read_csv_chunks, read_csv_header
-from cp_assets.measurements.parquet_table import read_parquet_chunks, read_parquet_header
+from cp_assets.measurements.chunks import TableChunk
+from cp_assets.measurements.csv_table import CsvTable
+from cp_assets.measurements.parquet_table import ParquetTable
+from cp_assets.measurements.table_rules import TableName
 
 CELLS = TableName("a/Cells", "Cells")
 
@@ -23,7 +25,7 @@ def read(path: Path, columns: dict[str, object], **options: object) -> TableChun
     length = max(len(values) for values in columns.values())  # type: ignore[arg-type]
     keys = {"ImageNumber": [1] * length, "ObjectNumber": list(range(1, length + 1))}
     pq.write_table(pa.table({**keys, **columns}), path, row_group_size=3)
-    pieces = list(read_parquet_chunks(path, CELLS, **options))  # type: ignore[arg-type]
+    pieces = list(ParquetTable(TableFile(path), CELLS).chunks(**options))  # type: ignore[arg-type]
     rejections = tuple(rejection for piece in pieces for rejection in piece.rejections)
     return TableChunk(pa.concat_tables([piece.rows for piece in pieces]), rejections)
 
@@ -57,6 +59,7 @@ def test_floats_of_every_stored_type(
         (pa.array([12, None, 3], pa.uint8()), [12, None, 3]),
         (pa.array([12.0, math.nan, 3.0]), [12, None, 3]),
         (pa.array(["12", "nan", "9007199254740993"]), [12, None, 2**53 + 1]),
+        (pa.array(["+12", "1e3", "9007199254740993.0"]), [12, 1000, 2**53 + 1]),
     ],
 )
 def test_whole_numbers_are_exact(
@@ -86,19 +89,19 @@ def test_what_is_no_parquet_says_so(tmp_path: Path) -> None:
     path = tmp_path / "Cells.parquet"
     path.write_bytes(b"no Parquet at all")
     with pytest.raises(MeasurementError, match="a/Cells cannot be read as Parquet"):
-        list(read_parquet_chunks(path, CELLS))
+        list(ParquetTable(TableFile(path), CELLS).chunks())
     with pytest.raises(MeasurementError, match="a/Cells cannot be read as Parquet"):
-        read_parquet_header(path, CELLS)
+        ParquetTable(TableFile(path), CELLS).types()
     path.write_bytes(b"")
-    (chunk,) = read_parquet_chunks(path, CELLS)
+    (chunk,) = ParquetTable(TableFile(path), CELLS).chunks()
     assert [r.reason for r in chunk.rejections] == ["empty_file"]
-    assert read_parquet_header(path, CELLS) == []
+    assert ParquetTable(TableFile(path), CELLS).types() == {}
 
 
 def test_parquet_that_changes_while_it_is_read(tmp_path: Path) -> None:
     path = tmp_path / "Cells.parquet"
     read(path, {"Area": [1.0] * 9})
-    pieces = read_parquet_chunks(path, CELLS, chunk_bytes=1)
+    pieces = ParquetTable(TableFile(path), CELLS).chunks(chunk_bytes=1)
     next(pieces)
     with path.open("ab") as stream:
         stream.write(b"more")
@@ -117,13 +120,16 @@ def test_gzipped_csv_equals_plain(tmp_path: Path, chunk_bytes: int | None) -> No
         pa.concat_tables(
             [
                 piece.rows
-                for piece in read_csv_chunks(tmp_path / name, CELLS, chunk_bytes=chunk_bytes)
+                for piece in CsvTable(TableFile(tmp_path / name), CELLS).chunks(
+                    chunk_bytes=chunk_bytes
+                )
             ]
         )
         for name in ("Cells.csv", "Cells.csv.gz")
     )
     assert packed.equals(plain)
-    assert read_csv_header(tmp_path / "Cells.csv.gz", CELLS) == plain.column_names[:-1]
+    header = list(CsvTable(TableFile(tmp_path / "Cells.csv.gz"), CELLS).types())
+    assert header == plain.column_names[:-1]
 
 
 @pytest.mark.parametrize(
@@ -135,12 +141,12 @@ def test_broken_gzip_is_named(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "Cells.csv.gz"
     path.write_bytes(content)
     with pytest.raises(MeasurementError, match="a/Cells: its compression is damaged"):
-        list(read_csv_chunks(path, CELLS))
+        list(CsvTable(TableFile(path), CELLS).chunks())
 
 
 @pytest.mark.parametrize("content", [b"", gzip.compress(b"")], ids=["no bytes", "nothing packed"])
 def test_gzip_of_nothing_is_an_empty_file(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "Cells.csv.gz"
     path.write_bytes(content)
-    (chunk,) = read_csv_chunks(path, CELLS)
+    (chunk,) = CsvTable(TableFile(path), CELLS).chunks()
     assert [r.reason for r in chunk.rejections] == ["empty_file"]

@@ -16,10 +16,11 @@ import pyarrow as pa
 import pytest
 
 from cp_assets.datasets import TableFile, databases
-from cp_assets.datasets.presets import CYTOMINER_SQLITE
+from cp_assets.datasets.presets import CELLPROFILER_SQLITE, CYTOMINER_SQLITE
 from cp_assets.errors import InputChangedError, MeasurementError
-from cp_assets.measurements.chunks import TableChunk, TableName
-from cp_assets.measurements.sqlite_table import read_sqlite_chunks
+from cp_assets.measurements.chunks import TableChunk
+from cp_assets.measurements.sqlite_table import SqliteTable
+from cp_assets.measurements.table_rules import TableName
 from cp_assets_tests.dialects import write_table
 
 KEYS = ("ImageNumber", "ObjectNumber")
@@ -35,7 +36,7 @@ def fill(path: Path, columns: Sequence[str], rows: Sequence[tuple[object, ...]])
 def read(path: Path, compartment: str = "Cells", **options: object) -> TableChunk:
     """All pieces of the table as one."""
     name = TableName(f"{path.name}:{compartment}", compartment, CYTOMINER_SQLITE)
-    pieces = list(read_sqlite_chunks(TableFile(path, compartment), name, **options))  # type: ignore[arg-type]
+    pieces = list(SqliteTable(TableFile(path, compartment), name).chunks(**options))  # type: ignore[arg-type]
     rejections = tuple(rejection for piece in pieces for rejection in piece.rejections)
     return TableChunk(pa.concat_tables([piece.rows for piece in pieces]), rejections)
 
@@ -171,7 +172,7 @@ def test_names_of_any_kind_are_names(tmp_path: Path, table: str) -> None:
     connection.close()
     before = state(tmp_path)
     name = TableName("p", "Cells", CYTOMINER_SQLITE)
-    pieces = list(read_sqlite_chunks(TableFile(path, table), name, chunk_bytes=1))
+    pieces = list(SqliteTable(TableFile(path, table), name).chunks(chunk_bytes=1))
     assert len(pieces) == 3
     found = pa.concat_tables([piece.rows for piece in pieces])
     assert found.column_names == [*KEYS, *NAMES, "source_row"]
@@ -254,6 +255,14 @@ def test_what_is_no_database_says_so(tmp_path: Path, content: bytes, message: st
         read(path)
 
 
+def test_only_some_columns_of_a_table_of_several_compartments(tmp_path: Path) -> None:
+    names = ("ImageNumber", "Cells_Number_Object_Number", "Cells_Area", "Nuclei_Area")
+    path = fill(tmp_path / "p.sqlite", names, [(1, 1, 2.5, 1.0), (1, None, None, 2.0)])
+    name = TableName("p.sqlite:Cells", "Cells", CELLPROFILER_SQLITE, ("Nuclei",))
+    (chunk,) = SqliteTable(TableFile(path, "Cells"), name).chunks(only=("ImageNumber", "Area"))
+    assert chunk.rows.to_pydict() == {"ImageNumber": [1], "Area": [2.5], "source_row": [1]}
+
+
 def test_missing_table_and_missing_key_are_named(tmp_path: Path) -> None:
     path = fill(tmp_path / "p.sqlite", ("ImageNumber", "Area"), [(1, 2.0)])
     with pytest.raises(MeasurementError, match=r"p.sqlite:Cells has no column ObjectNumber"):
@@ -285,7 +294,7 @@ def test_half_a_database_is_a_clear_error(large: Path) -> None:
 
 def test_file_that_grows_while_it_is_read(large: Path) -> None:
     name = TableName("p.sqlite:Cells", "Cells", CYTOMINER_SQLITE)
-    pieces = read_sqlite_chunks(TableFile(large, "Cells"), name, chunk_bytes=10_000)
+    pieces = SqliteTable(TableFile(large, "Cells"), name).chunks(chunk_bytes=10_000)
     next(pieces)
     with large.open("ab") as stream:
         stream.write(bytes(4096))
@@ -355,7 +364,7 @@ def test_write_ahead_log_of_a_running_writer_is_read(large: Path) -> None:
 def test_read_sees_nothing_that_is_written_meanwhile(large: Path) -> None:
     name = TableName("p.sqlite:Cells", "Cells", CYTOMINER_SQLITE)
     with writer(large, "PRAGMA journal_mode = WAL", ADD) as process:
-        pieces = read_sqlite_chunks(TableFile(large, "Cells"), name, chunk_bytes=80_000)
+        pieces = SqliteTable(TableFile(large, "Cells"), name).chunks(chunk_bytes=80_000)
         rows = [next(pieces).rows.num_rows]
         say(process, "INSERT INTO Cells (ImageNumber, ObjectNumber) VALUES (1, 2001)")
         say(process, "DELETE FROM Cells WHERE ObjectNumber = 900")
@@ -384,7 +393,7 @@ def test_link_to_a_database_with_a_running_writer(large: Path, tmp_path: Path) -
     name = TableName("q.sqlite:Cells", "Cells", CYTOMINER_SQLITE)
     with writer(large, "PRAGMA journal_mode = WAL", ADD) as process:
         before = state(large.parent)
-        pieces = read_sqlite_chunks(TableFile(link, "Cells"), name, chunk_bytes=80_000)
+        pieces = SqliteTable(TableFile(link, "Cells"), name).chunks(chunk_bytes=80_000)
         next(pieces)
         say(process, ADD)
         with pytest.raises(InputChangedError, match="changed while it was read"):
