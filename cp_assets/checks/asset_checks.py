@@ -9,13 +9,13 @@ from dagster_duckdb import DuckDBResource
 from cp_assets.building.links import PROFILE_WITH_IMAGES
 from cp_assets.checks.annotation_checks import ANNOTATION_AGREES, WELLS_OF_PLATE_MAP
 from cp_assets.checks.batch_checks import COLUMNS_OF_BATCH, LOAD_DATA_PLACE, PLATES_OF_BATCH
-from cp_assets.checks.file_checks import FILES_HAVE_ROWS, FILES_OF_ONE_AGE
+from cp_assets.checks.file_checks import FILES_HAVE_ROWS, FILES_HAVE_SAME_COLUMNS, FILES_OF_ONE_AGE
 from cp_assets.checks.image_table_checks import (
     CHANNELS_DIFFER,
     COUNTS_AGREE,
     NO_NAN_TEXT,
-    WELLS_AGREE,
 )
+from cp_assets.checks.naming_checks import PLATES_AGREE, WELLS_AGREE
 from cp_assets.checks.outcome import Outcome, PlateTables, TableCheck
 from cp_assets.checks.plate_checks import (
     BOXES_INSIDE_IMAGES,
@@ -45,8 +45,8 @@ CHECKS: dict[TableSpec, tuple[TableCheck, ...]] = {
         *_CONTRACT,
         # Measured twice is as measured: the join leaves such objects out and says so.
         keys_unique("compartment", "image_id", "ObjectNumber", blocking=False),
-        *(FILES_HAVE_ROWS, FILES_OF_ONE_AGE),
-        *(NO_NAN_TEXT, COUNTS_AGREE, WELLS_AGREE, CHANNELS_DIFFER),
+        *(FILES_HAVE_ROWS, FILES_HAVE_SAME_COLUMNS, FILES_OF_ONE_AGE),
+        *(NO_NAN_TEXT, COUNTS_AGREE, PLATES_AGREE, WELLS_AGREE, CHANNELS_DIFFER),
         *(WELLS_OF_PLATE_MAP, PLATES_OF_BATCH, LOAD_DATA_PLACE),
     ),
     JOINED_PROFILES: (

@@ -1,52 +1,42 @@
-"""Checks of the Image table: whether it agrees with itself, the objects and the wells."""
+"""Checks of the Image table: whether it agrees with itself and with the objects."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from cp_assets.checks.books import told
+from cp_assets.checks.image_rows import (
+    OF_IMAGES,
+    PLACE,
+    image_batches,
+    image_columns,
+    image_rows,
+    where,
+)
+from cp_assets.checks.naming_checks import COLUMN_COLUMNS, ROW_COLUMNS
 from cp_assets.checks.outcome import Outcome, PlateTables, TableCheck, first_of, outcome_of
-from cp_assets.datasets.identity import PLATE_COLUMNS, row_number, well_sort_key
+from cp_assets.datasets.identity import PLATE_COLUMNS
 from cp_assets.errors import ConfigurationError
 from cp_assets.images import file_columns, image_sets
 from cp_assets.images.image_sets import ChannelFile, ImageSet
+from cp_assets.images.recorded import forms
 from cp_assets.measurements.image_sets import SITE_COLUMNS, WELL_COLUMNS
 from cp_assets.measurements.plan import IMAGE
 from cp_assets.measurements.raw import RAW_MEASUREMENTS
 from cp_assets.warehouse.spec import TableSpec
 
-_ROW_COLUMNS, _COLUMN_COLUMNS = ("Metadata_Row",), ("Metadata_Col", "Metadata_Column")
-_NAMING = frozenset((*PLATE_COLUMNS, *WELL_COLUMNS, *SITE_COLUMNS, *_ROW_COLUMNS, *_COLUMN_COLUMNS))
-_PLACE = ("source_file", "source_row")
-_OF_IMAGES = {"compartment": IMAGE}
-
-
-def _image_batches(tables: PlateTables, names: list[str]) -> Iterator[pa.RecordBatch]:
-    return tables.rows(RAW_MEASUREMENTS.name).batches([*_PLACE, *names], _OF_IMAGES)
-
-
-def _image_rows(tables: PlateTables, names: list[str]) -> Iterator[dict[str, object]]:
-    for batch in _image_batches(tables, names):
-        yield from batch.to_pylist()
-
-
-def _image_columns(tables: PlateTables) -> list[str]:
-    return tables.rows(RAW_MEASUREMENTS.name).columns(_OF_IMAGES)
-
-
-def _where(row: Mapping[str, object]) -> str:
-    return f"{row['source_file']} row {row['source_row']}"
+_NAMING = frozenset((*PLATE_COLUMNS, *WELL_COLUMNS, *SITE_COLUMNS, *ROW_COLUMNS, *COLUMN_COLUMNS))
 
 
 def _no_nan(tables: PlateTables, _spec: TableSpec) -> Outcome:
     """Find ``nan`` where a name should be; the reader of CSV has made it null already."""
     faults = told(tables, RAW_MEASUREMENTS.name, ("no_key",))
     places: dict[str, list[str]] = defaultdict(list)
-    names = [n for n in _image_columns(tables) if n.startswith("Metadata_") or n in _NAMING]
+    names = [n for n in image_columns(tables) if n.startswith("Metadata_") or n in _NAMING]
     rows = 0
-    for batch in _image_batches(tables, names):
+    for batch in image_batches(tables, names):
         rows += batch.num_rows
         for name in batch.schema.names:
             if name in names and pa.types.is_string(batch.schema.field(name).type):
@@ -63,19 +53,19 @@ def _add_nans(places: list[str], batch: pa.RecordBatch, name: str) -> None:
     text = pc.utf8_lower(pc.utf8_trim_whitespace(batch[name]))
     is_nan = pc.fill_null(pc.equal(text, "nan"), name in _NAMING)
     if pc.any(is_nan).as_py():
-        places += [_where(row) for row in batch.filter(is_nan).select(_PLACE).to_pylist()]
+        places += [where(row) for row in batch.filter(is_nan).select(PLACE).to_pylist()]
 
 
 def _counts(tables: PlateTables, _spec: TableSpec) -> Outcome:
     """Compare with different objects: an object that is there twice is told elsewhere."""
     raw = tables.rows(RAW_MEASUREMENTS.name)
-    there = set(_image_columns(tables))
+    there = set(image_columns(tables))
     names = [n for n in raw.values("compartment") if n != IMAGE and f"Count_{n}" in there]
     objects = {name: _objects(tables, name) for name in names}
     counts = [f"Count_{name}" for name in names]
     faults: list[str] = []
     compared = 0
-    for row in _image_rows(tables, ["image_id", "source_folder", *counts]):
+    for row in image_rows(tables, ["image_id", "source_folder", *counts]):
         for name in names:
             expected, found = row.get(f"Count_{name}"), objects[name].get(str(row["image_id"]), 0)
             compared += expected is not None
@@ -100,50 +90,10 @@ def _objects(tables: PlateTables, compartment: str) -> dict[str, int]:
     return {row["image_id"]: row["ObjectNumber_count_distinct"] for row in found}
 
 
-def _wells(tables: PlateTables, _spec: TableSpec) -> Outcome:
-    """Hold columns of plate row and plate column against the well."""
-    there = _image_columns(tables)
-    pairs = [
-        *((name, _row_of_well) for name in _ROW_COLUMNS if name in there),
-        *((name, _column_of_well) for name in _COLUMN_COLUMNS if name in there),
-    ]
-    places: dict[str, list[str]] = defaultdict(list)
-    compared = 0
-    for row in _image_rows(tables, ["well_id", *(name for name, _ in pairs)]):
-        well, named = row.get("well_id"), [(n, f) for n, f in pairs if row.get(n) is not None]
-        for name, of_well in named if well is not None else []:
-            compared += 1
-            text = str(row[name]).strip()
-            if _number(text) != of_well(str(well)):
-                told_by = f"{name} is {text} and the well {well}"
-                cut = str(of_well(str(well))).endswith(text) and text.isdecimal()
-                why = ", as if cut to its last digit" if cut else ""
-                places[name].append(f"{told_by}{why} ({_where(row)})")
-    faults = [f"{found[0]}, and so on in {len(found)} rows" for found in places.values()]
-    held = f"{compared} plate rows and columns are those of their wells"
-    return outcome_of(faults, held, {"compared": compared, "columns": len(pairs)})
-
-
-def _row_of_well(well: str) -> int:
-    return well_sort_key(well)[0] + 1
-
-
-def _column_of_well(well: str) -> int:
-    return well_sort_key(well)[1]
-
-
-def _number(text: str) -> int | None:
-    """A plate row or column from 1, of digits or of a row's letters."""
-    if text.isalpha() and text.isascii() and len(text) <= 2:  # noqa: PLR2004 - AF is the last row
-        return row_number(text) + 1
-    number, _, rest = text.partition(".")
-    return int(number) if number.isdecimal() and not rest.strip("0") else None
-
-
 def _channels(tables: PlateTables, _spec: TableSpec) -> Outcome:
     """Find channels of one image set that are one plane of one file."""
     raw = tables.rows(RAW_MEASUREMENTS.name)
-    rows = raw.batches(file_columns(raw.columns(_OF_IMAGES)), _OF_IMAGES)
+    rows = raw.batches(file_columns(raw.columns(OF_IMAGES)), OF_IMAGES)
     try:
         sets = list(image_sets(rows))
     except ConfigurationError:
@@ -153,7 +103,8 @@ def _channels(tables: PlateTables, _spec: TableSpec) -> Outcome:
         for channels, file in _shared(one):
             places[channels].append(f"{file} in {one.source_folder}")
     faults = [
-        f"channels {channels} have the same file in {len(found)} image set(s), such as {found[0]}"
+        f"channels {channels} have the same file in {len(found)} image set(s), such as {found[0]}, "
+        "and no Series_, Frame_ or Channel_ that tells its planes apart"
         for channels, found in places.items()
     ]
     held = f"every channel of {len(sets)} image sets has its own image"
@@ -161,13 +112,10 @@ def _channels(tables: PlateTables, _spec: TableSpec) -> Outcome:
 
 
 def _shared(image_set: ImageSet) -> Iterator[tuple[str, str]]:
-    """Channels that are one plane of one file; a file that all channels share is a stack."""
-    files = (*image_set.channels, *image_set.others)
-    if len({(one.path_name, one.file_name) for one in files}) == 1:
-        return
+    """Channels that are one plane of one file; of a stack each has a plane of its own."""
     named: dict[object, list[ChannelFile]] = defaultdict(list)
-    for one in files:
-        plane = (one.path_name, one.file_name, one.series, one.frame, one.colour)
+    for one in (*image_set.channels, *image_set.others):
+        plane = (forms(one)[0], one.series, one.frame, one.colour)
         named[plane].append(one)
     for same in named.values():
         if len(same) > 1:
@@ -184,12 +132,6 @@ COUNTS_AGREE = TableCheck(
     "counts_agree",
     "each image set has as many objects as Count_<compartment> of the Image table says",
     _counts,
-    blocking=False,
-)
-WELLS_AGREE = TableCheck(
-    "wells_agree",
-    "Metadata_Row and Metadata_Col are those of the well, not cut short",
-    _wells,
     blocking=False,
 )
 CHANNELS_DIFFER = TableCheck(

@@ -1,7 +1,7 @@
 """Checks of a table by itself: contract, keys, types."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 import pandera.pandas as pa
@@ -10,7 +10,9 @@ from pyarrow import DataType, Field
 from cp_assets.checks.contract import RECOMMENDED, REQUIRED, resolve_columns
 from cp_assets.checks.outcome import Outcome, PlateTables, TableCheck, outcome_of
 from cp_assets.checks.schemas import declared_schema, faults_of, recommended_schema, required_schema
-from cp_assets.measurements.columns import ARROW_TYPES, column_type
+from cp_assets.datasets.in_carta_names import is_in_carta
+from cp_assets.measurements.columns import ARROW_TYPES, ColumnKind, column_kind
+from cp_assets.measurements.in_carta_header import InCartaHeader
 from cp_assets.measurements.joined_columns import JOINED_PROFILES, raw_columns_of
 from cp_assets.measurements.raw import RAW_MEASUREMENTS
 from cp_assets.warehouse.spec import TableSpec
@@ -53,13 +55,16 @@ def _declared(tables: PlateTables, spec: TableSpec) -> Outcome:
     schemas = tables.rows(spec.name).schemas()
     declared = {field.name: field.type for field in spec.schema}
     for schema in schemas:
-        sources = raw_columns_of(schema.names) if spec.name != RAW_MEASUREMENTS.name else {}
+        is_raw = spec.name == RAW_MEASUREMENTS.name
+        sources = {n: n for n in schema.names} if is_raw else raw_columns_of(schema.names)
+        rule = _rule(sources.values(), overrides)
         for field in schema:
             expected = declared.get(field.name)
             if expected is None:
-                expected = column_type(sources.get(field.name, field.name), overrides)
-                if spec.name == JOINED_PROFILES.name and field.name not in sources:
-                    expected = _annotation_type(field, overrides)
+                source = sources.get(field.name, field.name)
+                is_annotation = spec.name == JOINED_PROFILES.name and field.name not in sources
+                kind = None if is_annotation else rule(source)
+                expected = ARROW_TYPES[kind] if kind else _told_type(field, source, overrides)
             if not field.type.equals(expected):
                 wrong.append(f"{field.name} is {field.type}, declared {expected}")
     nulls = _validate(declared_schema(spec), list(declared_schema(spec).columns), tables, spec)
@@ -68,9 +73,21 @@ def _declared(tables: PlateTables, spec: TableSpec) -> Outcome:
     return outcome_of(faults, "every column has its declared type", figures)
 
 
-def _annotation_type(field: Field, overrides: Mapping[str, str]) -> DataType:
-    """Of a column of annotation: text or numbers, whichever its files gave, or as configured."""
-    chosen = overrides.get(field.name)
+def _rule(names: Iterable[str], overrides: Mapping[str, str]) -> Callable[[str], ColumnKind | None]:
+    """What a measured column of a table with these columns holds; None where its values tell."""
+    columns = tuple(dict.fromkeys(names))
+    if not is_in_carta(columns):
+        return lambda name: column_kind(name, overrides)
+    header = InCartaHeader.of(columns, "the table", overrides)
+    unknown = frozenset(header.unknown)
+    return lambda name: (
+        header.kinds.get(name) or (None if name in unknown else column_kind(name, overrides))
+    )
+
+
+def _told_type(field: Field, name: str, overrides: Mapping[str, str]) -> DataType:
+    """Of a column whose values tell: text or numbers, whichever they are, or as configured."""
+    chosen = overrides.get(name)
     if chosen is not None:
         return ARROW_TYPES[chosen]
     return field.type if field.type.equals(ARROW_TYPES["float"]) else ARROW_TYPES["string"]

@@ -54,7 +54,7 @@ def annotated(
     """The joined rows of a plate with the columns of the files that annotate it.
 
     Text is ``string``, numbers are ``float64``; see `annotation_columns`. Where no file has a row
-    for a well, they are null.
+    for a well, they are null. A column without any value in any file of the dataset is left out.
 
     Raises
     ------
@@ -69,7 +69,13 @@ def annotated(
     if not found.files:
         yield from batches
         return
-    columns = annotation_columns(found.of_dataset, sources.dataset.column_types)
+    columns = {
+        key: (name, kind)
+        for key, (name, kind) in annotation_columns(
+            found.of_dataset, sources.dataset.column_types
+        ).items()
+        if kind is not None
+    }
     tables = [read_well_table(file, sources.key.plate_id, columns, log) for file in found.files]
     annotation = Annotation(tables, dict(columns.values()), log)
     for batch in batches:
@@ -118,17 +124,27 @@ class Annotation:
             entry = self.tables[at].entry("file", "annotation_conflict", detail, count=len(wells))
             self.log.add(entry)
         for table in self.tables:
-            if table.by_well:
+            if table.by_well or (table.has_rows and not table.of_plates):
                 self._cells_without(table)
                 self._rows_without(table)
             elif self._cells:
-                detail = "it has no row of the plate: the columns of the file are null"
+                why = (
+                    "its rows of the plate contradict each other"
+                    if table.contradicted
+                    else "it has no row of the plate"
+                )
+                detail = f"{why}: the columns of the file are null"
                 self.log.add(table.entry("file", "plate_not_annotated", detail))
 
     def _cells_without(self, table: WellTable) -> None:
         for well, count in self._cells.items():
             if table.values(well) is None:
-                detail = f"it has no row of well {well}: the columns of the file are null"
+                why = (
+                    f"its rows of well {well} contradict each other"
+                    if well in table.contradicted
+                    else f"it has no row of well {well}"
+                )
+                detail = f"{why}: the columns of the file are null"
                 entry = table.entry("object", "not_annotated", detail, well_id=well, count=count)
                 self.log.add(entry)
 

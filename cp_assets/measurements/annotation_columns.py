@@ -3,7 +3,9 @@
 Decided over all files of a dataset, so that two plates agree, whatever values their own plate maps
 happen to have. A column is a number only if every file that has it has numbers in it and nothing
 else; names and ids are text in any case, and so are numbers that float64 would change, such as
-``007``. Names that differ in letter case only are one column: engines could not tell them apart.
+``007``. What another column without any value holds is not known: it is not written, or a later
+plate's numbers would be at odds with it. Names that differ in letter case only are one column:
+engines could not tell them apart.
 """
 
 from __future__ import annotations
@@ -61,8 +63,10 @@ def is_number(text: str) -> bool:
 
 def annotation_columns(
     paths: Iterable[Path], overrides: Mapping[str, str]
-) -> dict[str, tuple[str, ColumnKind]]:
+) -> dict[str, tuple[str, ColumnKind | None]]:
     """Name and kind of the columns of all annotation files, by their joined name in lower case.
+
+    The kind is None where no value tells it.
 
     Parameters
     ----------
@@ -80,11 +84,13 @@ def annotation_columns(
     return {key: (name, _kind(name, found[key], overrides)) for key, name in names.items()}
 
 
-def _kind(name: str, found: set[bool | None], overrides: Mapping[str, str]) -> ColumnKind:
+def _kind(name: str, found: set[bool | None], overrides: Mapping[str, str]) -> ColumnKind | None:
     chosen = overrides.get(name)
     if chosen in ("float", "int", "string"):
         return chosen  # type: ignore[return-value]
-    return "float" if True in found and False not in found and not _names_things(name) else "string"
+    if False in found or _names_things(name):
+        return "string"
+    return "float" if True in found else None
 
 
 def _names_things(name: str) -> bool:

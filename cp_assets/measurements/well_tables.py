@@ -42,6 +42,10 @@ class WellTable:
         Well -> joined name -> value. None is the well of a file that annotates plates.
     of_plates
         Whether the file annotates plates, not wells.
+    has_rows
+        Whether the file has rows of the plate, be they of use or not.
+    contradicted
+        Wells whose rows say different things, so that none is used.
     """
 
     file: AnnotationFile
@@ -49,6 +53,8 @@ class WellTable:
     keys: frozenset[str]
     of_plates: bool
     by_well: dict[str | None, dict[str, Value]] = field(default_factory=dict)
+    has_rows: bool = False
+    contradicted: set[str | None] = field(default_factory=set)
 
     def values(self, well: str | None) -> dict[str, Value] | None:
         """What the file says of a well, or None if nothing."""
@@ -73,7 +79,8 @@ def read_well_table(
     Parameters
     ----------
     columns
-        Name and kind of each column, by its joined name in lower case.
+        Name and kind of each column to read, by its joined name in lower case; those of plates and
+        wells are among them.
     log
         Takes rows and values that cannot be used.
 
@@ -85,11 +92,15 @@ def read_well_table(
     table = TextTable.of(file.path)
     plate_column = None if file.is_plate_map else key_column(table.columns, PLATE_NAMES)
     well_column = key_column(table.columns, WELL_NAMES)
-    named = {position: name for position, name in enumerate(table.columns) if name}
+    named = {
+        position: columns[joined_name(name).lower()]
+        for position, name in enumerate(table.columns)
+        if name and joined_name(name).lower() in columns
+    }
     reader = _Reader(
         WellTable(
             file,
-            tuple(columns[joined_name(name).lower()][0] for name in named.values()),
+            tuple(name for name, _ in named.values()),
             frozenset(
                 columns[joined_name(name).lower()][0]
                 for name in (plate_column, well_column)
@@ -98,7 +109,7 @@ def read_well_table(
             of_plates=well_column is None,
         ),
         plate,
-        {at: columns[joined_name(name).lower()] for at, name in named.items()},
+        named,
         _place(table, plate_column),
         _place(table, well_column),
         log,
@@ -137,6 +148,7 @@ class _Reader:
         for count, row in rows.rows():
             nameless += any(row[at] for at, name in enumerate(rows.columns) if not name)
             mine = self.plate_at is None or (row[self.plate_at] or "").strip() == self.plate
+            self.table.has_rows |= mine
             if not mine or not self._is_whole(count, row, len(rows.columns)):
                 continue
             well = normalise_well(row[self.well_at] or "") if self.well_at is not None else None
@@ -187,6 +199,7 @@ class _Reader:
         for well, rows in numbers.items():
             if len(rows) > 1:
                 del self.table.by_well[well]
+                self.table.contradicted.add(well)
                 what = f"plate {self.plate}" if well is None else f"well {well}"
                 detail = (
                     f"{what} is in rows {', '.join(map(str, rows[:_SHOWN]))} with other values; "

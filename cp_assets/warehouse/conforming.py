@@ -12,13 +12,16 @@ from cp_assets.errors import SchemaConflictError
 from cp_assets.warehouse.schemas import arrow_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from pyiceberg.schema import Schema
 
     from cp_assets.warehouse.spec import TableSpec
 
 _FROM_SCOPE = -1
+
+_KINDS = {pa.float64(): "float", pa.int64(): "int", pa.string(): "string"}
+"""Type of a column -> what the configuration calls it."""
 
 
 @dataclass(frozen=True)
@@ -53,9 +56,19 @@ class BatchForm:
 
     @classmethod
     def of(
-        cls, incoming: pa.Schema, table: Schema, spec: TableSpec, scope: Mapping[str, str]
+        cls,
+        incoming: pa.Schema,
+        table: Schema,
+        spec: TableSpec,
+        scope: Mapping[str, str],
+        holder: Callable[[str], str | None],
     ) -> BatchForm:
         """Work out the form of a schema.
+
+        Parameters
+        ----------
+        holder
+            Names a plate whose rows have a column, for the error.
 
         Raises
         ------
@@ -72,7 +85,7 @@ class BatchForm:
                 msg = f"{where}: required column {field.name} is missing from the rows"
                 raise SchemaConflictError(msg)
             if position != _FROM_SCOPE:
-                _check_type(field, incoming.field(position).type, where)
+                _check_type(field, incoming.field(position).type, where, holder)
         found = tuple(position for position in positions if position is not None)
         changing = tuple(
             number
@@ -130,12 +143,22 @@ def _width(kind: pa.DataType) -> int | None:
     return kind.bit_width // 8 if pa.types.is_primitive(kind) else None
 
 
-def _check_type(field: pa.Field, kind: pa.DataType, where: str) -> None:
+def _check_type(
+    field: pa.Field, kind: pa.DataType, where: str, holder: Callable[[str], str | None]
+) -> None:
     if kind.equals(field.type) or iceberg_native(kind).equals(field.type):
         return
+    plate = holder(field.name)
+    written = f"as {plate} wrote it" if plate else "as other rows of this plate have it"
+    wanted = _KINDS.get(field.type)
+    same = (
+        f"for the table's type set column_types: {{{field.name}: {wanted}}} of the dataset in "
+        "cp_assets.yaml; else "
+        if wanted
+        else ""
+    )
     msg = (
-        f"{where}: column {field.name} is {kind} in this plate and {field.type} in the table; set "
-        "its "
-        "type under column_types, or write to another warehouse"
+        f"{where}: column {field.name} is {kind} in this plate and {field.type} in the table, "
+        f"{written}; {same}mend the file, or write to another warehouse"
     )
     raise SchemaConflictError(msg)

@@ -35,7 +35,7 @@ group: that is 9 MB for crops and 100 MB for profiles of 8,000 columns.
 _BLOOM_FILTER = {"ndv": 1024, "fpp": 0.01}
 """Of a row group: some hundred objects, each of which may be looked for."""
 
-FILE_CHUNKS = 40_000
+FILE_CHUNKS = 12_000
 """Column chunks after which a new data file begins too: pixels that compress to nothing would
 otherwise make thousands of row groups before a file is large."""
 

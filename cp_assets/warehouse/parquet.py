@@ -10,7 +10,15 @@ import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 
 from cp_assets.errors import NoSuchTableError, QueryError
-from cp_assets.warehouse.query import QUERY_ERRORS, Selection, open_connection, select_sql, told
+from cp_assets.warehouse.query import (
+    QUERY_ERRORS,
+    Selection,
+    open_connection,
+    own_names,
+    select_sql,
+    told,
+)
+from cp_assets.warehouse.sql_names import register
 from cp_assets.warehouse.warehouse import DESCRIPTION, open_warehouse
 
 
@@ -58,11 +66,11 @@ def read_table(path: str | Path, name: str | None = None, **selection: Any) -> p
         msg = f"{file} is one Parquet file: it has the table {file.stem}, not {name}"
         raise NoSuchTableError(msg)
     connection = open_connection()
-    connection.register("file", pads.dataset(file, format="parquet"))
+    source = register(connection, "file", pads.dataset(file, format="parquet"))
+    selected = Selection(table=file.stem, **selection)
     try:
-        return connection.sql(
-            select_sql("file", Selection(table=file.stem, **selection))
-        ).to_arrow_table()
+        reader = connection.sql(select_sql(source, selected)).to_arrow_reader()
+        return own_names(reader, source, selected).read_all()
     except QUERY_ERRORS as error:
         msg = f"{file} cannot be read so: {told(error)}"
         raise QueryError(msg) from error

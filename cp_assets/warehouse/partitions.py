@@ -11,15 +11,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 import pyarrow.parquet as pq
 from pyiceberg.manifest import ManifestContent
 
 from cp_assets.warehouse.bounded_cache import BoundedCache
+from cp_assets.warehouse.spec import PLATE_COLUMNS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pyiceberg.manifest import DataFile, ManifestEntry, ManifestFile
     from pyiceberg.table import Table
@@ -35,6 +37,9 @@ FOOTER_BYTES = 32 * 2**20
 
 FOOTER_GROWTH = 10
 """Memory that a parsed footer takes for each of its bytes in the file; measured with pyarrow 25."""
+
+HOLDER_FOOTERS = 200
+"""Most footers that are read to name a plate in an error."""
 
 Known = TypeVar("Known")
 
@@ -169,6 +174,35 @@ class Partitions:
         self._lists.get(manifest_list, partial(_sized, tuple(manifests)))
         for path, known in entries.items():
             self._entries.get(path, partial(_sized, known))
+
+    def holder(self, table: Table, column: str, other_than: str) -> str | None:
+        """A plate whose rows have a column, as ``dataset/batch/plate``; None if none was found.
+
+        Looks into one footer a partition and at most `HOLDER_FOOTERS`, the oldest rows first.
+
+        Parameters
+        ----------
+        other_than
+            A plate that is named only if no other has the column.
+        """
+        own = None
+        for plate, file in islice(self._first_files(table), HOLDER_FOOTERS):
+            if column in self.footer(table, file).schema.to_arrow_schema().names:
+                if plate != other_than:
+                    return plate
+                own = plate
+        return own
+
+    def _first_files(self, table: Table) -> Iterator[tuple[str, DataFile]]:
+        """Plate and first file of each partition, the oldest first."""
+        entries = [entry for one in self.manifests(table, {}) for entry in one.inside]
+        seen = set()
+        for entry in sorted(entries, key=lambda one: one.sequence_number or 0):
+            partition = entry.data_file.partition
+            values = tuple(str(partition[at]) for at in range(len(partition)))
+            if values not in seen:
+                seen.add(values)
+                yield "/".join(values[: len(PLATE_COLUMNS)]), entry.data_file
 
     def footer(self, table: Table, file: DataFile) -> pq.FileMetaData:
         """Footer of a data file."""

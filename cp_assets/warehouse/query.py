@@ -9,6 +9,7 @@ reader is an extension fetched at run time; nothing here depends on one.
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -24,7 +25,7 @@ import pyarrow.dataset as pads
 from cp_assets.datasets.identity import normalise_site, normalise_well
 from cp_assets.errors import QueryError
 from cp_assets.warehouse.lookup import OBJECT_ID, DataFiles
-from cp_assets.warehouse.schemas import arrow_schema
+from cp_assets.warehouse.sql_names import SqlSource, joined, quoted, register
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table
@@ -46,6 +47,8 @@ QUERY_ERRORS = (
 LINKS = "profiles.profile_with_images"
 PROFILES = "profiles.joined_profiles"
 CROPS = "images.image_crops"
+
+_SHOWN = 5
 
 _OBJECTS_ONLY = re.compile(rf"\s*\"?{OBJECT_ID}\"?\s*=\s*'([^']*)'\s*", re.IGNORECASE)
 
@@ -154,19 +157,18 @@ def scan_selection(
             return found
     connection = open_connection()
     is_view = selection.table == LINKS
-    parts = (LINKS, PROFILES, CROPS) if is_view else (selection.table,)
-    for name in parts:
-        table = load(name)
-        rows = files.dataset(table, selection.plate_terms(), selection.objects())
-        connection.register(_alias(name), rows)
-    source = _joined_rows(connection) if is_view else _quote(_alias(selection.table))
+    terms, objects = selection.plate_terms(), selection.objects()
+    parts = {
+        name: register(connection, _alias(name), files.dataset(load(name), terms, objects))
+        for name in ((LINKS, PROFILES, CROPS) if is_view else (selection.table,))
+    }
+    source = _joined_rows(parts) if is_view else parts[selection.table]
     try:
         reader = connection.sql(select_sql(source, selection)).to_arrow_reader(BATCH_ROWS)
     except QUERY_ERRORS as error:
         msg = f"{selection.table} cannot be read with {_shown(selection)}: {told(error)}"
         raise QueryError(msg) from error
-    names = list(selection.columns or (() if is_view else arrow_schema(table.schema()).names))
-    return _renamed(reader, names) if names not in ([], reader.schema.names) else reader
+    return own_names(reader, source, selection)
 
 
 def _look_up(table: Table, files: DataFiles, selection: Selection) -> pa.RecordBatchReader | None:
@@ -189,23 +191,34 @@ def _look_up(table: Table, files: DataFiles, selection: Selection) -> pa.RecordB
     return scanner.head(_limit(selection.limit)).to_reader()
 
 
-def _renamed(reader: pa.RecordBatchReader, names: list[str]) -> pa.RecordBatchReader:
-    """The same rows under the table's own names: to DuckDB names in other letter case are equal."""
+def own_names(
+    reader: pa.RecordBatchReader, source: SqlSource, selection: Selection
+) -> pa.RecordBatchReader:
+    """The same rows under the names asked for, or the table's own; DuckDB may have others."""
+    names = list(selection.columns or source.columns)
+    if names == reader.schema.names:
+        return reader
     schema = pa.schema([f.with_name(name) for f, name in zip(reader.schema, names, strict=True)])
     batches = (batch.rename_columns(names) for batch in reader)
     return pa.RecordBatchReader.from_batches(schema, batches)
 
 
-def select_sql(source: str, selection: Selection) -> str:
-    """The SELECT statement of a selection from a table, view or FROM clause."""
-    columns = ", ".join(map(_quote, selection.columns)) if selection.columns else "*"
-    terms = [_is_in(name, values) for name, values in selection.row_terms().items()]
-    terms += [_is_in(name, values) for name, values in selection.plate_terms().items()]
+def select_sql(source: SqlSource, selection: Selection) -> str:
+    """The SELECT statement of a selection.
+
+    Raises
+    ------
+    QueryError
+        If a name is that of several columns in other letter case.
+    """
+    columns = ", ".join(map(source.column, selection.columns)) if selection.columns else "*"
+    wanted = {**selection.row_terms(), **selection.plate_terms()}
+    terms = [_is_in(source.column(name), values) for name, values in wanted.items()]
     if selection.where:
-        terms.append(f"({selection.where}\n)")
+        terms.append(f"({source.predicate(selection.where)}\n)")
     where = f" WHERE {' AND '.join(terms)}" if terms else ""
     limit = f" LIMIT {_limit(selection.limit)}" if selection.limit is not None else ""
-    return f"SELECT {columns} FROM {source} AS t{where}{limit}"
+    return f"SELECT {columns} FROM {source.sql} AS t{where}{limit}"
 
 
 def _limit(limit: int) -> int:
@@ -215,55 +228,60 @@ def _limit(limit: int) -> int:
     return limit
 
 
-def _joined_rows(connection: duckdb.DuckDBPyConnection) -> str:
-    """The view's FROM clause: link rows with their profile and crop, each column once."""
-    seen: set[str] = set()
-    picked: list[str] = []
-    for alias, name in (("l", LINKS), ("p", PROFILES), ("c", CROPS)):
-        for column in connection.table(_alias(name)).columns:
-            if column not in seen:
-                seen.add(column)
-                picked.append(f"{alias}.{_quote(column)}")
-    return (
-        f"(SELECT {', '.join(picked)} FROM {_quote(_alias(LINKS))} l "
-        f"JOIN {_quote(_alias(PROFILES))} p ON l.image_id = p.image_id "
+def _joined_rows(parts: Mapping[str, SqlSource]) -> SqlSource:
+    """The view's rows: link rows with their profile and crop, each column once."""
+    link, profile, crop = (parts[name] for name in (LINKS, PROFILES, CROPS))
+    return joined(
+        {"l": link, "p": profile, "c": crop},
+        f"{link.sql} l JOIN {profile.sql} p ON l.image_id = p.image_id "
         'AND l."Metadata_ObjectID" = p."Metadata_ObjectID" '
-        f"JOIN {_quote(_alias(CROPS))} c ON l.image_id = c.image_id "
-        'AND l."Metadata_ImageCropID" = c."Metadata_ImageCropID")'
+        f"JOIN {crop.sql} c ON l.image_id = c.image_id "
+        'AND l."Metadata_ImageCropID" = c."Metadata_ImageCropID"',
     )
 
 
 def connect(tables: Mapping[str, Table], files: DataFiles) -> duckdb.DuckDBPyConnection:
     """A DuckDB connection with these tables; see `Warehouse.duckdb`."""
     connection = open_connection()
-    for name, loaded in tables.items():
-        connection.register(_alias(name), files.dataset(loaded))
+    sources = {
+        name: register(connection, _alias(name), files.dataset(loaded))
+        for name, loaded in tables.items()
+    }
+    if {LINKS, PROFILES, CROPS} <= set(tables):
+        sources[LINKS] = _joined_rows(sources)
     short = [name.split(".", 1)[1] for name in tables]
-    for name in tables:
+    for name, source in sources.items():
         namespace, table = name.split(".", 1)
-        is_view = name == LINKS and {PROFILES, CROPS} <= set(tables)
-        source = _joined_rows(connection) if is_view else _quote(_alias(name))
-        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {_quote(namespace)}")
-        qualified = f"{_quote(namespace)}.{_quote(table)}"
-        connection.execute(f"CREATE VIEW {qualified} AS SELECT * FROM {source} AS t")
+        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(namespace)}")
+        qualified = f"{quoted(namespace)}.{quoted(table)}"
+        connection.execute(f"CREATE VIEW {qualified} AS SELECT * FROM {source.sql} AS t")
         if short.count(table) == 1:
-            connection.execute(f"CREATE VIEW {_quote(table)} AS SELECT * FROM {qualified}")
+            connection.execute(f"CREATE VIEW {quoted(table)} AS SELECT * FROM {qualified}")
+        _warn_of_other_names(name, source)
     return connection
+
+
+def _warn_of_other_names(table: str, source: SqlSource) -> None:
+    """Tell whoever writes SQL which columns have another name there."""
+    others = [f"{column} is {name}" for column, name in source.columns.items() if column != name]
+    if others:
+        more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
+        msg = (
+            f"{table}: SQL does not tell names apart that differ in letter case only; in this "
+            f"connection {', '.join(others[:_SHOWN])}{more}"
+        )
+        warnings.warn(msg, UserWarning, stacklevel=4)
 
 
 def _alias(name: str) -> str:
     return name.replace(".", "__")
 
 
-def _quote(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
 def _is_in(column: str, values: tuple[str, ...]) -> str:
     if not values:
         return "FALSE"
     listed = ", ".join("'" + value.replace("'", "''") + "'" for value in values)
-    return f"t.{_quote(column)} IN ({listed})"
+    return f"t.{column} IN ({listed})"
 
 
 def told(error: Exception) -> str:

@@ -92,13 +92,23 @@ class PartitionRows:
         named with points: ``ome_arrow_image.pixels_meta.size_x``.
         """
         for file in self._matching(narrow):
-            with self._there.io.new_input(file.file_path).open() as stream:
-                parquet = pq.ParquetFile(
-                    stream, metadata=self._partitions.footer(self._there, file)
-                )
-                names = frozenset(parquet.schema_arrow.names)
-                there = None if columns is None else [n for n in columns if _top(n, names) in names]
-                yield from parquet.iter_batches(batch_size=batch_rows, columns=there)
+            yield from self._read(file, columns, batch_rows)
+
+    def by_file(
+        self, columns: Sequence[str], narrow: Mapping[str, str] | None = None
+    ) -> Iterator[tuple[list[str], Iterator[pa.RecordBatch]]]:
+        """For each data file the names of all its columns, and `batches` of some of them."""
+        for file in self._matching(narrow):
+            yield self._read_schema(file).names, self._read(file, columns, BATCH_ROWS)
+
+    def _read(
+        self, file: DataFile, columns: Sequence[str] | None, batch_rows: int
+    ) -> Iterator[pa.RecordBatch]:
+        with self._there.io.new_input(file.file_path).open() as stream:
+            parquet = pq.ParquetFile(stream, metadata=self._partitions.footer(self._there, file))
+            names = frozenset(parquet.schema_arrow.names)
+            there = None if columns is None else [n for n in columns if _top(n, names) in names]
+            yield from parquet.iter_batches(batch_size=batch_rows, columns=there)
 
     def _matching(self, narrow: Mapping[str, str] | None) -> Iterator[DataFile]:
         for file in self._files:

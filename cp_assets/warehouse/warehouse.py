@@ -161,7 +161,8 @@ class Warehouse:
         columns
             Names of the columns; all of them by default.
         where
-            A SQL predicate in DuckDB's dialect, over any column of the table.
+            A SQL predicate in DuckDB's dialect, over any column of the table. Letter case counts
+            only where columns differ in nothing else.
         limit
             At most that many rows.
 
@@ -207,6 +208,10 @@ class Warehouse:
 
         Tables are found under ``namespace.table`` and, where unambiguous, under the table alone;
         each is read at the snapshot that is current now.
+
+        To SQL names that differ in letter case only are one: of such columns the first has its
+        name, and the others another, such as ``Metadata_compound_1``, of which a `UserWarning`
+        tells. `read_table` takes all of them by their own names.
         """
         return connect({name: self.table(name) for name in self.list_tables()}, self.files)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pyiceberg.exceptions import CommitStateUnknownException
@@ -20,6 +21,7 @@ from cp_assets.warehouse.catalog import first_line
 from cp_assets.warehouse.commits import replace_files
 from cp_assets.warehouse.conforming import BatchForm
 from cp_assets.warehouse.files import PartitionFiles
+from cp_assets.warehouse.spec import PLATE_COLUMNS
 from cp_assets.warehouse.tables import add_columns, find_table, open_table
 
 if TYPE_CHECKING:
@@ -143,10 +145,15 @@ class _StagedPartition:
         if self._form is None or not self._form.incoming.equals(batch.schema):
             table = self._files.table
             add_columns(table, self.spec, batch.schema)
-            self._form = BatchForm.of(batch.schema, table.schema(), self.spec, self.scope)
+            holder = partial(self.warehouse.partitions.holder, table, other_than=self._plate)
+            self._form = BatchForm.of(batch.schema, table.schema(), self.spec, self.scope, holder)
             self.columns.update((f.name, str(f.type)) for f in self._form.schema)
         rows = self._form.apply(batch)
         self._files.add(rows, self._form.bytes_of(rows))
+
+    @property
+    def _plate(self) -> str:
+        return "/".join(self.scope[name] for name in PLATE_COLUMNS)
 
     def finish(self) -> list[DataFile]:
         return self._files.finish() if self._files else []

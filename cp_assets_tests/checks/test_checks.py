@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlparse
 
+import duckdb
 import pyarrow as pa
 import pytest
 
 from cp_assets.building import STEPS, build_table
 from cp_assets.checks.asset_checks import CHECKS
 from cp_assets.checks.outcome import PlateTables
+from cp_assets.conversion import build_plate
+from cp_assets.datasets import Dataset, find_plates
 from cp_assets.warehouse.spec import TableSpec
+from cp_assets.warehouse.warehouse import open_warehouse
 from cp_assets_tests.checks.conftest import (
     Bench,
     Change,
@@ -21,6 +26,7 @@ from cp_assets_tests.checks.conftest import (
     with_values,
     without,
 )
+from cp_assets_tests.measurements.test_in_carta import MEASURED, write
 
 OF_EVERY_TABLE = [
     pytest.param(spec, check.name, id=f"{spec.identifier[1]}-{check.name}")
@@ -78,6 +84,31 @@ def test_check_fails_on_tampered_rows(
     outcome = run(table, check, bench.tampered(**{table: change}))
     assert not outcome.passed
     assert told in outcome.summary
+
+
+@pytest.mark.parametrize(
+    ("types", "told"),
+    [
+        ({}, {}),
+        ({"Note": "string"}, "Note is double, declared string"),
+        ({MEASURED[0]: "int"}, f"{MEASURED[0]} is double, declared int64"),
+    ],
+)
+def test_types_of_in_carta_are_those_of_its_header(
+    tmp_path: Path, types: dict[str, str], told: str
+) -> None:
+    (tmp_path / "export").mkdir()
+    write(tmp_path / "export" / "a.csv")
+    dataset = Dataset(dataset_id="s", root=tmp_path / "export", layout="cellprofiler")
+    (sources,) = find_plates(dataset).values()
+    warehouse = open_warehouse(tmp_path / "warehouse", create=True)
+    build_plate(warehouse, sources, names=("raw_measurements", "joined_profiles"))
+    declared = replace(sources, dataset=replace(sources.dataset, column_types=types))
+    tables = PlateTables(warehouse, declared, duckdb.connect())
+    for table in ("raw_measurements", "joined_profiles"):
+        outcome = run(table, "types_as_declared", tables)
+        assert outcome.passed is not bool(types), outcome.summary
+        assert not types or told in outcome.summary
 
 
 def test_aliases_of_the_contract_resolve(bench: Bench) -> None:

@@ -48,19 +48,36 @@ class Batch:
         """Checks of measured tables that do not hold for a plate -> what they say."""
         images = ImageOptions(**options)  # type: ignore[arg-type]
         dataset = Dataset(dataset_id="s", root=self.root, images=images, annotations=annotations)
-        warehouse = open_warehouse(self.root.parent / "warehouse", create=True)
-        plates = find_plates(dataset)
-        for sources in plates.values():
-            build_plate(warehouse, sources, names=TABLES)
-        (mine,) = [sources for key, sources in plates.items() if key.plate_id == plate]
-        tables = PlateTables(warehouse, mine, duckdb.connect())
-        return {
-            check.name: outcome.summary
-            for spec, checks in CHECKS.items()
-            if spec.identifier[1] in TABLES
-            for check in checks
-            if not (outcome := check.run(tables, spec)).passed
-        }
+        return faults_of(dataset, self.root.parent / "warehouse", plate)
+
+
+def faults_of(dataset: Dataset, folder: Path, plate: str | None = None) -> dict[str, str]:
+    """Build all plates and check one, or the only one; see `Batch.faults`."""
+    warehouse = open_warehouse(folder, create=True)
+    plates = find_plates(dataset)
+    for sources in plates.values():
+        build_plate(warehouse, sources, names=TABLES)
+    (mine,) = [sources for key, sources in plates.items() if plate in (None, key.plate_id)]
+    tables = PlateTables(warehouse, mine, duckdb.connect())
+    return {
+        check.name: outcome.summary
+        for spec, checks in CHECKS.items()
+        if spec.identifier[1] in TABLES
+        for check in checks
+        if not (outcome := check.run(tables, spec)).passed
+    }
+
+
+def faults_of_folder(
+    folder: Path, plate_id: str | None = None, **files: pd.DataFrame
+) -> dict[str, str]:
+    """Checks that do not hold for a plate of CSV files in one folder."""
+    root = folder / "plate"
+    root.mkdir()
+    for name, rows in files.items():
+        rows.to_csv(root / f"{name}.csv", index=False)
+    dataset = Dataset(dataset_id="s", root=root, layout="cellprofiler", plate_id=plate_id)
+    return faults_of(dataset, folder / "warehouse")
 
 
 @pytest.fixture
@@ -85,6 +102,17 @@ def test_file_of_0_bytes_and_file_of_a_header_are_named(batch: Batch) -> None:
     assert set(batch.faults(TWO)) == set()
 
 
+def test_site_without_objects_is_sound_where_the_image_table_says_so(batch: Batch) -> None:
+    for name in ("Cells", "Nuclei"):
+        batch.edit(batch.site() / f"{name}.csv", lambda rows: rows.iloc[:0])
+    batch.edit(batch.site() / "Image.csv", lambda rows: rows.assign(Count_Cells="0"))
+    told = batch.faults()["files_have_rows"]
+    assert "E13-1/Nuclei.csv: the file has a header and no row" in told
+    assert "Cells.csv" not in told
+    (batch.site() / "Cells.csv").write_bytes(b"")
+    assert "E13-1/Cells.csv: the file has 0 bytes" in batch.faults()["files_have_rows"]
+
+
 def test_file_of_a_run_before_is_named(batch: Batch) -> None:
     week = 7 * 24 * 3600
     old = batch.site() / "Cells.csv"
@@ -92,6 +120,18 @@ def test_file_of_a_run_before_is_named(batch: Batch) -> None:
     (told,) = batch.faults().values()
     assert "E13-1/Cells.csv" in told
     assert "7 days older" in told
+
+
+def test_feature_that_one_file_lacks_is_named(batch: Batch) -> None:
+    names = ["AreaShape_Area", "AreaShape_Eccentricity"]
+    batch.edit(batch.site() / "Nuclei.csv", lambda rows: rows.drop(columns=names))
+    extra = batch.site(number=2) / "Cells.csv"
+    batch.edit(extra, lambda rows: rows.assign(AreaShape_New="1.5"))
+    told = batch.faults()["files_have_same_columns"]
+    assert f"2 columns of Nuclei ({', '.join(names)}) are missing in 1 of 4 files: " in told
+    assert f"{ONE}-E13-1/Nuclei.csv" in told
+    assert "1 columns of Cells (AreaShape_New) are only in 1 of 4 files: " in told
+    assert f"{ONE}-E13-2/Cells.csv" in told
 
 
 @pytest.mark.parametrize("text", ["nan", "NaN", ""])
@@ -122,6 +162,35 @@ def test_file_that_was_cut_disagrees_with_the_image_table(batch: Batch) -> None:
     assert f"Count_Cytoplasm of the Image table is {count}" in told
 
 
+@pytest.mark.parametrize(
+    ("text", "named"), [("OTHER", True), (f"{ONE}__2020-Measurement1", False), ("", False)]
+)
+def test_image_tables_of_another_plate_are_named(batch: Batch, text: str, *, named: bool) -> None:
+    for number in (1, 2):
+        file = batch.site(number=number) / "Image.csv"
+        batch.edit(file, lambda rows: rows.assign(Metadata_Plate=text))
+    faults = batch.faults()
+    assert ("plates_agree" in faults) is named
+    if named:
+        told = faults["plates_agree"]
+        assert f"Metadata_Plate is OTHER in 2 rows of plate {ONE}, such as " in told
+        assert f"{ONE}-E13-1/Image.csv row 1" in told
+
+
+@pytest.mark.parametrize(
+    ("plates", "told"), [(("Q", "Q"), None), (("Q", "R"), "Metadata_Plate is R in 1 rows")]
+)
+def test_plate_that_the_user_named_may_be_another_in_the_table(
+    tmp_path: Path, plates: tuple[str, str], told: str | None
+) -> None:
+    named = {"Metadata_Plate": plates, "Metadata_Well": ["A01", "A02"], "Metadata_Site": 1}
+    image = pd.DataFrame({"ImageNumber": [1, 2], **named})
+    cells = pd.DataFrame({"ImageNumber": [1, 2], "ObjectNumber": 1, "AreaShape_Area": 5.0})
+    faults = faults_of_folder(tmp_path, plate_id="P", Image=image, Cells=cells)
+    assert set(faults) == ({"plates_agree"} if told else set())
+    assert (told or "") in faults.get("plates_agree", "")
+
+
 def test_column_cut_to_its_last_digit_is_named(batch: Batch) -> None:
     for well in ("E13", "M13"):
         file = batch.site(well=well) / "Image.csv"
@@ -130,6 +199,37 @@ def test_column_cut_to_its_last_digit_is_named(batch: Batch) -> None:
     assert set(faults) == {"wells_agree"}
     assert "Metadata_Col is 3 and the well E13, as if cut" in faults["wells_agree"]
     assert "E13-1/Image.csv row 1), and so on in 2 rows" in faults["wells_agree"]
+
+
+WELLS = ("A01", "A11", "A21")
+
+
+@pytest.mark.parametrize(
+    ("columns", "named"),
+    [
+        ({"Metadata_Col": [1, 1, 1]}, True),
+        ({"Metadata_Column": ["1", "1", "1"]}, True),
+        ({"Metadata_Col": [1, 11, 21]}, False),
+        ({"Metadata_Col": [1, 1, 11]}, False),
+        ({"Metadata_Col": [1, 1, 1], "Metadata_Site": [1, 2, 3]}, False),
+        ({"Metadata_Col": [1, 1, 1], "Metadata_Well": WELLS[:1] * 3}, False),
+        ({"Metadata_Col": [1, 1, 1], "Metadata_Time": [0, 1, 2]}, False),
+        ({"Metadata_Col": [1, 1, 1], "Metadata_Time": [0, 0, 0]}, True),
+    ],
+    ids=str,
+)
+def test_cut_column_is_named_where_nothing_else_says_the_well(
+    tmp_path: Path, columns: dict[str, list[object]], *, named: bool
+) -> None:
+    plate = {"ImageNumber": [1, 2, 3], "Metadata_Plate": "P", "Metadata_Row": "A"}
+    image = pd.DataFrame({**plate, "Metadata_Site": 1, **columns})
+    cells = pd.DataFrame({"ImageNumber": [1, 2, 3], "ObjectNumber": 1, "AreaShape_Area": 5.0})
+    faults = faults_of_folder(tmp_path, Image=image, Cells=cells)
+    assert ("wells_agree" in faults) is named
+    if named:
+        told = faults["wells_agree"]
+        assert "of one digit everywhere, and well A01, site 1 is 3 image sets" in told
+        assert "Image.csv row 1" in told
 
 
 @pytest.mark.parametrize(("row", "holds"), [("E", True), ("5", True), ("5.0", True), ("6", False)])
@@ -148,6 +248,42 @@ def test_two_channels_of_one_file_are_named(batch: Batch) -> None:
     assert set(faults) == {"channels_differ"}
     assert "channels OrigAGP and OrigMito have the same file" in faults["channels_differ"]
     assert f"{ONE}-E13-1" in faults["channels_differ"]
+
+
+def test_one_file_of_all_channels_is_named_unless_its_planes_are(batch: Batch) -> None:
+    channels = ["OrigAGP", "OrigMito"]
+
+    def spoil(rows: pd.DataFrame) -> pd.DataFrame:
+        drop = [c for c in rows if c.partition("_")[2] not in channels and "_Orig" in c]
+        same = {
+            f"{kind}_OrigMito": rows[f"{kind}_OrigAGP"] for kind in ("FileName", "PathName", "URL")
+        }
+        return rows.drop(columns=drop).assign(**same)
+
+    for number in (1, 2):
+        for well in ("E13", "M13"):
+            batch.edit(batch.site(well=well, number=number) / "Image.csv", spoil)
+    told = batch.faults()["channels_differ"]
+    assert "channels OrigAGP and OrigMito have the same file in 4 image set(s)" in told
+    for number in (1, 2):
+        for well in ("E13", "M13"):
+            frames = {"Frame_OrigAGP": "0", "Frame_OrigMito": "1"}
+            file = batch.site(well=well, number=number) / "Image.csv"
+            batch.edit(file, lambda rows, frames=frames: rows.assign(**frames))
+    assert "channels_differ" not in batch.faults()
+
+
+@pytest.mark.parametrize("spelling", ["{}/", "file:{}", "{}//"])
+def test_two_channels_of_one_file_are_named_however_its_folder_is_spelled(
+    batch: Batch, spelling: str
+) -> None:
+    def spoil(rows: pd.DataFrame) -> pd.DataFrame:
+        path = rows["PathName_OrigAGP"].map(spelling.format)
+        same = {"FileName_OrigMito": rows["FileName_OrigAGP"], "PathName_OrigMito": path}
+        return rows.assign(**same)
+
+    batch.edit(batch.site() / "Image.csv", spoil)
+    assert "OrigAGP and OrigMito have the same file" in batch.faults()["channels_differ"]
 
 
 def test_wells_that_are_not_those_of_the_plate_map_are_named(batch: Batch) -> None:

@@ -99,6 +99,21 @@ def test_annotations_of_a_configuration_are_relative_to_it(tmp_path: Path) -> No
     assert dataset.annotations == (tmp_path / "a.csv", tmp_path / "b/c.tsv")
 
 
+def test_column_that_is_empty_for_one_plate_may_hold_numbers_for_the_next(tmp_path: Path) -> None:
+    dose = tmp_path / "dose.csv"
+    for plate, value in (("P1", ""), ("P2", "1.5")):
+        folder = tmp_path / plate
+        folder.mkdir()
+        (folder / "Image.csv").write_text(
+            f"ImageNumber,Metadata_Plate,Metadata_Well,Metadata_Site\n1,{plate},A01,1\n"
+        )
+        (folder / "Cells.csv").write_text("ImageNumber,ObjectNumber,AreaShape_Area\n1,1,5\n")
+        dose.write_text(f"Metadata_Well,Dose\nA01,{value}\n")
+        warehouse = cp_assets.convert(folder, tmp_path / "wh", annotations=[dose])
+    rows = warehouse.read_table(JOINED, columns=["plate_id", "Metadata_Dose"]).to_pylist()
+    assert {tuple(row.values()) for row in rows} == {("P1", None), ("P2", 1.5)}
+
+
 def test_odd_names_of_columns_arrive_with_their_values(prefix: Prefix, tmp_path: Path) -> None:
     names = ["mmoles.per.liter", 'Dose ("mM");', "a b", "x" * 200, "'; DROP TABLE x --", "channel"]
     (well,) = pd.read_csv(plate_map(prefix.root), sep="\t")["well_position"]

@@ -96,6 +96,44 @@ def test_well_in_two_rows_of_other_values_takes_neither(
     assert "rows 1, 3" in entry.detail
 
 
+@pytest.mark.parametrize(
+    ("rows", "reasons", "told"),
+    [
+        (
+            "A01,1\nA01,2\n",
+            {"duplicate_key": 2, "not_annotated": 1},
+            "its rows of well A01 contradict each other",
+        ),
+        ("Z99,1\n", {"no_well": 1, "not_annotated": 1}, "it has no row of well A01"),
+    ],
+)
+def test_plate_whose_only_rows_cannot_be_used_has_rows(
+    plate: Callable[..., PlateSources], rows: str, reasons: dict[str, int], told: str
+) -> None:
+    _, log = annotate(plate(f"well,dose\n{rows}"), joined(["A01"]))
+    assert log.by_reason() == reasons
+    assert [entry.detail for entry in log if entry.reason == "not_annotated"] == [
+        f"{told}: the columns of the file are null"
+    ]
+
+
+def test_plate_in_two_rows_of_other_values_is_told_once(
+    plate: Callable[..., PlateSources],
+) -> None:
+    _, log = annotate(plate("plate,dose\nP,1\nP,2\nQ,3\n"))
+    assert log.by_reason() == {"duplicate_key": 2, "plate_not_annotated": 1}
+    (entry,) = [entry for entry in log if entry.reason == "plate_not_annotated"]
+    assert entry.detail.startswith("its rows of the plate contradict each other")
+
+
+def test_column_without_any_value_is_left_out(plate: Callable[..., PlateSources]) -> None:
+    found, log = annotate(plate("well,dose,pert_id\nA01,,\n", "well,dose\nB02,\n"))
+    assert found.column_names == ["well_id", "Metadata_pert_id"]
+    assert set(log.by_reason()) == {"not_annotated"}
+    asked_for = plate("well,dose\nA01,\n", column_types={"Metadata_dose": "int"})
+    assert annotate(asked_for)[0].schema.field("Metadata_dose").type == pa.int64()
+
+
 def test_first_file_wins_and_conflicts_are_named(plate: Callable[..., PlateSources]) -> None:
     sources = plate(
         "well,dose,by\nA01,1,me\nB02,,me\n", "Well,Dose,day\nA01,9,3\nB02,2,3\nC03,5,3\n"

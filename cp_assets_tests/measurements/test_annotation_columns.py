@@ -18,7 +18,8 @@ from cp_assets.measurements.annotation_columns import (
         ("mmoles_per_liter", ["0.005", "", "1e-3", "5"], "float"),
         ("Metadata_dose", ["1", "-2.5", "NA"], "float"),
         ("dose", ["1", "5 uM"], "string"),
-        ("nothing", ["", ""], "string"),
+        ("nothing", ["", ""], None),
+        ("solvent_id", ["", ""], "string"),
         ("batch", ["1", "2"], "string"),
         ("pubchem_cid", ["2244", "3672"], "string"),
         ("PlateID", ["1053597806", "1053597807"], "string"),
@@ -31,7 +32,7 @@ from cp_assets.measurements.annotation_columns import (
     ],
 )
 def test_kind_is_told_by_all_values_and_by_the_name(
-    tmp_path: Path, column: str, values: list[str], kind: str
+    tmp_path: Path, column: str, values: list[str], kind: str | None
 ) -> None:
     rows = [f"A{number:02d},{value}" for number, value in enumerate(values, start=1)]
     (tmp_path / "map.csv").write_text("\n".join([f"well,{column}", *rows, ""]))

@@ -94,12 +94,32 @@ def test_write_partition_columns_that_come_later_in_the_stream(warehouse: Wareho
 
 def test_write_partition_type_conflict_names_column_and_types(warehouse: Warehouse) -> None:
     write(warehouse, batch([1], dose=[1.5]))
-    with pytest.raises(
-        SchemaConflictError, match=r"d/b/P2: column dose is string .* double in the"
-    ):
+    told = (
+        r"d/b/P2: column dose is string in this plate and double in the table, as d/b/P1 wrote it; "
+        r".*column_types: \{dose: float\}.*cp_assets\.yaml"
+    )
+    with pytest.raises(SchemaConflictError, match=told):
         write(warehouse, batch([2], "P2", dose=["high"]), plate="P2")
     assert numbers(warehouse) == [1]
     assert parquet_files(warehouse) == named_files(warehouse)
+
+
+def test_write_partition_type_conflict_names_the_plate_that_has_the_column(
+    warehouse: Warehouse,
+) -> None:
+    write(warehouse, batch([1], "P0"), plate="P0")
+    write(warehouse, batch([1], dose=[1.5]))
+    with pytest.raises(SchemaConflictError, match="double in the table, as d/b/P1 wrote it"):
+        write(warehouse, batch([2], dose=["high"]))
+    write(warehouse, batch([2], "P3", dose=[2.5]), plate="P3")
+    with pytest.raises(SchemaConflictError, match="double in the table, as d/b/P3 wrote it"):
+        write(warehouse, batch([2], dose=["high"]))
+
+
+def test_write_partition_type_conflict_within_the_plate(warehouse: Warehouse) -> None:
+    told = "x is string in this plate and double in the table, as other rows of this plate have it"
+    with pytest.raises(SchemaConflictError, match=told):
+        write(warehouse, batch([1], x=[1.0]), batch([2], x=["one"]))
 
 
 def test_write_partition_required_column_missing(warehouse: Warehouse) -> None:

@@ -18,6 +18,7 @@ from cp_assets.errors import ImageReadError, QueryError
 from cp_assets.payloads.reading import payload_stacks
 from cp_assets.warehouse.lookup import OBJECT_ID
 from cp_assets.warehouse.query import CROPS, QUERY_ERRORS, open_connection, select_sql, told
+from cp_assets.warehouse.sql_names import register
 from cp_assets.warehouse.training.order import OPEN_FILES
 
 if TYPE_CHECKING:
@@ -161,9 +162,9 @@ class BlockReader:
         numbered = table.select(names).append_column(_ROW, pa.array(np.arange(len(table))))
         chosen = np.zeros(len(table), bool)
         with open_connection() as connection:
-            connection.register("crops", numbered)
+            source = register(connection, "crops", numbered)
             try:
-                sql = select_sql("crops", selection).replace("SELECT *", f'SELECT "{_ROW}"', 1)
+                sql = select_sql(source, selection).replace("SELECT *", f'SELECT "{_ROW}"', 1)
                 kept = connection.sql(sql).to_arrow_table()[_ROW].to_numpy()
             except QUERY_ERRORS as error:
                 msg = f"{CROPS} cannot be read with where={selection.where!r}: {told(error)}"
