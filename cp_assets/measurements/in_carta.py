@@ -17,7 +17,13 @@ import pyarrow.compute as pc
 
 from cp_assets.datasets.csv_text import open_csv
 from cp_assets.datasets.fingerprints import file_state
-from cp_assets.datasets.identity import WELL_ROWS, normalise_site, normalise_well, row_letters
+from cp_assets.datasets.identity import (
+    WELL_ROWS,
+    normalise_site,
+    normalise_well,
+    row_letters,
+    without_point,
+)
 from cp_assets.datasets.presets import KEYS
 from cp_assets.errors import InputChangedError
 from cp_assets.measurements.chunks import CHUNK_BYTES, TableChunk, in_books, without_rows
@@ -269,7 +275,7 @@ class _ImageSets:
 def _well(parts: Mapping[str, str | None]) -> str | None:
     """The well of a label such as ``C - 3``, else of a row (letters, or its number) and column."""
     label = "".join((parts.get("label") or "").split())
-    row, column = parts.get("row"), parts.get("column")
+    row, column = (without_point(parts.get(part) or "") for part in ("row", "column"))
     if not label and row and column:
         is_number = re.fullmatch(r"\d{1,2}", row) and 1 <= int(row) <= WELL_ROWS
         label = f"{row_letters(int(row) - 1) if is_number else row}{column}"

@@ -25,6 +25,7 @@ from cp_assets.measurements.chunks import (
 from cp_assets.measurements.columns import SOURCE_ROW
 from cp_assets.measurements.table_rules import TableRules, table_rules
 from cp_assets.measurements.table_source import TableSource
+from cp_assets.measurements.text_of_numbers import text_of_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -118,6 +119,8 @@ def _converted(column: str, values: pa.ChunkedArray, sieve: Sieve) -> pa.Chunked
     kind, stored = sieve.rules.kind(column), values.type
     is_text = pa.types.is_string(stored) or pa.types.is_large_string(stored)
     if kind == "string":
+        if pa.types.is_floating(stored):
+            return text_of_numbers(values)
         return without_null_words(pc.cast(values, pa.string()))
     if is_text:
         return sieve.numbers_of_text(column, pc.cast(values, pa.string()))

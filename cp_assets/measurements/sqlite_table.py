@@ -17,6 +17,7 @@ from adbc_driver_manager import Error as DatabaseError
 
 from cp_assets.datasets.databases import Database, open_database, quoted
 from cp_assets.errors import MeasurementError
+from cp_assets.measurements import text_of_numbers
 from cp_assets.measurements.chunks import (
     CHUNK_BYTES,
     Sieve,
@@ -42,7 +43,7 @@ _BLOB = "'blob ' || hex(substr({0}, 1, 16))"
 _FITTING = {
     "float": "CASE WHEN typeof({0}) IN ('real', 'integer') THEN {0} END",
     "int": "CASE WHEN typeof({0}) = 'integer' THEN {0} END",
-    "string": "CAST({0} AS TEXT)",
+    "string": text_of_numbers.SQL,
 }
 _MISFITS = {
     "float": f"CASE typeof({{0}}) WHEN 'text' THEN {{0}} WHEN 'blob' THEN {_BLOB} END",

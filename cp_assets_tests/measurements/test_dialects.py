@@ -253,3 +253,51 @@ def test_only_a_table_out_of_order_is_sorted_on_disk(
     assert used == ([] if in_order else [True])
     monkeypatch.undo()
     same(found, raw_table(one_plate(tmp_path / "csv", plate_id="P"), "Cells"))
+
+
+NUMBERED: dict[str, Write] = {
+    "csv": write_csv_tables,
+    "gzip": lambda folder, t: write_csv_tables(folder, t, ".csv.gz"),
+    "parquet": write_parquet_tables,
+    "sqlite": lambda folder, t: write_database(folder / "p.sqlite", cellprofiler_names(t)),
+}
+
+
+@pytest.mark.parametrize("kind", ["int64", "float64"])
+@pytest.mark.parametrize("dialect", NUMBERED)
+def test_wells_of_rows_and_columns_that_are_numbers(
+    tmp_path: Path, dialect: str, kind: str
+) -> None:
+    image = pd.DataFrame(
+        {
+            "ImageNumber": [1, 2],
+            "Metadata_Row": [1, 27],
+            "Metadata_Col": [1, 11],
+            "Metadata_Site": 1,
+        }
+    )
+    image = image.astype({f"Metadata_{name}": kind for name in ("Row", "Col", "Site")})
+    NUMBERED[dialect](tmp_path, {"Image": image})
+    found = raw_table(one_plate(tmp_path, plate_id="P"), "Image")
+    assert found["well_id"].to_pylist() == ["A01", "AA11"]
+    assert found["site_id"].to_pylist() == ["1", "1"]
+
+
+@pytest.mark.parametrize("kind", ["int64", "float64"])
+@pytest.mark.parametrize("dialect", NUMBERED)
+def test_plates_and_sites_that_are_numbers(tmp_path: Path, dialect: str, kind: str) -> None:
+    image = pd.DataFrame(
+        {"ImageNumber": [1, 2], "Metadata_Plate": [1053597806, 1053597807],
+         "Metadata_Well": ["A01", "A02"], "Metadata_Site": [1, 2], "Metadata_Lot": [3, -4]}
+    ).astype({f"Metadata_{name}": kind for name in ("Plate", "Site", "Lot")})  # fmt: skip
+    cells = pd.DataFrame({"ImageNumber": [1, 2, 2], "ObjectNumber": [1, 1, 2], "Area": [1.0, 2, 3]})
+    NUMBERED[dialect](tmp_path, {"Image": image, "Cells": cells})
+    plates = find_plates(Dataset(dataset_id="d", root=tmp_path, layout="cellprofiler"))
+    assert [key.plate_id for key in plates] == ["1053597806", "1053597807"]
+    found = [join_plate(one)[0].to_pylist() for one in plates.values()]
+    assert [[row["Cells_Area"] for row in rows] for rows in found] == [[1.0], [2.0, 3.0]]
+    assert [rows[0]["site_id"] for rows in found] == ["1", "2"]
+    if dialect in ("parquet", "sqlite"):
+        # In CSV files they are text, which is kept.
+        assert [rows[0]["Image_Metadata_Lot"] for rows in found] == ["3", "-4"]
+        assert found[0][0]["Image_Metadata_Plate"] == "1053597806"

@@ -163,6 +163,7 @@ def test_in_carta_compartments(tmp_path: Path) -> None:
         ({"WELL LABEL": ""}, ("C03", "1")),
         ({"WELL LABEL": "", "Row": 2}, ("B03", "1")),
         ({"WELL LABEL": "", "Row": "aa"}, ("AA03", "1")),
+        ({"WELL LABEL": "", "Row": "2.0", "Column": "3.0"}, ("B03", "1")),
         ({"FOV": "01"}, ("C03", "1")),
         ({"FOV": "north"}, ("C03", "north")),
         ({"WELL LABEL": "Z - 99"}, None),
@@ -170,7 +171,7 @@ def test_in_carta_compartments(tmp_path: Path) -> None:
         ({"WELL LABEL": "", "Row": "9" * 5000}, None),
         ({"FOV": ""}, None),
     ],
-    ids=range(11),
+    ids=range(12),
 )
 def test_in_carta_wells_and_fields(
     tmp_path: Path, changes: dict[str, Any], expected: tuple[str, str] | None
