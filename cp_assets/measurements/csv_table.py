@@ -56,12 +56,5 @@ class CsvTable(TableSource):
 def _columns(rules: TableRules, header: Sequence[str]) -> CsvColumns:
     """What is read of the file, each of its columns once."""
     place = {stored: at for at, stored in enumerate(header)}
-    return CsvColumns(
-        name=rules.table.name,
-        compartment=rules.table.compartment,
-        width=len(header),
-        places={column: place[stored] for stored, column in rules.stored.items()},
-        kinds=rules.kinds,
-        keys=rules.keys,
-        optional=rules.optional,
-    )
+    places = {column: place[stored] for stored, column in rules.stored.items()}
+    return CsvColumns(rules, len(header), places)

@@ -31,7 +31,7 @@ from cp_assets.measurements.columns import ARROW_TYPES, SOURCE_ROW
 from cp_assets.measurements.csv_pieces import typed_pieces
 from cp_assets.measurements.in_carta_header import IDENTITY, InCartaHeader
 from cp_assets.measurements.numbers_of_text import NUMBER
-from cp_assets.measurements.table_rules import TableName
+from cp_assets.measurements.table_rules import ColumnRules, TableName
 from cp_assets.measurements.typed_csv import CsvColumns, TypedRows, parse_piece
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ class InCartaFile:
         table = pa.table([*keys, *rows.columns], names=[*KEYS, *rows.column_names])
         nowhere = np.flatnonzero(image_number.is_null().to_numpy(zero_copy_only=False))
         rejections = [
-            columns.rejection(
+            columns.rules.table.rejection(
                 "no_image_set",
                 f"{_shown(said[which[at]], header)}: expected a well of a plate up to 1536 wells "
                 "(A01 to AF48) and a field of view",
@@ -189,8 +189,8 @@ def _columns(
 ) -> CsvColumns:
     places = {column: at for at, column in enumerate(header.columns) if column in kinds}
     keys = frozenset({header.object_id} if is_objects else ())
-    width = len(header.columns)
-    return CsvColumns(table.name, table.compartment, width, places, kinds, keys)
+    rules = ColumnRules(table, kinds, keys, optional=frozenset())
+    return CsvColumns(rules, len(header.columns), places)
 
 
 def _shown(texts: _Texts, header: InCartaHeader) -> str:

@@ -116,7 +116,7 @@ def _plain(column: str, values: pa.ChunkedArray, rules: TableRules) -> pa.Chunke
 
 def _converted(column: str, values: pa.ChunkedArray, sieve: Sieve) -> pa.ChunkedArray:
     """Values in the type of the column's name; integers may stay float64."""
-    kind, stored = sieve.rules.kind(column), values.type
+    kind, stored = sieve.rules.kinds[column], values.type
     is_text = pa.types.is_string(stored) or pa.types.is_large_string(stored)
     if kind == "string":
         if pa.types.is_floating(stored):

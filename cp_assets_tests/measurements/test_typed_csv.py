@@ -6,15 +6,18 @@ import pandas as pd
 import pytest
 
 from cp_assets.errors import MeasurementError
+from cp_assets.measurements.table_rules import ColumnRules, TableName
 from cp_assets.measurements.typed_csv import CsvColumns, TypedRows, parse_piece
 
 COLUMNS = CsvColumns(
-    name="a.csv",
-    compartment="Cells",
+    ColumnRules(
+        TableName("a.csv", "Cells"),
+        kinds={"Key": "int", "Whole": "int", "Float": "float", "Text": "string"},
+        keys=frozenset({"Key"}),
+        optional=frozenset(),
+    ),
     width=4,
     places={"Key": 0, "Whole": 1, "Float": 2, "Text": 3},
-    kinds={"Key": "int", "Whole": "int", "Float": "float", "Text": "string"},
-    keys=frozenset({"Key"}),
 )
 
 
@@ -116,6 +119,10 @@ def test_parse_piece_rows_that_do_not_fit_are_recorded() -> None:
     assert found.lines == 11
 
 
+def test_parse_piece_key_of_spaces_is_none() -> None:
+    assert faults(parse("1,1,1,ok\n ,1,1,no key\n")) == [("no_key", 12)]
+
+
 def test_parse_piece_row_with_several_faults_is_recorded_once() -> None:
     assert faults(parse("x,y,z,text\n")) == [("not_a_number", 11)]
 
@@ -127,6 +134,6 @@ def test_parse_piece_no_text_in_utf8_is_an_error(piece: bytes) -> None:
 
 
 def test_parse_piece_takes_only_the_columns_named() -> None:
-    columns = CsvColumns("a.csv", None, 3, {"b": 1}, {"b": "float"})
+    columns = CsvColumns(COLUMNS.rules, 3, {"Float": 1})
     rows = parse_piece(columns, b"x,1,y\nx,2,y\n", 0).rows
-    assert rows.to_pydict() == {"b": [1.0, 2.0], "source_row": [1, 2]}
+    assert rows.to_pydict() == {"Float": [1.0, 2.0], "source_row": [1, 2]}
