@@ -8,6 +8,7 @@ import re
 import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING, BinaryIO
 
 from cp_assets.datasets.csv_files import is_gzipped, open_bytes
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-NULLS = ("", "nan", "NaN", "NAN", "-nan", "NA", "N/A", "null", "NULL", "None", "#N/A")
+_NANS = tuple(map("".join, product(("", "+", "-"), "nN", "aA", "nN")))
+NULLS = ("", *_NANS, "NA", "N/A", "null", "NULL", "None", "#N/A")
 """Texts that stand for no value, in every dialect."""
 
 _MAX_LINE = 16 * 2**20

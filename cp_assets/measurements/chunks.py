@@ -130,7 +130,6 @@ class Sieve:
 
     def numbers_of_text(self, column: str, texts: pa.ChunkedArray) -> pa.ChunkedArray:
         """Texts as float64 or int64, as the column's kind; those that do not fit are recorded."""
-        texts = without_null_words(texts)
         floats, fits = floats_of_text(texts)
         advice = "" if column in self.rules.keys else _COLUMN_TYPES
         self.take(

@@ -30,7 +30,7 @@ from cp_assets.measurements.chunks import CHUNK_BYTES, TableChunk, in_books, wit
 from cp_assets.measurements.columns import ARROW_TYPES, SOURCE_ROW
 from cp_assets.measurements.csv_pieces import typed_pieces
 from cp_assets.measurements.in_carta_header import IDENTITY, InCartaHeader
-from cp_assets.measurements.numbers_of_text import NUMBER
+from cp_assets.measurements.numbers_of_text import floats_of_text, written_numbers
 from cp_assets.measurements.table_rules import ColumnRules, TableName
 from cp_assets.measurements.typed_csv import CsvColumns, TypedRows, parse_piece
 
@@ -227,13 +227,12 @@ class _Seen:
 
     def look(self, values: pa.ChunkedArray) -> None:
         """Look at values, as text."""
-        there = pc.utf8_trim_whitespace(values.drop_null())
+        there = written_numbers(values).drop_null()
         if not self.are_numbers or not len(there):
             return
         self.has_any = True
-        padded = pc.match_substring_regex(there, _PADDED)
-        is_number = pc.and_not(pc.match_substring_regex(there, NUMBER), padded)
-        self.are_numbers = bool(pc.all(is_number).as_py())
+        is_padded = pc.any(pc.match_substring_regex(there, _PADDED)).as_py()
+        self.are_numbers = not is_padded and bool(floats_of_text(there)[1].all())
 
     def kind(self) -> ColumnKind:
         """What the column holds; text where it holds nothing."""

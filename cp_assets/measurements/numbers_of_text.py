@@ -7,9 +7,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cp_assets.datasets.csv_text import NULLS
+
 Mask = npt.NDArray[np.bool_]
 
-NUMBER = r"^\s*[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|inf(?:inity)?|INF|Inf(?:inity)?)\s*$"
+_NUMBER = r"^[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|(?i:inf(?:inity)?))$"
+_NAN_WITH_MORE = r"^[+-]?(?i:nan)\(\w*\)$"
+"""As C libraries write it, such as ``-nan(ind)``."""
 
 LARGEST_WHOLE = 2.0**53
 """Beyond it float64 has gaps: a whole number there may have been another one."""
@@ -17,14 +21,25 @@ LARGEST_WHOLE = 2.0**53
 _DIGITS = r"^[+-]?\d{1,18}$"
 
 
-def floats_of_text(texts: pa.ChunkedArray) -> tuple[pa.ChunkedArray, Mask]:
-    """Texts as float64, null where they are no number, and which of them fit.
+def written_numbers(texts: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Texts without the space around them, null for those that stand for no value.
 
-    Space around a number is nothing. Null fits.
+    These are the `NULLS`, nan among them in any case and with any sign.
     """
-    fits = pc.fill_null(pc.match_substring_regex(texts, NUMBER), True)
-    numbers = pc.cast(pc.utf8_trim_whitespace(pc.if_else(fits, texts, None)), pa.float64())
-    return numbers, fits.to_numpy()
+    trimmed = pc.utf8_trim_whitespace(texts)
+    is_null = pc.is_in(trimmed, value_set=pa.array(NULLS))
+    is_nan = pc.match_substring_regex(trimmed, _NAN_WITH_MORE)
+    return pc.if_else(pc.or_(is_null, is_nan), pa.scalar(None, pa.string()), trimmed)
+
+
+def floats_of_text(texts: pa.ChunkedArray) -> tuple[pa.ChunkedArray, Mask]:
+    """Texts as float64, null where they are no number or none is written, and which of them fit.
+
+    Null and what stands for it fit, see `written_numbers`; infinity is a number.
+    """
+    written = written_numbers(texts)
+    fits = pc.fill_null(pc.match_substring_regex(written, _NUMBER), True)
+    return pc.cast(pc.if_else(fits, written, None), pa.float64()), fits.to_numpy()
 
 
 def whole_numbers_of_text(texts: pa.ChunkedArray) -> tuple[pa.ChunkedArray, Mask]:
@@ -34,7 +49,7 @@ def whole_numbers_of_text(texts: pa.ChunkedArray) -> tuple[pa.ChunkedArray, Mask
     below `LARGEST_WHOLE`. Null fits.
     """
     floats, are_numbers = floats_of_text(texts)
-    written = pc.utf8_trim_whitespace(pc.if_else(pa.array(are_numbers), texts, None))
+    written = pc.if_else(pa.array(are_numbers), written_numbers(texts), None)
     digits = pc.replace_substring_regex(written, r"\.0*$", "")
     are_digits = pc.fill_null(pc.match_substring_regex(digits, _DIGITS), True)
     # Arrow takes no plus.

@@ -103,6 +103,7 @@ def parse_piece(columns: CsvColumns, piece: bytes, rows_before: int) -> TypedRow
         ints = columns.of_kind("int")
         if not all(_is_whole(parsed[name], name in columns.rules.keys) for name in ints):
             break
+        parsed = _without_nan(parsed, piece, columns.of_kind("float"))
         for name in ints:
             if types[name] == pa.float64():
                 place = parsed.schema.get_field_index(name)
@@ -192,6 +193,21 @@ def _is_whole(values: pa.ChunkedArray, is_key: bool) -> bool:
     return bool((np.floor(numbers) == numbers).all() and (np.abs(numbers) < LARGEST_WHOLE).all())
 
 
+def _without_nan(rows: pa.Table, piece: bytes, floats: Sequence[str]) -> pa.Table:
+    """Rows with null for each NaN.
+
+    `NULLS` has every nan that stands alone; space around it, or nan(ind), Arrow takes for a number.
+    """
+    if not any(mark in piece for mark in (b" ", b"\t", b"(")):
+        return rows
+    for name in floats:
+        place = rows.schema.get_field_index(name)
+        is_nan = pc.is_nan(rows.column(place))
+        if pc.any(is_nan).as_py():
+            rows = rows.set_column(place, name, pc.if_else(is_nan, None, rows.column(place)))
+    return rows
+
+
 def _parse_text(columns: CsvColumns, piece: bytes, rows_before: int) -> TypedRows:
     """Read as text, take out the rows with a value that does not fit, and convert the rest."""
     bad_lines: list[pacsv.InvalidRow] = []
@@ -205,8 +221,7 @@ def _parse_text(columns: CsvColumns, piece: bytes, rows_before: int) -> TypedRow
     named = dict(zip(rows.column_names, rows.columns, strict=True))
     for column in columns.places:
         if columns.rules.kinds[column] != "string":
-            texts = pc.utf8_trim_whitespace(named[column])
-            named[column] = sieve.numbers_of_text(column, texts)
+            named[column] = sieve.numbers_of_text(column, named[column])
             sieve.take_missing_keys(column, named[column])
     kept = pa.table(named).filter(pa.array(sieve.good))
     return TypedRows(kept, sieve.rejections(), lines)

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import io
+import math
 
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cp_assets.errors import MeasurementError
 from cp_assets.measurements.table_rules import ColumnRules, TableName
@@ -117,6 +120,30 @@ def test_parse_piece_rows_that_do_not_fit_are_recorded() -> None:
     assert found.rows["Key"].to_pylist() == [1, 11]
     assert found.rows["source_row"].to_pylist() == [11, 21]
     assert found.lines == 11
+
+
+VALUES = st.one_of(
+    st.sampled_from(
+        ["-NaN", "Nan", " nan", "\tNaN ", "INFINITY", "-inf", "nan(ind)", "+nan", " NA"]
+    ),
+    st.text("nafity+-() \tNAFITY01.e", max_size=6),
+    st.integers(-(2**63) - 2, 2**63 + 1).map(str),
+    st.floats().map(repr),
+)
+
+
+@given(st.lists(st.tuples(VALUES, VALUES), min_size=1, max_size=5))
+def test_parse_piece_a_value_is_the_same_whatever_its_neighbours(
+    values: list[tuple[str, str]],
+) -> None:
+    rows = "".join(f"{key},{whole},{value},x\n" for key, (whole, value) in enumerate(values))
+    alone = [
+        parse(row).rows.drop_columns("source_row").to_pylist() for row in rows.splitlines(True)
+    ]
+    for more in ("", "99,x,y,z\n"):
+        found = parse(rows + more).rows.drop_columns("source_row")
+        assert repr(found.to_pylist()) == repr([row for one in alone for row in one])
+        assert not any(math.isnan(value or 0) for value in found["Float"].to_pylist())
 
 
 def test_parse_piece_key_of_spaces_is_none() -> None:
