@@ -18,8 +18,6 @@ _NAN_WITH_MORE = r"^[+-]?(?i:nan)\(\w*\)$"
 LARGEST_WHOLE = 2.0**53
 """Beyond it float64 has gaps: a whole number there may have been another one."""
 
-_DIGITS = r"^[+-]?\d{1,18}$"
-
 
 def written_numbers(texts: pa.ChunkedArray) -> pa.ChunkedArray:
     """Texts without the space around them, null for those that stand for no value.
@@ -45,17 +43,30 @@ def floats_of_text(texts: pa.ChunkedArray) -> tuple[pa.ChunkedArray, Mask]:
 def whole_numbers_of_text(texts: pa.ChunkedArray) -> tuple[pa.ChunkedArray, Mask]:
     """Texts as int64, null where they are no whole number, and which of them fit.
 
-    Digits such as 12 or 12.0 are exact up to 18 of them; anything else is what its float64 is,
+    Digits such as 12 or 12.0 are exact, as far as int64 goes; anything else is what its float64 is,
     below `LARGEST_WHOLE`. Null fits.
     """
     floats, are_numbers = floats_of_text(texts)
     written = pc.if_else(pa.array(are_numbers), written_numbers(texts), None)
-    digits = pc.replace_substring_regex(written, r"\.0*$", "")
-    are_digits = pc.fill_null(pc.match_substring_regex(digits, _DIGITS), True)
-    # Arrow takes no plus.
-    unsigned = pc.replace_substring_regex(pc.if_else(are_digits, digits, None), r"^\+", "")
+    exact = pc.cast(_digits(written), pa.int64())
     numbers = floats.to_numpy()
     other = (np.floor(numbers) == numbers) & (np.abs(numbers) < LARGEST_WHOLE)
     by_float = pa.array(np.where(other, numbers, 0).astype(np.int64), mask=~other)
-    fits = are_numbers & (are_digits.to_numpy() | other)
-    return pc.coalesce(pc.cast(unsigned, pa.int64()), by_float), fits
+    whole = pc.coalesce(exact, by_float)
+    return whole, whole.is_valid().to_numpy() | written.is_null().to_numpy() & are_numbers
+
+
+def _digits(numbers: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Numbers that are written by digits alone, as int64 is written; null for others."""
+    digits = pc.replace_substring_regex(numbers, r"\.0*$", "")
+    magnitude = pc.replace_substring_regex(digits, r"^[+-]?0*(\d+)$", r"\1")
+    sign = pc.if_else(pc.starts_with(digits, "-"), "-", "")
+    # Of equal length, the greater number is the later text.
+    largest = pc.if_else(pc.equal(sign, "-"), str(2**63), str(2**63 - 1))
+    length, longest = pc.binary_length(magnitude), len(str(2**63))
+    fits = pc.or_(
+        pc.less(length, longest),
+        pc.and_(pc.equal(length, longest), pc.less_equal(magnitude, largest)),
+    )
+    fits = pc.and_(fits, pc.match_substring_regex(magnitude, r"^\d+$"))
+    return pc.if_else(fits, pc.binary_join_element_wise(sign, magnitude, ""), None)

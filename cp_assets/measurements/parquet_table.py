@@ -122,9 +122,13 @@ def _converted(column: str, values: pa.ChunkedArray, sieve: Sieve) -> pa.Chunked
         if pa.types.is_floating(stored):
             return text_of_numbers(values)
         return without_null_words(pc.cast(values, pa.string()))
-    if is_text:
+    if is_text or pa.types.is_decimal(stored):
         return sieve.numbers_of_text(column, pc.cast(values, pa.string()))
-    if kind == "int" and pa.types.is_integer(stored) and stored != pa.uint64():
+    if kind == "int" and stored == pa.uint64():
+        wrong = pc.greater(values, 2**63 - 1)
+        sieve.take_no_whole(column, values, pc.fill_null(wrong, False).to_numpy())
+        values = pc.if_else(wrong, None, values)
+    if kind == "int" and pa.types.is_integer(stored):
         return pc.cast(values, pa.int64())
     if pa.types.is_boolean(stored):
         values = pc.cast(values, pa.int8())

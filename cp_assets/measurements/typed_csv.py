@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from cp_assets.measurements.table_rules import ColumnRules
     from cp_assets.rejections import Rejection
 
-_WHOLE_AS_TEXT = 10**18
 _BLOCK_BYTES = 64 * 2**20
 _KINDS: dict[ColumnKind, pa.DataType] = {
     "float": pa.float64(),
@@ -86,7 +85,7 @@ def parse_piece(columns: CsvColumns, piece: bytes, rows_before: int) -> TypedRow
     """Typed rows of one of the pieces of `cp_assets.datasets.csv_text.CsvText`.
 
     A row with another number of values, with text for a number, a fraction for a whole number, or
-    without a key is left out and recorded. Whole numbers of up to 18 digits are exact.
+    without a key is left out and recorded. Whole numbers are exact as far as int64 goes.
 
     Raises
     ------
@@ -188,8 +187,7 @@ def _is_whole(values: pa.ChunkedArray, is_key: bool) -> bool:
         return False
     numbers = values.drop_null().to_numpy()
     if numbers.dtype == np.int64:
-        # Further ones are refused, as they are where they stand beside something to be mended.
-        return bool((np.abs(numbers) < _WHOLE_AS_TEXT).all())
+        return True
     return bool((np.floor(numbers) == numbers).all() and (np.abs(numbers) < LARGEST_WHOLE).all())
 
 

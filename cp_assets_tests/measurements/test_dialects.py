@@ -263,6 +263,20 @@ NUMBERED: dict[str, Write] = {
 }
 
 
+@pytest.mark.parametrize("dialect", NUMBERED)
+def test_whole_numbers_are_exact_as_far_as_int64_goes(tmp_path: Path, dialect: str) -> None:
+    numbers = [1, 2**60, 2**63 - 1, -(2**63), 10**18 + 1]
+    image = pd.DataFrame({"ImageNumber": [1], "Group_Index": 2**62 + 1})
+    cells = pd.DataFrame(
+        {"ImageNumber": 1, "ObjectNumber": range(1, 6), "Children_X_Count": numbers}
+    )
+    NUMBERED[dialect](tmp_path, {"Image": image, "Cells": cells})
+    sources = one_plate(tmp_path, plate_id="P")
+    assert raw_table(sources, "Cells")["Children_X_Count"].to_pylist() == numbers
+    assert raw_table(sources, "Image")["Group_Index"].to_pylist() == [2**62 + 1]
+    assert read_raw(sources)[1].entries == []
+
+
 @pytest.mark.parametrize("kind", ["int64", "float64"])
 @pytest.mark.parametrize("dialect", NUMBERED)
 def test_wells_of_rows_and_columns_that_are_numbers(

@@ -25,6 +25,9 @@ POINT = st.sampled_from(["", ".", ".0", ".000", ".5"])
 NUMBERS = st.one_of(
     st.floats(allow_nan=False).map(repr),
     st.integers(-(10**19), 10**19).map(str),
+    st.integers(-3, 3)
+    .flatmap(lambda n: st.sampled_from([n + 2**63, n - 2**63]))
+    .map("{}.0".format),
     st.builds("{}{}{}{}".format, SIGN, DIGITS, POINT, EXPONENT),
 )
 LETTERS = st.tuples(st.sampled_from(["nan", "inf", "infinity"]), st.integers(0, 255))
@@ -79,8 +82,10 @@ def test_whole_numbers_of_text_are_pythons(texts: list[str | None]) -> None:
     for text, value, fit in zip(texts, values.to_pylist(), fits.tolist(), strict=True):
         if text is None or not is_number(text):
             assert (value, fit) == (None, is_nothing(text))
-        elif re.fullmatch(r"\s*[+-]?\d{1,18}(\.0*)?\s*", text):
-            assert (value, fit) == (int(text.split(".")[0]), True)
+        elif re.fullmatch(r"\s*[+-]?\d+(\.0*)?\s*", text):
+            number = int(text.split(".")[0])
+            is_int64 = -(2**63) <= number < 2**63
+            assert (value, fit) == (number if is_int64 else None, is_int64)
         else:
             number = float(text)
             is_whole = math.isfinite(number) and number.is_integer() and abs(number) < LARGEST_WHOLE

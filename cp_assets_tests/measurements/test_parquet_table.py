@@ -58,6 +58,8 @@ def test_floats_of_every_stored_type(
         (pa.array([2**53 + 1, None, -3]), [2**53 + 1, None, -3]),
         (pa.array([12, None, 3], pa.uint8()), [12, None, 3]),
         (pa.array([12.0, math.nan, 3.0]), [12, None, 3]),
+        (pa.array([2**63 - 1, None, 3], pa.uint64()), [2**63 - 1, None, 3]),
+        (pa.array([2**60 + 1, None, 3]).cast(pa.decimal128(38)), [2**60 + 1, None, 3]),
         (pa.array(["12", "nan", "9007199254740993"]), [12, None, 2**53 + 1]),
         (pa.array(["+12", "1e3", "9007199254740993.0"]), [12, 1000, 2**53 + 1]),
     ],
