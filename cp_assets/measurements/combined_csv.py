@@ -126,7 +126,7 @@ class _Compartment:
                 # An ObjectNumber of its own is empty where it has fewer objects than others.
                 keys=frozenset(key for key in keys if key == "ImageNumber" or key not in places),
                 # As in a table of its own: such values only describe the image set.
-                optional=frozenset(c for c in own if is_image and kinds[c] == "int"),
+                optional=frozenset(c for c in own if is_image and kinds[c] != "string"),
             ),
             width=len(header.columns),
             places={**keys, **own},

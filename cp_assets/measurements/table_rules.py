@@ -81,8 +81,8 @@ class ColumnRules:
         Whole numbers without which a row is nobody's.
     optional
         Columns of which a value that cannot be used costs itself alone, not the row. A row of the
-        Image table is needed by all objects of its image set; whole numbers there, such as
-        ``Frame_DNA``, only describe it.
+        Image table is needed by all objects of its image set; numbers there that are no keys only
+        describe it.
     """
 
     table: TableName
@@ -187,7 +187,7 @@ def _rules_of_header(
         stored.setdefault(names[column], column)
     is_image = table.compartment == "Image"
     keys = frozenset(IMAGE_SET_KEYS if is_image else (*IMAGE_SET_KEYS, "ObjectNumber"))
-    whole = {column for column, kind in kinds.items() if kind == "int"}
-    optional = frozenset(whole - keys if is_image else ())
+    numbers = {column for column, kind in kinds.items() if kind != "string"}
+    optional = frozenset(numbers - keys if is_image else ())
     sources = {column: names[column] for column in columns}
     return TableRules(table, kinds, keys, optional, tuple(columns), stored, sources)

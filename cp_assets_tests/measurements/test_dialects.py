@@ -264,6 +264,20 @@ NUMBERED: dict[str, Write] = {
 
 
 @pytest.mark.parametrize("dialect", NUMBERED)
+def test_a_text_among_numbers_of_an_image_table_costs_itself(tmp_path: Path, dialect: str) -> None:
+    note = ["1.5", "blurry"] if dialect == "parquet" else [1.5, "blurry"]
+    image = pd.DataFrame({"ImageNumber": [1, 2], "ImageQuality_Note": note})
+    cells = pd.DataFrame({"ImageNumber": [1, 2], "ObjectNumber": 1, "Area": [1.0, 2.0]})
+    NUMBERED[dialect](tmp_path, {"Image": image, "Cells": cells})
+    sources = one_plate(tmp_path, plate_id="P")
+    joined = join_plate(sources)[0]
+    assert joined["Image_ImageQuality_Note"].to_pylist() == [1.5, None]
+    (entry,) = read_raw(sources)[1].entries
+    assert (entry.outcome, entry.reason, entry.source_row) == ("incomplete", "not_a_number", 2)
+    assert "ImageQuality_Note is 'blurry'" in entry.detail
+
+
+@pytest.mark.parametrize("dialect", NUMBERED)
 def test_whole_numbers_are_exact_as_far_as_int64_goes(tmp_path: Path, dialect: str) -> None:
     numbers = [1, 2**60, 2**63 - 1, -(2**63), 10**18 + 1]
     image = pd.DataFrame({"ImageNumber": [1], "Group_Index": 2**62 + 1})
