@@ -15,11 +15,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cp_assets.datasets.csv_text import NULLS
-from cp_assets.measurements.columns import SOURCE_ROW
+from cp_assets.measurements.columns import SOURCE_ROW, TABLE_NUMBER
 from cp_assets.measurements.numbers_of_text import (
     LARGEST_WHOLE,
     Mask,
     floats_of_text,
+    table_numbers_of_text,
     whole_numbers_of_text,
 )
 
@@ -130,6 +131,10 @@ class Sieve:
 
     def numbers_of_text(self, column: str, texts: pa.ChunkedArray) -> pa.ChunkedArray:
         """Texts as float64 or int64, as the column's kind; those that do not fit are recorded."""
+        if column == TABLE_NUMBER:
+            numbers, fits = table_numbers_of_text(texts)
+            self.take_no_whole(column, texts, ~fits)
+            return numbers
         floats, fits = floats_of_text(texts)
         advice = "" if column in self.rules.keys else _COLUMN_TYPES
         self.take(

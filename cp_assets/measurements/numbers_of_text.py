@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -54,6 +56,30 @@ def whole_numbers_of_text(texts: pa.ChunkedArray) -> tuple[pa.ChunkedArray, Mask
     by_float = pa.array(np.where(other, numbers, 0).astype(np.int64), mask=~other)
     whole = pc.coalesce(exact, by_float)
     return whole, whole.is_valid().to_numpy() | written.is_null().to_numpy() & are_numbers
+
+
+def table_numbers_of_text(texts: pa.ChunkedArray) -> tuple[pa.ChunkedArray, Mask]:
+    """Numbers of the tables that were merged, as int64, and which of the texts fit.
+
+    A whole number is itself. Older cytominer-database wrote MD5 sums, which have 128 bits:
+    digits beyond int64 and texts that are no number become the first 63 bits of the SHA-256 of the
+    text in UTF-8, without the space around it.
+    """
+    whole, fits = whole_numbers_of_text(texts)
+    written = written_numbers(texts)
+    is_other_number = pc.and_not(
+        pc.match_substring_regex(written, _NUMBER), pc.match_substring_regex(written, r"^\d+$")
+    )
+    are_names = pc.and_not(pc.invert(pa.array(fits)), pc.fill_null(is_other_number, False))
+    names = pc.if_else(are_names, written, None)
+    different = pc.unique(names).drop_null()
+    numbers = pa.array([_number_of_name(name) for name in different.to_pylist()], pa.int64())
+    of_names = numbers.take(pc.index_in(names, value_set=different).combine_chunks())
+    return pc.coalesce(whole, of_names), fits | are_names.to_numpy()
+
+
+def _number_of_name(name: str) -> int:
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) >> 1
 
 
 def _digits(numbers: pa.ChunkedArray) -> pa.ChunkedArray:

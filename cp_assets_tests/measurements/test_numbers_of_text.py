@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 
@@ -14,6 +15,7 @@ from cp_assets.datasets.csv_text import NULLS
 from cp_assets.measurements.numbers_of_text import (
     LARGEST_WHOLE,
     floats_of_text,
+    table_numbers_of_text,
     whole_numbers_of_text,
 )
 
@@ -90,6 +92,22 @@ def test_whole_numbers_of_text_are_pythons(texts: list[str | None]) -> None:
             number = float(text)
             is_whole = math.isfinite(number) and number.is_integer() and abs(number) < LARGEST_WHOLE
             assert (value, fit) == (int(number) if is_whole else None, is_whole)
+
+
+@given(st.lists(TEXTS, max_size=30))
+def test_table_numbers_are_whole_numbers_or_made_of_names(texts: list[str | None]) -> None:
+    array = pa.chunked_array([texts], pa.string())
+    values, fits = table_numbers_of_text(array)
+    whole, are_whole = (one for one in whole_numbers_of_text(array))
+    for at, text in enumerate(texts):
+        value, word = values[at].as_py(), (text or "").strip()
+        if are_whole[at]:
+            assert (value, fits[at]) == (whole[at].as_py(), True)
+        elif is_number(word) and not re.fullmatch("[0-9]+", word):
+            assert (value, fits[at]) == (None, False)
+        else:
+            first = hashlib.sha256(word.encode()).hexdigest()[:16]
+            assert (value, fits[at]) == (int(first, 16) // 2, True)
 
 
 @pytest.mark.parametrize("texts", [[], [None], ["x"]], ids=["none", "null", "no number"])
