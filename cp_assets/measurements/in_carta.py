@@ -58,7 +58,8 @@ class InCartaFile:
         Its columns; None for a file of 0 bytes.
     kinds
         Column -> what it holds. Measurements are numbers by their names; identities are text; any
-        other column is numbers if all of its values are, without leading zeros, else text.
+        other column is numbers if all of its values are, without leading zeros, else text. One
+        without any value is of no kind, and is left out: in another file it may hold either.
     image_sets
         One row an image set: ``ImageNumber`` (int64, from 1) and the `IDENTITY` (text; well and
         site normalised), in the order of the file. Null where the file has no such column.
@@ -180,7 +181,8 @@ def open_in_carta(
             sets.look(_identities(rows, header)[0], header)
             for column, seen in unknown.items():
                 seen.look(rows[column])
-    kinds = {**header.kinds, **{column: seen.kind() for column, seen in unknown.items()}}
+    found = {column: kind for column, seen in unknown.items() if (kind := seen.kind())}
+    kinds = {**header.kinds, **found}
     return InCartaFile(path, header, kinds, sets.table(), state, sets.numbers)
 
 
@@ -234,9 +236,11 @@ class _Seen:
         is_padded = pc.any(pc.match_substring_regex(there, _PADDED)).as_py()
         self.are_numbers = not is_padded and bool(floats_of_text(there)[1].all())
 
-    def kind(self) -> ColumnKind:
-        """What the column holds; text where it holds nothing."""
-        return "float" if self.has_any and self.are_numbers else "string"
+    def kind(self) -> ColumnKind | None:
+        """What the column holds; None where it holds nothing."""
+        if not self.has_any:
+            return None
+        return "float" if self.are_numbers else "string"
 
 
 class _ImageSets:

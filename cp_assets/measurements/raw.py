@@ -8,6 +8,7 @@ number, whatever the order of folders, files and rows on disk.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -31,7 +32,7 @@ from cp_assets.streams import ordered_map
 from cp_assets.warehouse.spec import KEY_COLUMNS, TableSpec, column
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from cp_assets.datasets.model import MeasurementFolder, PlateSources
     from cp_assets.measurements.chunks import TableChunk
@@ -89,6 +90,10 @@ class RawReader:
             for compartment in sorted(names):
                 yield from gathered(self._object_rows(compartment))
 
+    @cached_property
+    def _overrides(self) -> Mapping[str, str]:
+        return _column_types(self.sources)
+
     def _image_rows(self) -> Iterator[KeyedRows]:
         if self._places is None:
             self._places = image_set_places(self.sources.load_data)
@@ -105,19 +110,16 @@ class RawReader:
             yield from self._keyed(keys, IMAGE, [table])
 
     def _read_image_tables(self) -> Iterator[TableChunk]:
-        overrides = self.sources.dataset.column_types
-
         def read(folder: MeasurementFolder) -> TableChunk:
-            return read_table(folder, IMAGE, overrides)
+            return read_table(folder, IMAGE, self._overrides)
 
         return ordered_map(read, self.sources.folders, self.sources.dataset.images.workers)
 
     def _object_rows(self, compartment: str) -> Iterator[KeyedRows]:
-        overrides = self.sources.dataset.column_types
         folders = [folder for folder in self.sources.folders if compartment in folder.tables]
 
         def first_chunk(folder: MeasurementFolder) -> tuple[TableChunk, Iterator[TableChunk]]:
-            rest = read_chunks(folder, compartment, overrides)
+            rest = read_chunks(folder, compartment, self._overrides)
             return next(rest), rest
 
         ahead = ordered_map(first_chunk, folders, self.sources.dataset.images.workers)
@@ -144,9 +146,8 @@ class RawReader:
         if keys.folder.tables[compartment].path.suffix.lower() in {".csv", ".gz"}:
             # Finding the keys of a CSV file takes longer than sorting it: its lines are parsed.
             return False
-        overrides = self.sources.dataset.column_types
         only = (*IMAGE_SET_KEYS, "ObjectNumber")
-        pieces = read_chunks(keys.folder, compartment, overrides, only=only)
+        pieces = read_chunks(keys.folder, compartment, self._overrides, only=only)
         return keys.in_order(piece.rows for piece in pieces)
 
     def _keyed(
@@ -166,11 +167,28 @@ def first_columns(sources: PlateSources) -> pa.Schema:
 
     The table takes them at once; what other folders bring beyond them is added as it comes.
     """
-    overrides = sources.dataset.column_types
+    overrides = _column_types(sources)
     found: dict[str, pa.DataType] = {}
     for compartment in sorted(sources.folders[0].tables):
         found.update(read_types(sources.folders[0], compartment, overrides))
     return pa.schema([*RAW_MEASUREMENTS.schema, *_not_in_schema(found)])
+
+
+def _column_types(sources: PlateSources) -> Mapping[str, str]:
+    """What is said of columns, and text for those that are numbers in some files of the plate only.
+
+    Of IN Carta's columns, some are told by their values, and a plate may have several files.
+    """
+    said = sources.dataset.column_types
+    by_value = [folder for folder in sources.folders if folder.preset.container == "in-carta"]
+    if len(by_value) < 2:  # noqa: PLR2004
+        return said
+    found: dict[str, set[pa.DataType]] = {}
+    for folder in by_value:
+        for name, kind in read_types(folder, folder.preset.compartment, said).items():
+            found.setdefault(name, set()).add(kind)
+    mixed = {name: "string" for name, kinds in found.items() if len(kinds) > 1}
+    return {**said, **mixed}
 
 
 def _not_in_schema(found: dict[str, pa.DataType]) -> list[pa.Field]:
