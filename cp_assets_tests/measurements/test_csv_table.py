@@ -9,11 +9,14 @@ import pyarrow as pa
 import pytest
 
 from cp_assets.datasets import TableFile
+from cp_assets.datasets.presets import COMBINED_CSV
 from cp_assets.errors import InputChangedError, MeasurementError
 from cp_assets.measurements.chunks import TableChunk
 from cp_assets.measurements.columns import ADDED
 from cp_assets.measurements.csv_table import CsvTable
 from cp_assets.measurements.table_rules import TableName
+from cp_assets_tests.files import one_plate
+from cp_assets_tests.measurements.reading import raw_table
 
 HEADER = "ImageNumber,ObjectNumber,Area\n"
 
@@ -354,3 +357,14 @@ def test_read_csv_table_whole_numbers_that_are_no_float_are_exact(read: Read, te
     table = read(f"ImageNumber,ObjectNumber,Parent_Nuclei\n1,1,{text}\n")
     assert table.rejections == ()
     assert table.rows["Parent_Nuclei"].to_pylist() == [int(text)]
+
+
+def test_combined_file_beside_an_image_table_says_so(tmp_path: Path) -> None:
+    (tmp_path / "Image.csv").write_text("ImageNumber,Metadata_Well\n1,A01\n")
+    (tmp_path / "object.csv").write_text(
+        "Image,Image,Cells,Cells\nImageNumber,Metadata_Well,ObjectNumber,A\n1,A01,1,5\n"
+    )
+    with pytest.raises(MeasurementError, match=r"^object\.csv has two header rows, as Export"):
+        raw_table(one_plate(tmp_path), "object")
+    alone = one_plate(tmp_path, preset=COMBINED_CSV)
+    assert raw_table(alone, "Cells")["A"].to_pylist() == [5.0]
