@@ -105,7 +105,7 @@ def open_database(path: Path, name: str) -> Iterator[Database]:
     except (DatabaseError, pa.ArrowException, OSError) as error:
         if database_state(path) != before:
             raise InputChangedError(_changed(name)) from error
-        raise MeasurementError(_told(name, str(error))) from error
+        raise MeasurementError(_told(path, name, str(error))) from error
     if database_state(path) != before:
         raise InputChangedError(_changed(name))
 
@@ -193,7 +193,15 @@ def _changed(name: str) -> str:
     return f"{name} changed while it was read; run the plate again when its writer is finished"
 
 
-def _told(name: str, fault: str) -> str:
+def _told(path: Path, name: str, fault: str) -> str:
+    real = path.resolve()
+    journal = real.with_name(f"{real.name}-journal")
+    if "readonly" in fault and journal.is_file():
+        return (
+            f"{name} has a journal ({journal.name}) of a writer that ended early: SQLite must take "
+            f"back what it wrote, and cp_assets writes nothing. Do so with: sqlite3 {real.name} "
+            "'SELECT count(*) FROM sqlite_master'"
+        )
     if "locked" in fault or "busy" in fault:
         return (
             f"{name} is locked by another program for more than {BUSY_SECONDS:g} seconds "
