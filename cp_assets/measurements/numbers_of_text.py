@@ -14,8 +14,8 @@ from cp_assets.datasets.csv_text import NULLS
 Mask = npt.NDArray[np.bool_]
 
 _NUMBER = r"^[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|(?i:inf(?:inity)?))$"
-_NAN_WITH_MORE = r"^[+-]?(?i:nan)\(\w*\)$"
-"""As C libraries write it, such as ``-nan(ind)``."""
+_NAN = r"^[+-]?(?i:nan)(?:\(\w*\))?$"
+"""C libraries also write ``-nan(ind)``."""
 
 LARGEST_WHOLE = 2.0**53
 """Beyond it float64 has gaps: a whole number there may have been another one."""
@@ -24,11 +24,11 @@ LARGEST_WHOLE = 2.0**53
 def written_numbers(texts: pa.ChunkedArray) -> pa.ChunkedArray:
     """Texts without the space around them, null for those that stand for no value.
 
-    These are the `NULLS`, nan among them in any case and with any sign.
+    These are the `NULLS`, and nan in any case and with any sign.
     """
     trimmed = pc.utf8_trim_whitespace(texts)
     is_null = pc.is_in(trimmed, value_set=pa.array(NULLS))
-    is_nan = pc.match_substring_regex(trimmed, _NAN_WITH_MORE)
+    is_nan = pc.match_substring_regex(trimmed, _NAN)
     return pc.if_else(pc.or_(is_null, is_nan), pa.scalar(None, pa.string()), trimmed)
 
 

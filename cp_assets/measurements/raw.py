@@ -53,7 +53,7 @@ RAW_MEASUREMENTS = TableSpec(
     ),
     partition_by=("compartment",),
     open_columns=True,
-    code_version="2",
+    code_version="3",
 )
 
 

