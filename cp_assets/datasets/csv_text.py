@@ -19,10 +19,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NULLS = ("", "nan", "NaN", "NAN", "-nan", "NA", "N/A", "null", "NULL", "None", "#N/A")
-"""Texts that stand for no value, in every dialect."""
+"""Texts that stand for no value, in every dialect.
+
+Among numbers, nan in other forms does too; here each one costs time for each column of each file.
+"""
 
 _MAX_LINE = 16 * 2**20
-_QUOTED = re.compile(rb'(?:^|(?<=[,\n\r]))"[^"]*+(?:""[^"]*+)*+(?P<end>"|\Z)')
+_CLOSED = re.compile(
+    rb'[^"]*+(?:(?:(?:(?<=[,\n\r])|\A)"[^"]*+(?:""[^"]*+)*+"|(?<![,\n\r])(?!\A)")[^"]*+)*+'
+)
+"""Text up to a quoted value that does not end, in one match: a match a value takes 5 times as long.
+
+A quote at the beginning of a value opens it; another one is text.
+"""
 
 
 @dataclass(frozen=True)
@@ -56,18 +65,7 @@ class CsvText:
             # A piece may end in the middle of a row, and a row in a quoted line break.
             if not piece.endswith(b"\n"):
                 piece += _line(self._stream, self.name)
-            parts, more = [piece], 0
-            is_open = _ends_in_quotes(piece)
-            while is_open:
-                line = _line(self._stream, self.name)
-                parts.append(line)
-                more += len(line)
-                # Arrow would take all the rest for the one value.
-                if not line or more > _MAX_LINE:
-                    msg = f"{self.name}: a quoted value does not end within {_MAX_LINE} bytes"
-                    raise MeasurementError(msg)
-                is_open = _ends_in_quotes(b'"' + line)
-            whole = b"".join(parts)
+            whole = _to_row_end(piece, self._stream, self.name)
             if not whole.isspace():
                 yield whole
             if size is None:
@@ -102,7 +100,7 @@ def open_csv(path: Path, name: str, header_rows: int = 1) -> Iterator[CsvText]:
     with unchanged(path), open_bytes(path) as stream:
         header = []
         for row in range(header_rows):
-            line = _logical_line(stream, name)
+            line = _to_row_end(_line(stream, name), stream, name)
             try:
                 text = line.decode("utf-8" if row else "utf-8-sig")
                 cells = next(csv.reader([text], strict=True), None)
@@ -115,24 +113,33 @@ def open_csv(path: Path, name: str, header_rows: int = 1) -> Iterator[CsvText]:
         yield CsvText(name, tuple(header), size, stream)
 
 
-def _ends_in_quotes(rows: bytes) -> bool:
-    """Whether rows end within a quoted value: a quote opens one only at its beginning."""
-    # To look for one is much quicker than to count.
-    if b'"' not in rows or rows.count(b'"') % 2 == 0:
-        return False
-    is_open = False
-    for quoted in _QUOTED.finditer(rows):
-        is_open = not quoted["end"]
-    return is_open
+def _to_row_end(rows: bytes, stream: BinaryIO, name: str) -> bytes:
+    """Rows with the lines that belong to their last value, where it is quoted and goes on.
 
-
-def _logical_line(stream: BinaryIO, name: str) -> bytes:
-    """A line, with the lines that follow a line break in quotes."""
-    whole = line = _line(stream, name)
-    while line and whole.count(b'"') % 2 and len(whole) <= _MAX_LINE:
+    Raises
+    ------
+    MeasurementError
+        If the value does not end.
+    """
+    parts, more = [rows], 0
+    is_open = _ends_in_quotes(rows)
+    while is_open:
         line = _line(stream, name)
-        whole += line
-    return whole
+        parts.append(line)
+        more += len(line)
+        # Arrow would take all the rest for the one value.
+        if not line or more > _MAX_LINE:
+            msg = f"{name}: a quoted value does not end within {_MAX_LINE} bytes"
+            raise MeasurementError(msg)
+        is_open = _ends_in_quotes(b'"' + line)
+    return b"".join(parts)
+
+
+def _ends_in_quotes(rows: bytes) -> bool:
+    """Whether rows end within a quoted value."""
+    # To look for a quote alone is 6 times as fast.
+    closed = _CLOSED.match(rows) if b'"' in rows else None
+    return closed is not None and closed.end() < len(rows)
 
 
 def _line(stream: BinaryIO, name: str) -> bytes:

@@ -28,6 +28,7 @@ BUSY_SECONDS = 5.0
 _MAGIC = b"SQLite format 3\x00"
 _READ_VERSION = 19
 _WAL = 2
+_PAGES = "SELECT page_count * page_size AS size, page_size FROM pragma_page_count, pragma_page_size"
 
 
 class Database:
@@ -79,7 +80,8 @@ def open_database(path: Path, name: str) -> Iterator[Database]:
     Raises
     ------
     MeasurementError
-        If the file is empty, locked for longer than `BUSY_SECONDS`, corrupt or no database.
+        If the file is empty, locked for longer than `BUSY_SECONDS`, cut short, corrupt or no
+        database.
     InputChangedError
         If it changes while it is read.
     """
@@ -97,11 +99,13 @@ def open_database(path: Path, name: str) -> Iterator[Database]:
                 # The transaction begins with the first read.
                 cursor.execute("SELECT count(*) FROM sqlite_master")
                 cursor.fetchall()
-            yield Database(connection)
+            database = Database(connection)
+            _hold_whole(database, path, name)
+            yield database
     except (DatabaseError, pa.ArrowException, OSError) as error:
         if database_state(path) != before:
             raise InputChangedError(_changed(name)) from error
-        raise MeasurementError(_told(name, str(error))) from error
+        raise MeasurementError(_told(path, name, str(error))) from error
     if database_state(path) != before:
         raise InputChangedError(_changed(name))
 
@@ -162,11 +166,42 @@ def _uri(path: Path, name: str) -> str:
     raise MeasurementError(msg)
 
 
+def _hold_whole(database: Database, path: Path, name: str) -> None:
+    """Hold that a file has all of its pages: SQLite reads what its last one lacks as zeros.
+
+    Pages in a write-ahead log may lie beyond the file's end, but the file ends with a page.
+
+    Raises
+    ------
+    MeasurementError
+        If the file is cut short.
+    """
+    # Not read from the file: to close it would drop SQLite's lock.
+    (pages,) = database.query(_PAGES).to_pylist()
+    log, size = write_ahead_log(path), path.stat().st_size
+    has_log = log.is_file() and log.stat().st_size > 0
+    expected = size - size % -pages["page_size"] if has_log else pages["size"]
+    if size < expected:
+        msg = (
+            f"{name} is cut short: expected {expected} bytes in whole pages, found {size}; copy "
+            "or export it again"
+        )
+        raise MeasurementError(msg)
+
+
 def _changed(name: str) -> str:
     return f"{name} changed while it was read; run the plate again when its writer is finished"
 
 
-def _told(name: str, fault: str) -> str:
+def _told(path: Path, name: str, fault: str) -> str:
+    real = path.resolve()
+    journal = real.with_name(f"{real.name}-journal")
+    if "readonly" in fault and journal.is_file():
+        return (
+            f"{name} has a journal ({journal.name}) of a writer that ended early: SQLite must take "
+            f"back what it wrote, and cp_assets writes nothing. Do so with: sqlite3 {real.name} "
+            "'SELECT count(*) FROM sqlite_master'"
+        )
     if "locked" in fault or "busy" in fault:
         return (
             f"{name} is locked by another program for more than {BUSY_SECONDS:g} seconds "

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from cp_assets.errors import ConfigurationError
 
 _SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-+.")
+_WHOLE = re.compile(r"(\d+)\.0+")
 _KEY_PART = re.compile(r"(?:[A-Za-z0-9_\-+.]|~[0-9A-F]{2})+")
 _WELL = re.compile(r"\s*([A-Za-z]{1,2})[-_ ]?(\d{1,3})\s*")
 # No dash between word and number: it may be a minus.
@@ -123,6 +124,15 @@ def row_number(letters: str) -> int:
         if len(letters) == 1
         else 26 * (ord(letters[0]) - 64) + ord(letters[1]) - 65
     )
+
+
+def without_point(text: str) -> str:
+    """A whole number without its point, any other text as it is, without space around it.
+
+    pandas writes names such as ``1053597806`` as ``1053597806.0`` beside missing ones.
+    """
+    found = _WHOLE.fullmatch(text.strip())
+    return found[1] if found else text.strip()
 
 
 def normalise_well(text: str) -> str | None:

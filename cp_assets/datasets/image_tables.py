@@ -16,7 +16,7 @@ from cp_assets.datasets.csv_files import open_text
 from cp_assets.datasets.csv_text import open_csv
 from cp_assets.datasets.databases import open_database, quoted
 from cp_assets.datasets.deepprofiler_identity import SiteIdentity, read_identity
-from cp_assets.datasets.identity import PLATE_COLUMNS
+from cp_assets.datasets.identity import PLATE_COLUMNS, without_point
 from cp_assets.datasets.in_carta_names import identity_columns, in_carta_columns
 from cp_assets.errors import InputChangedError, MeasurementError
 
@@ -44,7 +44,8 @@ def image_table_plates(folder: MeasurementFolder) -> set[str]:
 
 
 def _named(values: Iterable[object]) -> set[str]:
-    return {str(value).strip() for value in values if value is not None and str(value).strip()}
+    names = {without_point(str(value)) for value in values if value is not None}
+    return names - {""}
 
 
 def _plate_column(preset: Preset, columns: Sequence[str]) -> str | None:

@@ -15,23 +15,25 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cp_assets.datasets.csv_text import NULLS
-from cp_assets.measurements.columns import SOURCE_ROW
+from cp_assets.measurements.columns import SOURCE_ROW, TABLE_NUMBER
 from cp_assets.measurements.numbers_of_text import (
     LARGEST_WHOLE,
     Mask,
     floats_of_text,
+    table_numbers_of_text,
     whole_numbers_of_text,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
-    from cp_assets.measurements.table_rules import TableName, TableRules
+    from cp_assets.measurements.table_rules import ColumnRules, TableName, TableRules
     from cp_assets.rejections import Outcome, Rejection
 
 CHUNK_BYTES = 64 * 2**20
 """Bytes of an object table that are read at once."""
 
+_COLUMN_TYPES = ". If the column holds text, say so under column_types"
 _NO_ROWS = pa.table({SOURCE_ROW: pa.array([], pa.int64())})
 
 
@@ -106,7 +108,7 @@ class Sieve:
     """
 
     def __init__(
-        self, rules: TableRules, source_rows: pa.ChunkedArray, faults: Iterable[Rejection] = ()
+        self, rules: ColumnRules, source_rows: pa.ChunkedArray, faults: Iterable[Rejection] = ()
     ) -> None:
         self.rules = rules
         self.good: Mask = np.ones(len(source_rows), dtype=bool)
@@ -115,33 +117,49 @@ class Sieve:
 
     def take(self, column: str, wrong: Mask, reason: str, told: Callable[[int], str]) -> None:
         """Record a column's wrong values in rows that are good so far."""
+        is_optional, table = column in self.rules.optional, self.rules.table
         for at in np.flatnonzero(wrong & self.good).tolist():
             row = self._source_rows[at].as_py()
             detail = f"{column} is {told(at)}"
-            if self.rules.may_be_null(column):
+            if is_optional:
                 text = f"{detail}; the value is left empty"
-                self.faults.append(self.rules.table.rejection(reason, text, row, "incomplete"))
+                self.faults.append(table.rejection(reason, text, row, "incomplete"))
             else:
-                self.faults.append(self.rules.table.rejection(reason, detail, row))
-        if not self.rules.may_be_null(column):
+                self.faults.append(table.rejection(reason, detail, row))
+        if not is_optional:
             self.good &= ~wrong
 
     def numbers_of_text(self, column: str, texts: pa.ChunkedArray) -> pa.ChunkedArray:
         """Texts as float64 or int64, as the column's kind; those that do not fit are recorded."""
-        texts = without_null_words(texts)
+        if column == TABLE_NUMBER:
+            numbers, fits = table_numbers_of_text(texts)
+            self.take_no_whole(column, texts, ~fits)
+            return numbers
         floats, fits = floats_of_text(texts)
-        expected = "expected a number. If the column holds text, say so under column_types"
-        self.take(column, ~fits, "not_a_number", lambda at: f"{texts[at].as_py()!r}: {expected}")
-        if self.rules.kind(column) != "int":
+        advice = "" if column in self.rules.keys else _COLUMN_TYPES
+        self.take(
+            column,
+            ~fits,
+            "not_a_number",
+            lambda at: f"{_shown(texts[at])!r}: expected a number{advice}",
+        )
+        if self.rules.kinds[column] != "int":
             return floats
         whole, are_whole = whole_numbers_of_text(texts)
-        self.take_no_whole(column, floats, fits & ~are_whole)
+        self.take_no_whole(column, texts, fits & ~are_whole)
         return whole
 
-    def take_no_whole(self, column: str, values: Sequence[object], wrong: Mask) -> None:
-        """Record what is no whole number; None where there is nothing."""
-        reason = "no_key" if self.rules.is_key(column) else "not_a_whole_number"
-        self.take(column, wrong, reason, lambda at: f"{values[at]}: expected a whole number")
+    def take_no_whole(self, column: str, values: pa.ChunkedArray, wrong: Mask) -> None:
+        """Record values that are no whole number."""
+        reason = "no_key" if column in self.rules.keys else "not_a_whole_number"
+        told = "expected a whole number"
+        self.take(column, wrong, reason, lambda at: f"{_shown(values[at])}: {told}")
+
+    def take_missing_keys(self, column: str, values: pa.ChunkedArray) -> None:
+        """Record where a column that identifies rows is empty."""
+        if column in self.rules.keys and values.null_count:
+            told = "empty: it identifies the row"
+            self.take(column, values.is_null().to_numpy(), "no_key", lambda _: told)
 
     def rejections(self) -> tuple[Rejection, ...]:
         """The faults, without those of values of a row that is left out as a whole."""
@@ -165,23 +183,21 @@ def with_whole_numbers(
     """
     sieve = Sieve(rules, rows[SOURCE_ROW], faults)
     place = {name: position for position, name in enumerate(rows.column_names)}
-    whole = [column for column in rules.columns if rules.kind(column) == "int"]
-    for column in whole:
-        values = rows.column(place[column])
-        if values.type == pa.int64():
-            if rules.is_key(column) and values.null_count:
-                sieve.take_no_whole(column, values, values.is_null().to_numpy())
+    for column in rules.columns:
+        if rules.kinds[column] != "int":
             continue
-        numbers = values.to_numpy()
-        missing = np.isnan(numbers)
-        wrong = np.where(missing, rules.is_key(column), ~is_whole(numbers))
-        if wrong.any():
-            sieve.take_no_whole(column, values.to_pylist(), wrong)
-            if rules.may_be_null(column):
-                nulled = pa.array(numbers, mask=missing | wrong)
-                rows = rows.set_column(place[column], column, nulled)
+        values = rows.column(place[column])
+        if values.type != pa.int64():
+            numbers = values.to_numpy()
+            missing = np.isnan(numbers)
+            fits = is_whole(numbers)
+            sieve.take_no_whole(column, values, ~missing & ~fits)
+            whole = pa.array(np.where(fits, numbers, 0).astype(np.int64), mask=~fits)
+            # One by one: they are few of thousands, and to rebuild the table takes longer.
+            rows = rows.set_column(place[column], column, whole)
+        sieve.take_missing_keys(column, values)
     kept = rows if sieve.good.all() else rows.filter(pa.array(sieve.good))
-    return TableChunk(cast(kept, dict.fromkeys(whole, pa.int64())), sieve.rejections())
+    return TableChunk(kept, sieve.rejections())
 
 
 def is_whole(numbers: npt.NDArray[np.float64]) -> Mask:
@@ -190,11 +206,9 @@ def is_whole(numbers: npt.NDArray[np.float64]) -> Mask:
     return whole
 
 
-def cast(rows: pa.Table, types: Mapping[str, pa.DataType]) -> pa.Table:
-    """The table with some columns cast; in one go, since a copy for each is slow when wide."""
-    columns = zip(rows.column_names, rows.columns, strict=True)
-    done = [pc.cast(values, types[name]) if name in types else values for name, values in columns]
-    return pa.table(done, names=rows.column_names)
+def _shown(value: pa.Scalar) -> str:
+    """The beginning of a value."""
+    return str(value.as_py()).strip()[:100]
 
 
 def without_null_words(texts: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -26,6 +26,9 @@ IMAGE_SET_KEYS = ("TableNumber", "ImageNumber")
 """What tells image sets of a folder apart. Only merged tables have a TableNumber: the ImageNumber
 restarts with each of the tables that were merged."""
 
+TABLE_NUMBER = IMAGE_SET_KEYS[0]
+"""The only key that may be a name: see `cp_assets.measurements.numbers_of_text`."""
+
 SOURCE_ROW = "source_row"
 """Column that is added to a file's own: row in the file, counted from 1 without the header."""
 

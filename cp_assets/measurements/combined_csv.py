@@ -33,6 +33,7 @@ from cp_assets.measurements.chunks import (
 )
 from cp_assets.measurements.columns import ADDED, ARROW_TYPES, SOURCE_ROW, column_kind
 from cp_assets.measurements.csv_pieces import typed_pieces
+from cp_assets.measurements.table_rules import ColumnRules
 from cp_assets.measurements.table_source import TableSource
 from cp_assets.measurements.typed_csv import CsvColumns, TypedRows
 
@@ -59,7 +60,9 @@ class CombinedCsvTable(TableSource):
         if not self.file.path.stat().st_size:
             return {}
         header = read_combined_header(self.file.path, self.table.name)
-        return {name: ARROW_TYPES[kind] for name, kind in self._of(header).columns.kinds.items()}
+        return {
+            name: ARROW_TYPES[kind] for name, kind in self._of(header).columns.rules.kinds.items()
+        }
 
     def chunks(
         self, chunk_bytes: int | None = CHUNK_BYTES, only: Collection[str] | None = None
@@ -117,21 +120,22 @@ class _Compartment:
         own = {column: at for column, at in places.items() if column not in {*KEYS, *ADDED}}
         kinds = {column: column_kind(column, overrides) for column in (*keys, *own)}
         columns = CsvColumns(
-            name=table.name,
-            compartment=table.compartment,
+            ColumnRules(
+                table,
+                kinds,
+                # An ObjectNumber of its own is empty where it has fewer objects than others.
+                keys=frozenset(key for key in keys if key == "ImageNumber" or key not in places),
+                # As in a table of its own: such values only describe the image set.
+                optional=frozenset(c for c in own if is_image and kinds[c] != "string"),
+            ),
             width=len(header.columns),
             places={**keys, **own},
-            kinds=kinds,
-            # An ObjectNumber of its own is empty where it has fewer objects than others.
-            keys=frozenset(key for key in keys if key == "ImageNumber" or key not in places),
-            # As in a table of its own: such values only describe the image set.
-            optional=frozenset(c for c in own if is_image and kinds[c] == "int"),
         )
         return cls(columns, tuple(own), tuple(column for column in places if column in ADDED))
 
     def own_rows(self, typed: TypedRows) -> TableChunk:
         """The compartment's rows, without those that only other compartments have."""
-        own = self._image_sets if self.columns.compartment == IMAGE else self._objects
+        own = self._image_sets if self.columns.rules.table.compartment == IMAGE else self._objects
         return own(typed)
 
     def _image_sets(self, typed: TypedRows) -> TableChunk:
@@ -152,7 +156,9 @@ class _Compartment:
             there |= rows[column].is_valid().to_numpy()
         is_numbered = rows["ObjectNumber"].is_valid().to_numpy()
         nameless = [
-            self.columns.rejection("no_key", "ObjectNumber is empty: it identifies the row", row)
+            self.columns.rules.table.rejection(
+                "no_key", "ObjectNumber is empty: it identifies the row", row
+            )
             for row in rows[SOURCE_ROW].filter(pa.array(there & ~is_numbered)).to_pylist()
         ]
         kept = rows.filter(pa.array(there & is_numbered))

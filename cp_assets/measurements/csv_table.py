@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cp_assets.datasets.combined_header import is_combined_csv
 from cp_assets.datasets.csv_files import open_bytes
 from cp_assets.datasets.csv_text import CsvText, open_csv
+from cp_assets.errors import MeasurementError
 from cp_assets.measurements.chunks import CHUNK_BYTES, TableChunk, in_books, without_rows
 from cp_assets.measurements.csv_pieces import typed_pieces
 from cp_assets.measurements.table_rules import TableRules, table_rules
@@ -27,7 +29,7 @@ class CsvTable(TableSource):
         """By the header alone."""
         with open_csv(self.file.path, self.table.name) as text:
             header = self._header(text)
-        return {} if header is None else table_rules(self.table, header, self.overrides).types
+        return {} if header is None else self.rules(header).types
 
     def chunks(
         self, chunk_bytes: int | None = CHUNK_BYTES, only: Collection[str] | None = None
@@ -38,12 +40,32 @@ class CsvTable(TableSource):
             if header is None:
                 yield without_rows(self.table, "empty_file", "the file has 0 bytes")
                 return
-            rules = table_rules(self.table, header, self.overrides, only)
+            rules = self.rules(header, only)
             pieces = typed_pieces(csv_columns(rules, header), text, chunk_bytes)
             chunks = (TableChunk(rules.complete(one.rows), one.rejections) for one in pieces)
             told = "the file has a header and no row"
             nothing = without_rows(self.table, "header_only", told)
             yield from in_books(chunks, rules.columns_left_out(), nothing)
+
+    def rules(self, header: Sequence[str], only: Collection[str] | None = None) -> TableRules:
+        """What the columns under a header are.
+
+        Raises
+        ------
+        MeasurementError
+            If it lacks a key column or repeats a column.
+        """
+        try:
+            return table_rules(self.table, header, self.overrides, only)
+        except MeasurementError as error:
+            if not is_combined_csv(self.file.path):
+                raise
+            msg = (
+                f"{self.table.name} has two header rows, as ExportToSpreadsheet's combined file, "
+                "beside an Image table of its own; expected one of the two. Leave it out of the "
+                "folder, or set the preset cellprofiler-combined-csv to read it alone"
+            )
+            raise MeasurementError(msg) from error
 
     def _header(self, text: CsvText) -> Sequence[str] | None:
         """The columns; None of a file of 0 bytes."""
@@ -56,12 +78,5 @@ class CsvTable(TableSource):
 def csv_columns(rules: TableRules, header: Sequence[str]) -> CsvColumns:
     """What is read of the file, each of its columns once."""
     place = {stored: at for at, stored in enumerate(header)}
-    return CsvColumns(
-        name=rules.table.name,
-        compartment=rules.table.compartment,
-        width=len(header),
-        places={column: place[stored] for stored, column in rules.stored.items()},
-        kinds=rules.kinds,
-        keys=rules.keys,
-        optional=rules.optional,
-    )
+    places = {column: place[stored] for stored, column in rules.stored.items()}
+    return CsvColumns(rules, len(header), places)

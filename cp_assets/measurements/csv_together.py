@@ -15,7 +15,6 @@ from cp_assets.datasets.csv_text import open_csv
 from cp_assets.errors import MeasurementError
 from cp_assets.measurements.columns import SOURCE_ROW
 from cp_assets.measurements.csv_table import csv_columns
-from cp_assets.measurements.table_rules import table_rules
 from cp_assets.measurements.typed_csv import parse_piece
 
 if TYPE_CHECKING:
@@ -40,7 +39,6 @@ def read_together(tables: Sequence[CsvTable]) -> tuple[pa.Table, list[int]] | No
     InputChangedError
         If a file changes while it is read.
     """
-    first = tables[0]
     header: Sequence[str] = ()
     texts: list[bytes] = []
     counts: list[int] = []
@@ -55,7 +53,7 @@ def read_together(tables: Sequence[CsvTable]) -> tuple[pa.Table, list[int]] | No
             return None
         counts.append(lines)
         texts.append(pieces[0] if pieces[0].endswith(b"\n") else pieces[0] + b"\n")
-    rules = table_rules(first.table, header, first.overrides)
+    rules = tables[0].rules(header)
     try:
         typed = parse_piece(csv_columns(rules, header), b"".join(texts), 0)
     except MeasurementError:

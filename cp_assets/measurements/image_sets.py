@@ -21,6 +21,7 @@ from cp_assets.datasets.identity import (
     row_letters,
     site_sort_key,
     well_sort_key,
+    without_point,
 )
 from cp_assets.datasets.ids import image_set_id
 from cp_assets.measurements.columns import IMAGE_SET_KEYS
@@ -183,7 +184,7 @@ class _Row:
         table = text.get("TableNumber")
         return cls(
             key=ImageSetKey(None if table is None else int(table), int(text["ImageNumber"])),
-            plate=text.get(plate_column, "").strip() or None,
+            plate=without_point(text.get(plate_column, "")) or None,
             well_text=well_text,
             well=normalise_well(well_text) if well_text else loaded[0],
             site=normalise_site(site) if site else loaded[1],
@@ -207,6 +208,7 @@ def _well_of_row_and_column(text: Mapping[str, str]) -> str | None:
     row, column = text.get("Metadata_Row"), text.get("Metadata_Col") or text.get("Metadata_Column")
     if row is None or column is None:
         return None
+    row, column = without_point(row), without_point(column)
     if row.isdecimal() and 1 <= int(row) <= WELL_ROWS:
         row = row_letters(int(row) - 1)
     return normalise_well(f"{row}{column}")

@@ -17,15 +17,21 @@ import pyarrow.compute as pc
 
 from cp_assets.datasets.csv_text import open_csv
 from cp_assets.datasets.fingerprints import file_state
-from cp_assets.datasets.identity import WELL_ROWS, normalise_site, normalise_well, row_letters
+from cp_assets.datasets.identity import (
+    WELL_ROWS,
+    normalise_site,
+    normalise_well,
+    row_letters,
+    without_point,
+)
 from cp_assets.datasets.presets import KEYS
 from cp_assets.errors import InputChangedError
 from cp_assets.measurements.chunks import CHUNK_BYTES, TableChunk, in_books, without_rows
 from cp_assets.measurements.columns import ARROW_TYPES, SOURCE_ROW
 from cp_assets.measurements.csv_pieces import typed_pieces
 from cp_assets.measurements.in_carta_header import IDENTITY, InCartaHeader
-from cp_assets.measurements.numbers_of_text import NUMBER
-from cp_assets.measurements.table_rules import TableName
+from cp_assets.measurements.numbers_of_text import floats_of_text, written_numbers
+from cp_assets.measurements.table_rules import ColumnRules, TableName
 from cp_assets.measurements.typed_csv import CsvColumns, TypedRows, parse_piece
 
 if TYPE_CHECKING:
@@ -52,7 +58,8 @@ class InCartaFile:
         Its columns; None for a file of 0 bytes.
     kinds
         Column -> what it holds. Measurements are numbers by their names; identities are text; any
-        other column is numbers if all of its values are, without leading zeros, else text.
+        other column is numbers if all of its values are, without leading zeros, else text. One
+        without any value is of no kind, and is left out: in another file it may hold either.
     image_sets
         One row an image set: ``ImageNumber`` (int64, from 1) and the `IDENTITY` (text; well and
         site normalised), in the order of the file. Null where the file has no such column.
@@ -121,7 +128,7 @@ class InCartaFile:
         table = pa.table([*keys, *rows.columns], names=[*KEYS, *rows.column_names])
         nowhere = np.flatnonzero(image_number.is_null().to_numpy(zero_copy_only=False))
         rejections = [
-            columns.rejection(
+            columns.rules.table.rejection(
                 "no_image_set",
                 f"{_shown(said[which[at]], header)}: expected a well of a plate up to 1536 wells "
                 "(A01 to AF48) and a field of view",
@@ -174,7 +181,8 @@ def open_in_carta(
             sets.look(_identities(rows, header)[0], header)
             for column, seen in unknown.items():
                 seen.look(rows[column])
-    kinds = {**header.kinds, **{column: seen.kind() for column, seen in unknown.items()}}
+    found = {column: kind for column, seen in unknown.items() if (kind := seen.kind())}
+    kinds = {**header.kinds, **found}
     return InCartaFile(path, header, kinds, sets.table(), state, sets.numbers)
 
 
@@ -183,8 +191,8 @@ def _columns(
 ) -> CsvColumns:
     places = {column: at for at, column in enumerate(header.columns) if column in kinds}
     keys = frozenset({header.object_id} if is_objects else ())
-    width = len(header.columns)
-    return CsvColumns(table.name, table.compartment, width, places, kinds, keys)
+    rules = ColumnRules(table, kinds, keys, optional=frozenset())
+    return CsvColumns(rules, len(header.columns), places)
 
 
 def _shown(texts: _Texts, header: InCartaHeader) -> str:
@@ -221,17 +229,18 @@ class _Seen:
 
     def look(self, values: pa.ChunkedArray) -> None:
         """Look at values, as text."""
-        there = pc.utf8_trim_whitespace(values.drop_null())
+        there = written_numbers(values).drop_null()
         if not self.are_numbers or not len(there):
             return
         self.has_any = True
-        padded = pc.match_substring_regex(there, _PADDED)
-        is_number = pc.and_not(pc.match_substring_regex(there, NUMBER), padded)
-        self.are_numbers = bool(pc.all(is_number).as_py())
+        is_padded = pc.any(pc.match_substring_regex(there, _PADDED)).as_py()
+        self.are_numbers = not is_padded and bool(floats_of_text(there)[1].all())
 
-    def kind(self) -> ColumnKind:
-        """What the column holds; text where it holds nothing."""
-        return "float" if self.has_any and self.are_numbers else "string"
+    def kind(self) -> ColumnKind | None:
+        """What the column holds; None where it holds nothing."""
+        if not self.has_any:
+            return None
+        return "float" if self.are_numbers else "string"
 
 
 class _ImageSets:
@@ -269,7 +278,7 @@ class _ImageSets:
 def _well(parts: Mapping[str, str | None]) -> str | None:
     """The well of a label such as ``C - 3``, else of a row (letters, or its number) and column."""
     label = "".join((parts.get("label") or "").split())
-    row, column = parts.get("row"), parts.get("column")
+    row, column = (without_point(parts.get(part) or "") for part in ("row", "column"))
     if not label and row and column:
         is_number = re.fullmatch(r"\d{1,2}", row) and 1 <= int(row) <= WELL_ROWS
         label = f"{row_letters(int(row) - 1) if is_number else row}{column}"

@@ -54,7 +54,7 @@ class InCartaTable(TableSource):
         return _looked_through(self.file, name, said, file_state(self.file.path))
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=64)
 def _looked_through(
     file: TableFile, name: str, overrides: tuple[tuple[str, str], ...], _state: tuple[int, int]
 ) -> InCartaFile:

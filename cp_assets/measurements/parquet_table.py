@@ -25,11 +25,20 @@ from cp_assets.measurements.chunks import (
 from cp_assets.measurements.columns import SOURCE_ROW
 from cp_assets.measurements.table_rules import TableRules, table_rules
 from cp_assets.measurements.table_source import TableSource
+from cp_assets.measurements.text_of_numbers import text_of_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
 _LARGEST_BATCH = 2**20
+_TEXTS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+_NUMBERS = (
+    pa.types.is_integer,
+    pa.types.is_floating,
+    pa.types.is_boolean,
+    pa.types.is_decimal,
+    pa.types.is_null,
+)
 
 
 @dataclass(frozen=True)
@@ -101,13 +110,24 @@ def _typed(rules: TableRules, rows: pa.Table) -> TableChunk:
 
 
 def _plain(column: str, values: pa.ChunkedArray, rules: TableRules) -> pa.ChunkedArray:
-    """Values themselves where the file has numbers that stand for them."""
+    """Values themselves where the file has numbers that stand for them; text as one type.
+
+    Raises
+    ------
+    MeasurementError
+        If they are neither numbers nor text; names the column.
+    """
     if pa.types.is_dictionary(values.type):
         values = pc.cast(values, values.type.value_type)
-    if pa.types.is_nested(values.type):
+    stored = values.type
+    if any(is_text(stored) for is_text in _TEXTS):
+        return pc.cast(values, pa.string())
+    is_other = not any(is_plain(stored) for is_plain in _NUMBERS)
+    if pa.types.is_nested(stored) or (is_other and rules.kinds[column] != "string"):
+        say = "" if pa.types.is_nested(stored) else ", or say under column_types that it is string"
         msg = (
-            f"{rules.table.name}: column {column} holds {values.type}; expected numbers or text. "
-            "Leave it out of the file"
+            f"{rules.table.name}: column {column} holds {stored}; expected numbers or text. "
+            f"Leave it out of the file{say}"
         )
         raise MeasurementError(msg)
     return values
@@ -115,13 +135,21 @@ def _plain(column: str, values: pa.ChunkedArray, rules: TableRules) -> pa.Chunke
 
 def _converted(column: str, values: pa.ChunkedArray, sieve: Sieve) -> pa.ChunkedArray:
     """Values in the type of the column's name; integers may stay float64."""
-    kind, stored = sieve.rules.kind(column), values.type
-    is_text = pa.types.is_string(stored) or pa.types.is_large_string(stored)
+    kind, stored = sieve.rules.kinds[column], values.type
     if kind == "string":
+        if pa.types.is_floating(stored):
+            return text_of_numbers(values)
         return without_null_words(pc.cast(values, pa.string()))
-    if is_text:
+    if pa.types.is_string(stored):
+        return sieve.numbers_of_text(column, values)
+    if pa.types.is_decimal(stored):
+        # Of more digits than a float64 has.
         return sieve.numbers_of_text(column, pc.cast(values, pa.string()))
-    if kind == "int" and pa.types.is_integer(stored) and stored != pa.uint64():
+    if kind == "int" and stored == pa.uint64():
+        wrong = pc.greater(values, 2**63 - 1)
+        sieve.take_no_whole(column, values, pc.fill_null(wrong, False).to_numpy())
+        values = pc.if_else(wrong, None, values)
+    if kind == "int" and pa.types.is_integer(stored):
         return pc.cast(values, pa.int64())
     if pa.types.is_boolean(stored):
         values = pc.cast(values, pa.int8())

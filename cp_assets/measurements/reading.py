@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cp_assets.errors import ConfigurationError
 from cp_assets.measurements.chunks import CHUNK_BYTES, TableChunk
+from cp_assets.measurements.columns import IMAGE_SET_KEYS
 from cp_assets.measurements.combined_csv import CombinedCsvTable
 from cp_assets.measurements.csv_table import CsvTable
 from cp_assets.measurements.deepprofiler_table import DeepProfilerTable
@@ -44,7 +46,20 @@ def table_source(
     ----------
     overrides
         Column -> ``float``, ``int`` or ``string`` where the rule by name is wrong.
+
+    Raises
+    ------
+    ConfigurationError
+        If they say that a column that identifies rows is no whole number.
     """
+    for key in (*IMAGE_SET_KEYS, "ObjectNumber"):
+        said = (overrides or {}).get(key, "int")
+        if said != "int":
+            msg = (
+                f"column_types: {key} is {said}; expected int, since it identifies rows. Leave it "
+                "out: a TableNumber of another kind becomes a number by itself"
+            )
+            raise ConfigurationError(msg)
     file, container = folder.tables[compartment], folder.preset.container
     name = folder.relative_file(compartment)
     table = TableName(name, compartment, folder.preset, file.beside)

@@ -13,7 +13,7 @@ from cp_assets.measurements.reading import read_chunks, table_source
 from cp_assets.streams import ordered_map
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from cp_assets.datasets.model import MeasurementFolder, PlateSources
 
@@ -36,17 +36,23 @@ class SiteRows:
     rest: Iterator[TableChunk]
 
 
-def site_rows(sources: PlateSources, compartment: str) -> Iterator[SiteRows]:
+def site_rows(
+    sources: PlateSources, compartment: str, overrides: Mapping[str, str]
+) -> Iterator[SiteRows]:
     """The tables of all folders that have one; small CSV files of equal columns come together.
 
     Image tables come whole: they are small, and may hold line breaks.
+
+    Parameters
+    ----------
+    overrides
+        Column -> ``float``, ``int`` or ``string`` where the rule by name is wrong.
 
     Raises
     ------
     MeasurementError, InputChangedError
         As `cp_assets.measurements.table_source.TableSource.chunks`.
     """
-    overrides = sources.dataset.column_types
 
     def read(folders: Sequence[MeasurementFolder]) -> list[SiteRows]:
         if len(folders) > 1:

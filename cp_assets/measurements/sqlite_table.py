@@ -17,6 +17,7 @@ from adbc_driver_manager import Error as DatabaseError
 
 from cp_assets.datasets.databases import Database, open_database, quoted
 from cp_assets.errors import MeasurementError
+from cp_assets.measurements import text_of_numbers
 from cp_assets.measurements.chunks import (
     CHUNK_BYTES,
     Sieve,
@@ -42,7 +43,7 @@ _BLOB = "'blob ' || hex(substr({0}, 1, 16))"
 _FITTING = {
     "float": "CASE WHEN typeof({0}) IN ('real', 'integer') THEN {0} END",
     "int": "CASE WHEN typeof({0}) = 'integer' THEN {0} END",
-    "string": "CAST({0} AS TEXT)",
+    "string": text_of_numbers.SQL,
 }
 _MISFITS = {
     "float": f"CASE typeof({{0}}) WHEN 'text' THEN {{0}} WHEN 'blob' THEN {_BLOB} END",
@@ -157,7 +158,7 @@ class _Reader:
         suspects = self._mixed
         if found is None:
             # Something new does not fit: it is looked for in all columns, once.
-            suspects = {column for column in columns if self.rules.kind(column) != "string"}
+            suspects = {column for column in columns if self.rules.kinds[column] != "string"}
             found = self._query(columns, suspects, piece)
         misfits = [column for column in columns if column in suspects]
         texts = self._query(misfits, suspects, piece, misfits=True) if misfits else pa.table({})
@@ -198,11 +199,11 @@ class _Reader:
         order = [*columns[-1:], *columns[:-1]]
         selected: list[str] = []
         for column in order:
-            name, kind = quoted(self.rules.sources[column]), self.rules.kind(column)
+            name, kind = quoted(self.rules.sources[column]), self.rules.kinds[column]
             is_plain = kind != "string" and column not in suspects
             chosen = _MISFITS[kind] if misfits else "{0}" if is_plain else _FITTING[kind]
             selected.append(chosen.format(name))
-        types = ["string" if misfits else self.rules.kind(column) for column in order]
+        types = ["string" if misfits else self.rules.kinds[column] for column in order]
         first = ", ".join(f"{_FIRST_ROW[kind]} AS c{at}" for at, kind in enumerate(types))
         sql = f"SELECT {first} UNION ALL SELECT {', '.join(selected)} {piece.where}"
         try:

@@ -70,51 +70,49 @@ class TableName:
 
 
 @dataclass(frozen=True)
-class TableRules:
+class ColumnRules:
     """What a table's columns are, and what their faults cost.
 
     Attributes
     ----------
     kinds
         All columns of the table, by CellProfiler's names -> what they hold.
+    keys
+        Whole numbers without which a row is nobody's.
+    optional
+        Columns of which a value that cannot be used costs itself alone, not the row. A row of the
+        Image table is needed by all objects of its image set; numbers there that are no keys only
+        describe it.
+    """
+
+    table: TableName
+    kinds: Mapping[str, ColumnKind]
+    keys: frozenset[str]
+    optional: frozenset[str]
+
+
+@dataclass(frozen=True)
+class TableRules(ColumnRules):
+    """The rules of a table of its own, and which of its columns are read.
+
+    Attributes
+    ----------
     columns
         The columns to read.
     stored
         Name in the table -> the first column that is read from it.
     sources
         Column to read -> its name in the table, see `Preset.canonical`.
-    keys
-        Columns without which a row is nobody's.
-    optional
-        Columns of which a value that cannot be used costs itself alone, not the row. A row of the
-        Image table is needed by all objects of its image set; whole numbers there, such as
-        ``Frame_DNA``, only describe it.
     """
 
-    table: TableName
-    kinds: Mapping[str, ColumnKind]
     columns: tuple[str, ...]
     stored: Mapping[str, str]
     sources: Mapping[str, str]
-    keys: frozenset[str]
-    optional: frozenset[str]
 
     @property
     def types(self) -> dict[str, pa.DataType]:
         """All columns of the table, with their types."""
         return {column: ARROW_TYPES[kind] for column, kind in self.kinds.items()}
-
-    def kind(self, column: str) -> ColumnKind:
-        """What a column holds."""
-        return self.kinds[column]
-
-    def is_key(self, column: str) -> bool:
-        """Whether a row without this value is nobody's."""
-        return column in self.keys
-
-    def may_be_null(self, column: str) -> bool:
-        """Whether a value that cannot be used costs itself alone."""
-        return column in self.optional
 
     def columns_left_out(self) -> tuple[Rejection, ...]:
         """One rejection for each column whose name is taken."""
@@ -189,7 +187,7 @@ def _rules_of_header(
         stored.setdefault(names[column], column)
     is_image = table.compartment == "Image"
     keys = frozenset(IMAGE_SET_KEYS if is_image else (*IMAGE_SET_KEYS, "ObjectNumber"))
-    whole = {column for column, kind in kinds.items() if kind == "int"}
-    optional = frozenset(whole - keys if is_image else ())
+    numbers = {column for column, kind in kinds.items() if kind != "string"}
+    optional = frozenset(numbers - keys if is_image else ())
     sources = {column: names[column] for column in columns}
-    return TableRules(table, kinds, tuple(columns), stored, sources, keys, optional)
+    return TableRules(table, kinds, keys, optional, tuple(columns), stored, sources)

@@ -4,6 +4,8 @@ import gzip
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cp_assets.datasets import csv_text
 from cp_assets.datasets.csv_text import open_csv
@@ -31,7 +33,8 @@ def test_open_csv_pieces_end_with_rows(tmp_path: Path, size: int, name: str, end
 
 @pytest.mark.parametrize("size", [*range(1, 30), None])
 def test_open_csv_quotes_within_a_value_open_none(tmp_path: Path, size: int | None) -> None:
-    rows = ['1,5" x,text\n', '2,"b","c""d"""\n', '3,,y"\n', '4,5" x" "y",\n']
+    rows = ['1,5" x,text\n', '2,"b","c""d"""\n', '3,,y"\n', '4,5" x" "y",\n', '5,6",z\n']
+    rows += ['6,"two\nlines",x\n', '7,"",y\n', '"8","th""r\nee\nlines",z\n', '9,"",\n']
     path = tmp_path / "a.csv"
     path.write_text("a,b\n" + "".join(rows))
     ends = {sum(map(len, rows[: at + 1])) for at in range(len(rows))}
@@ -44,11 +47,32 @@ def test_open_csv_quotes_within_a_value_open_none(tmp_path: Path, size: int | No
     assert b"".join(pieces).decode() == "".join(rows)
 
 
+@given(st.text('"",x\n\r', max_size=20))
+def test_ends_in_quotes_is_what_letter_by_letter_gives(text: str) -> None:
+    state = "start"
+    for letter in text:
+        if state == "quoted":
+            state = "closed" if letter == '"' else "quoted"
+        elif letter == '"' and state in ("start", "closed"):
+            state = "quoted"
+        else:
+            state = "start" if letter in ",\n\r" else "plain"
+    assert csv_text._ends_in_quotes(text.encode()) == (state == "quoted")
+
+
+def test_open_csv_quote_within_a_name_opens_no_value(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text('a,5" plate\n1,2\n"3\n",4\n')
+    with open_csv(path, "a.csv") as text:
+        assert text.header == (("a", '5" plate'),)
+        assert list(text.pieces(1)) == [b"1,2\n", b'"3\n",4\n']
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         (b"\xff\xfea\n1\n", "is not CSV text in UTF-8"),
-        (b'a,"b\n', "is not CSV text in UTF-8"),
+        (b'a,"b\n', "a quoted value does not end within"),
         (b'a\n1\n"' + b"x\n" * 200, "a quoted value does not end within"),
         (b'a\n1\n"x\n', "a quoted value does not end within"),
         (b"a\n" + b"x" * 200 + b"\n", "a line of more than"),

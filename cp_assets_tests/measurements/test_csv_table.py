@@ -9,11 +9,14 @@ import pyarrow as pa
 import pytest
 
 from cp_assets.datasets import TableFile
+from cp_assets.datasets.presets import COMBINED_CSV
 from cp_assets.errors import InputChangedError, MeasurementError
 from cp_assets.measurements.chunks import TableChunk
 from cp_assets.measurements.columns import ADDED
 from cp_assets.measurements.csv_table import CsvTable
 from cp_assets.measurements.table_rules import TableName
+from cp_assets_tests.files import one_plate
+from cp_assets_tests.measurements.reading import raw_table
 
 HEADER = "ImageNumber,ObjectNumber,Area\n"
 
@@ -135,7 +138,7 @@ def test_read_csv_table_whole_numbers(read: Read, text: str, value: int | None) 
     assert table.rows.schema.field("Parent_Nuclei").type == pa.int64()
 
 
-@pytest.mark.parametrize("text", ["1.5", "inf", "", "nan", "1e19", "9223372036854775807"])
+@pytest.mark.parametrize("text", ["1.5", "inf", "", "nan", "1e19", "9223372036854775808"])
 @pytest.mark.parametrize("column", ["ImageNumber", "ObjectNumber"])
 def test_read_csv_table_key_that_is_no_whole_number_rejects_the_row(
     read: Read, text: str, column: str
@@ -200,7 +203,7 @@ def test_read_csv_table_image_without_a_key_is_rejected_once(
     assert table.rows["ImageNumber"].to_pylist() == [2]
 
 
-@pytest.mark.parametrize("odd", ["", "1,2,text,X,9\n"], ids=["as typed", "read as text"])
+@pytest.mark.parametrize("odd", ["", "x,2,5,X,9\n"], ids=["as typed", "read as text"])
 @pytest.mark.parametrize("compartment", ["Cells", "Image"])
 @pytest.mark.parametrize("name", sorted(ADDED))
 def test_read_csv_table_column_named_like_a_key_is_left_out(
@@ -354,3 +357,14 @@ def test_read_csv_table_whole_numbers_that_are_no_float_are_exact(read: Read, te
     table = read(f"ImageNumber,ObjectNumber,Parent_Nuclei\n1,1,{text}\n")
     assert table.rejections == ()
     assert table.rows["Parent_Nuclei"].to_pylist() == [int(text)]
+
+
+def test_combined_file_beside_an_image_table_says_so(tmp_path: Path) -> None:
+    (tmp_path / "Image.csv").write_text("ImageNumber,Metadata_Well\n1,A01\n")
+    (tmp_path / "object.csv").write_text(
+        "Image,Image,Cells,Cells\nImageNumber,Metadata_Well,ObjectNumber,A\n1,A01,1,5\n"
+    )
+    with pytest.raises(MeasurementError, match=r"^object\.csv has two header rows, as Export"):
+        raw_table(one_plate(tmp_path), "object")
+    alone = one_plate(tmp_path, preset=COMBINED_CSV)
+    assert raw_table(alone, "Cells")["A"].to_pylist() == [5.0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from cp_assets.datasets import Dataset, PlateSources, find_plates
 from cp_assets.datasets.presets import CYTOMINER_SQLITE
-from cp_assets.errors import MeasurementError
+from cp_assets.errors import ConfigurationError, MeasurementError
 from cp_assets.measurements import raw as raw_module
 from cp_assets.measurements import site_rows
 from cp_assets.measurements.keyed_rows import sorted_on_disk
@@ -48,6 +49,12 @@ DIALECTS: dict[str, tuple[str, Write]] = {
         "cytominer-sqlite",
         lambda folder, t: write_database(folder / "p.sqlite", cytominer_names(t)),
     ),
+}
+NUMBERED: dict[str, Write] = {
+    "csv": write_csv_tables,
+    "gzip": lambda folder, t: write_csv_tables(folder, t, ".csv.gz"),
+    "parquet": write_parquet_tables,
+    "sqlite": lambda folder, t: write_database(folder / "p.sqlite", cellprofiler_names(t)),
 }
 REAL = {"ExampleHuman": "example_human", "cpg0043": "cpg0043_BR00116991/BR00116991-A01-1"}
 _ORIGIN = {"source_file", "source_row", "TableNumber", "Metadata_TableNumber"}
@@ -143,6 +150,36 @@ def test_image_numbers_that_restart_in_each_table_stay_apart(tmp_path: Path) -> 
     assert joined["Metadata_TableNumber"].to_pylist() == [7, 7, 8]
     assert joined["Image_Count_Cells"].to_pylist() == [2, 2, 1]
     assert not {"Image_TableNumber", "Metadata_Cells_TableNumber"} & set(joined.column_names)
+
+
+@pytest.mark.parametrize("form", ["{:d}", "{:032x}", " {:d} "], ids=["whole", "hex", "spaced"])
+@pytest.mark.parametrize("dialect", ["csv", "parquet", "sqlite"])
+def test_table_numbers_of_128_bits_tell_image_sets_apart(
+    tmp_path: Path, dialect: str, form: str
+) -> None:
+    sums = [int(hashlib.md5(f"{n}".encode()).hexdigest(), 16) for n in (1, 2)]  # noqa: S324
+    names = [form.format(number) for number in sums]
+    image = pd.DataFrame({"TableNumber": names, "ImageNumber": 1, "Metadata_Well": ["A01", "A02"]})
+    cells = pd.DataFrame(
+        {"TableNumber": [names[0], *names], "ImageNumber": 1, "ObjectNumber": [1, 1, 2],
+         "Area": [1.0, 3.0, 2.0]}
+    )  # fmt: skip
+    cells.loc[1, "TableNumber"], cells.loc[2, "TableNumber"] = names[1], names[0]
+    NUMBERED[dialect](tmp_path, {"Image": image, "Cells": cells})
+    joined, _ = join_plate(one_plate(tmp_path, plate_id="P"))
+    assert joined["Cells_Area"].to_pylist() == [1.0, 2.0, 3.0]
+    assert joined["well_id"].to_pylist() == ["A01", "A01", "A02"]
+    digests = [hashlib.sha256(name.strip().encode()).digest() for name in names]
+    numbers = [int.from_bytes(digest[:8], "big") // 2 for digest in digests]
+    assert joined["Metadata_TableNumber"].to_pylist() == [numbers[0], numbers[0], numbers[1]]
+
+
+@pytest.mark.parametrize("key", ["TableNumber", "ImageNumber", "ObjectNumber"])
+def test_keys_of_another_kind_are_a_clear_error(tmp_path: Path, key: str) -> None:
+    cells = pd.DataFrame({"TableNumber": [7], "ImageNumber": [1], "ObjectNumber": [1]})
+    write_csv_tables(tmp_path, {"Image": cells, "Cells": cells})
+    with pytest.raises(ConfigurationError, match=f"column_types: {key} is string; expected int"):
+        read_raw(one_plate(tmp_path, column_types={key: "string"}))
 
 
 @pytest.mark.parametrize("lacks", ["Image", "Cells"])
@@ -253,3 +290,71 @@ def test_only_a_table_out_of_order_is_sorted_on_disk(
     assert used == ([] if in_order else [True])
     monkeypatch.undo()
     same(found, raw_table(one_plate(tmp_path / "csv", plate_id="P"), "Cells"))
+
+
+@pytest.mark.parametrize("dialect", NUMBERED)
+def test_a_text_among_numbers_of_an_image_table_costs_itself(tmp_path: Path, dialect: str) -> None:
+    note = ["1.5", "blurry"] if dialect == "parquet" else [1.5, "blurry"]
+    image = pd.DataFrame({"ImageNumber": [1, 2], "ImageQuality_Note": note})
+    cells = pd.DataFrame({"ImageNumber": [1, 2], "ObjectNumber": 1, "Area": [1.0, 2.0]})
+    NUMBERED[dialect](tmp_path, {"Image": image, "Cells": cells})
+    sources = one_plate(tmp_path, plate_id="P")
+    joined = join_plate(sources)[0]
+    assert joined["Image_ImageQuality_Note"].to_pylist() == [1.5, None]
+    (entry,) = read_raw(sources)[1].entries
+    assert (entry.outcome, entry.reason, entry.source_row) == ("incomplete", "not_a_number", 2)
+    assert "ImageQuality_Note is 'blurry'" in entry.detail
+
+
+@pytest.mark.parametrize("dialect", NUMBERED)
+def test_whole_numbers_are_exact_as_far_as_int64_goes(tmp_path: Path, dialect: str) -> None:
+    numbers = [1, 2**60, 2**63 - 1, -(2**63), 10**18 + 1]
+    image = pd.DataFrame({"ImageNumber": [1], "Group_Index": 2**62 + 1})
+    cells = pd.DataFrame(
+        {"ImageNumber": 1, "ObjectNumber": range(1, 6), "Children_X_Count": numbers}
+    )
+    NUMBERED[dialect](tmp_path, {"Image": image, "Cells": cells})
+    sources = one_plate(tmp_path, plate_id="P")
+    assert raw_table(sources, "Cells")["Children_X_Count"].to_pylist() == numbers
+    assert raw_table(sources, "Image")["Group_Index"].to_pylist() == [2**62 + 1]
+    assert read_raw(sources)[1].entries == []
+
+
+@pytest.mark.parametrize("kind", ["int64", "float64"])
+@pytest.mark.parametrize("dialect", NUMBERED)
+def test_wells_of_rows_and_columns_that_are_numbers(
+    tmp_path: Path, dialect: str, kind: str
+) -> None:
+    image = pd.DataFrame(
+        {
+            "ImageNumber": [1, 2],
+            "Metadata_Row": [1, 27],
+            "Metadata_Col": [1, 11],
+            "Metadata_Site": 1,
+        }
+    )
+    image = image.astype({f"Metadata_{name}": kind for name in ("Row", "Col", "Site")})
+    NUMBERED[dialect](tmp_path, {"Image": image})
+    found = raw_table(one_plate(tmp_path, plate_id="P"), "Image")
+    assert found["well_id"].to_pylist() == ["A01", "AA11"]
+    assert found["site_id"].to_pylist() == ["1", "1"]
+
+
+@pytest.mark.parametrize("kind", ["int64", "float64"])
+@pytest.mark.parametrize("dialect", NUMBERED)
+def test_plates_and_sites_that_are_numbers(tmp_path: Path, dialect: str, kind: str) -> None:
+    image = pd.DataFrame(
+        {"ImageNumber": [1, 2], "Metadata_Plate": [1053597806, 1053597807],
+         "Metadata_Well": ["A01", "A02"], "Metadata_Site": [1, 2], "Metadata_Lot": [3, -4]}
+    ).astype({f"Metadata_{name}": kind for name in ("Plate", "Site", "Lot")})  # fmt: skip
+    cells = pd.DataFrame({"ImageNumber": [1, 2, 2], "ObjectNumber": [1, 1, 2], "Area": [1.0, 2, 3]})
+    NUMBERED[dialect](tmp_path, {"Image": image, "Cells": cells})
+    plates = find_plates(Dataset(dataset_id="d", root=tmp_path, layout="cellprofiler"))
+    assert [key.plate_id for key in plates] == ["1053597806", "1053597807"]
+    found = [join_plate(one)[0].to_pylist() for one in plates.values()]
+    assert [[row["Cells_Area"] for row in rows] for rows in found] == [[1.0], [2.0, 3.0]]
+    assert [rows[0]["site_id"] for rows in found] == ["1", "2"]
+    if dialect in ("parquet", "sqlite"):
+        # In CSV files they are text, which is kept.
+        assert [rows[0]["Image_Metadata_Lot"] for rows in found] == ["3", "-4"]
+        assert found[0][0]["Image_Metadata_Plate"] == "1053597806"

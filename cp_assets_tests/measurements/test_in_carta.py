@@ -10,12 +10,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from cp_assets import convert, open_warehouse
 from cp_assets.datasets.in_carta_names import is_in_carta
 from cp_assets.errors import InputChangedError, MeasurementError
 from cp_assets.measurements.in_carta import InCartaFile, open_in_carta
 from cp_assets.measurements.in_carta_header import InCartaHeader
+from cp_assets.measurements.raw import first_columns
 from cp_assets.measurements.table_rules import TableName
 from cp_assets.rejections import Rejection
+from cp_assets_tests.files import one_plate
+from cp_assets_tests.measurements.reading import raw_table
 
 IDENTITY = ["Row", "Column", "FOV", "WELL LABEL", "Z", "T", "Plate ID"]
 MEASURED = [
@@ -24,6 +28,7 @@ MEASURED = [
     *("F Actin Total Area wv2", "F Actin Area wv2", "F Actin Organelle/Cyto Intensity wv2"),
 ]
 OTHERS = ["Class Name", "Acquisition Time Stamp", "Slice Algorithm", "Barcode", "Note", "Nothing"]
+EMPTY = ["Nothing"]
 HEADER = ["OBJECT ID", *IDENTITY[:6], *OTHERS[:1], *MEASURED, *OTHERS[1:], "Plate ID"]
 """As the exports of v1.17 have it, with three columns of no known name."""
 
@@ -95,23 +100,23 @@ def test_in_carta_every_column_equals_pandas(tmp_path: Path, size: int) -> None:
     texts = [*IDENTITY, *OTHERS[:1], "Slice Algorithm", "Barcode", "Nothing"]
     truth = pd.read_csv(path, dtype=dict.fromkeys(texts, "str"))
     found = rows.to_pandas()
+    there = [column for column in HEADER if column not in EMPTY]
     assert rows.column_names == [
-        *("ImageNumber", "ObjectNumber", *HEADER, "source_row"),
+        *("ImageNumber", "ObjectNumber", *there, "source_row"),
         *("Metadata_Plate", "Metadata_Well", "Metadata_Site"),
     ]
-    for column in HEADER:
+    for column in there:
         expected = truth[column]
         if column in texts:
             expected = expected.astype(object).where(expected.notna(), None)
         pd.testing.assert_series_equal(found[column], expected)
-    assert {name: str(rows[name].type) for name in (*MEASURED, *OTHERS)} == {
+    assert {name: str(rows[name].type) for name in (*MEASURED, *OTHERS) if name in there} == {
         **dict.fromkeys(MEASURED, "double"),
         "Class Name": "string",
         "Acquisition Time Stamp": "double",
         "Barcode": "string",
         "Slice Algorithm": "string",
         "Note": "double",
-        "Nothing": "string",
     }
     assert rows["F Actin Area wv2"].null_count == 1
 
@@ -163,6 +168,7 @@ def test_in_carta_compartments(tmp_path: Path) -> None:
         ({"WELL LABEL": ""}, ("C03", "1")),
         ({"WELL LABEL": "", "Row": 2}, ("B03", "1")),
         ({"WELL LABEL": "", "Row": "aa"}, ("AA03", "1")),
+        ({"WELL LABEL": "", "Row": "2.0", "Column": "3.0"}, ("B03", "1")),
         ({"FOV": "01"}, ("C03", "1")),
         ({"FOV": "north"}, ("C03", "north")),
         ({"WELL LABEL": "Z - 99"}, None),
@@ -170,7 +176,7 @@ def test_in_carta_compartments(tmp_path: Path) -> None:
         ({"WELL LABEL": "", "Row": "9" * 5000}, None),
         ({"FOV": ""}, None),
     ],
-    ids=range(11),
+    ids=range(12),
 )
 def test_in_carta_wells_and_fields(
     tmp_path: Path, changes: dict[str, Any], expected: tuple[str, str] | None
@@ -316,3 +322,39 @@ def test_in_carta_memory_is_that_of_a_piece(tmp_path: Path) -> None:
     assert sum(sizes) == 2999
     assert len(sizes) > 10
     assert max(sizes) < 300
+
+
+@pytest.mark.parametrize(
+    ("notes", "expected"),
+    [
+        (("", "7"), [None, 7.0]),
+        (("3", "a"), ["3", "a"]),
+        (("007", "7.50"), ["007", "7.50"]),
+        (("", ""), None),
+        (("", "a"), [None, "a"]),
+    ],
+    ids=range(5),
+)
+def test_in_carta_kinds_are_those_of_all_files_of_a_plate(
+    tmp_path: Path, notes: tuple[str, str], expected: list[object] | None
+) -> None:
+    for at, note in enumerate(notes):
+        one = row(1, "C", at + 1, 1, Note=note, **{"Plate ID": "P1"})
+        write(tmp_path / f"{at}.csv", [one])
+    sources = one_plate(tmp_path)
+    found = raw_table(sources, "Cells")
+    assert found["well_id"].to_pylist() == ["C01", "C02"]
+    assert (found["Note"].to_pylist() if "Note" in found.column_names else None) == expected
+    first = first_columns(sources)
+    if "Note" in first.names:
+        assert first.field("Note").type == found["Note"].type
+
+
+def test_in_carta_column_that_is_empty_in_one_plate_is_no_obstacle(tmp_path: Path) -> None:
+    for at, note in enumerate(("", "7")):
+        one = row(1, "C", 1, 1, Note=note, **{"Plate ID": f"P{at}"})
+        (tmp_path / f"{at}").mkdir()
+        write(tmp_path / f"{at}" / "a.csv", [one])
+        convert(tmp_path / f"{at}", tmp_path / "warehouse", join=False)
+    rows = open_warehouse(tmp_path / "warehouse").read_table("raw_measurements", columns=["Note"])
+    assert sorted(rows["Note"].drop_null().to_pylist()) == [7.0]

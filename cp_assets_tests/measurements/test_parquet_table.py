@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import math
+import re
 from pathlib import Path
 
 import pyarrow as pa
@@ -38,8 +39,9 @@ def read(path: Path, columns: dict[str, object], **options: object) -> TableChun
         pa.array(["1.5", "nan", "", "inf"]),
         pa.array(["1.5", "NA", None, " inf"], pa.large_string()),
         pa.array(["1.5", "NA", None, "inf"]).dictionary_encode(),
+        pa.array(["1.5", "NA", None, "inf"], pa.string_view()),
     ],
-    ids=["double", "float", "text", "large text", "dictionary"],
+    ids=["double", "float", "text", "large text", "dictionary", "view"],
 )
 @pytest.mark.parametrize("chunk_bytes", [None, 1, 48])
 def test_floats_of_every_stored_type(
@@ -58,6 +60,8 @@ def test_floats_of_every_stored_type(
         (pa.array([2**53 + 1, None, -3]), [2**53 + 1, None, -3]),
         (pa.array([12, None, 3], pa.uint8()), [12, None, 3]),
         (pa.array([12.0, math.nan, 3.0]), [12, None, 3]),
+        (pa.array([2**63 - 1, None, 3], pa.uint64()), [2**63 - 1, None, 3]),
+        (pa.array([2**60 + 1, None, 3]).cast(pa.decimal128(38)), [2**60 + 1, None, 3]),
         (pa.array(["12", "nan", "9007199254740993"]), [12, None, 2**53 + 1]),
         (pa.array(["+12", "1e3", "9007199254740993.0"]), [12, 1000, 2**53 + 1]),
     ],
@@ -78,6 +82,24 @@ def test_what_does_not_fit_costs_its_row(tmp_path: Path) -> None:
         ("not_a_number", 2),
         ("not_a_whole_number", 3),
     ]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [pa.array([0, None], pa.timestamp("us")), pa.array([0], pa.duration("s")), pa.array([b"a"])],
+    ids=["times", "durations", "bytes"],
+)
+def test_what_is_no_number_is_refused_by_name(tmp_path: Path, values: pa.Array) -> None:
+    told = rf"^a/Cells: column When holds {re.escape(str(values.type))}; .* column_types"
+    with pytest.raises(MeasurementError, match=told):
+        read(tmp_path / "Cells.parquet", {"When": values})
+    assert read(tmp_path / "Cells.parquet", {"Metadata_When": values}).rejections == ()
+
+
+def test_text_of_any_form_is_text(tmp_path: Path) -> None:
+    for kind in (pa.string(), pa.large_string(), pa.string_view()):
+        rows = read(tmp_path / "Cells.parquet", {"Metadata_A": pa.array(["a", "NA"], kind)}).rows
+        assert rows["Metadata_A"].equals(pa.chunked_array([["a", None]], pa.string()))
 
 
 def test_lists_are_refused_by_name(tmp_path: Path) -> None:

@@ -213,7 +213,8 @@ def test_raw_wells_from_load_data(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("row", "column", "well"), [("2", "3", "B03"), ("B", "3", "B03"), ("27", "1", "AA01")]
+    ("row", "column", "well"),
+    [("2", "3", "B03"), ("B", "3", "B03"), ("27", "1", "AA01"), ("1.0", "11.0", "A11")],
 )
 def test_raw_well_of_row_and_column(tmp_path: Path, row: str, column: str, well: str) -> None:
     images = [image_row(1, Metadata_Row=row, Metadata_Col=column)]

@@ -292,6 +292,29 @@ def test_half_a_database_is_a_clear_error(large: Path) -> None:
         read(large)
 
 
+@pytest.mark.parametrize("missing", [1, 5, 4095, 4096])
+@pytest.mark.parametrize("log", ["DELETE", "WAL"])
+def test_database_without_its_end_is_a_clear_error(large: Path, missing: int, log: str) -> None:
+    with sqlite3.connect(large) as connection:
+        connection.execute(f"PRAGMA journal_mode = {log}")
+    connection.close()
+    size = large.stat().st_size
+    large.write_bytes(large.read_bytes()[:-missing])
+    told = f"expected {size} bytes in whole pages, found {size - missing}|database disk image is"
+    with pytest.raises(MeasurementError, match=told):
+        read(large)
+
+
+def test_end_of_a_database_may_lie_in_its_log(large: Path) -> None:
+    size = large.stat().st_size
+    with writer(large, "PRAGMA journal_mode = WAL", "INSERT INTO Cells SELECT * FROM Cells"):
+        assert large.stat().st_size == size
+        assert read(large).rows.num_rows == 2000
+        large.write_bytes(large.read_bytes()[:-1])
+        with pytest.raises(MeasurementError, match=f"expected {size} bytes .* found {size - 1}"):
+            read(large)
+
+
 def test_file_that_grows_while_it_is_read(large: Path) -> None:
     name = TableName("p.sqlite:Cells", "Cells", CYTOMINER_SQLITE)
     pieces = SqliteTable(TableFile(large, "Cells"), name).chunks(chunk_bytes=10_000)
@@ -412,9 +435,16 @@ def test_journal_of_a_writer_that_was_killed_is_left_alone(large: Path) -> None:
         pass
     before = state(large.parent)
     assert "p.sqlite-journal" in before
-    with pytest.raises(MeasurementError, match=r"p.sqlite:Cells cannot be read as an SQLite"):
+    told = (
+        r"p.sqlite:Cells has a journal \(p.sqlite-journal\) of a writer that ended early: .* with: "
+    )
+    with pytest.raises(MeasurementError, match=told) as error:
         read(large)
     assert state(large.parent) == before
+    connection = sqlite3.connect(large)
+    connection.execute(str(error.value).split("'")[-2])
+    connection.close()
+    assert read(large).rows.num_rows == 1000
 
 
 def test_log_without_its_index_is_a_clear_error(large: Path, tmp_path: Path) -> None:

@@ -40,8 +40,8 @@ def test_rules_depend_on_all_that_is_said() -> None:
         table_rules(replace(table, preset=other, compartment="Nuclei"), HEADER).columns,
     ]
     assert found == [tuple(HEADER[:3]), ("Cells_Area",), (*HEADER[:2], "Area"), tuple(HEADER[:3])]
-    assert table_rules(table, HEADER).kind("Cells_Area") == "float"
-    assert table_rules(table, HEADER, {"Cells_Area": "int"}).kind("Cells_Area") == "int"
+    assert table_rules(table, HEADER).kinds["Cells_Area"] == "float"
+    assert table_rules(table, HEADER, {"Cells_Area": "int"}).kinds["Cells_Area"] == "int"
 
 
 def test_rules_of_a_preset_with_lists() -> None:

@@ -1,20 +1,26 @@
 from __future__ import annotations
 
 import io
+import math
 
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from cp_assets.errors import MeasurementError
+from cp_assets.measurements.table_rules import ColumnRules, TableName
 from cp_assets.measurements.typed_csv import CsvColumns, TypedRows, parse_piece
 
 COLUMNS = CsvColumns(
-    name="a.csv",
-    compartment="Cells",
+    ColumnRules(
+        TableName("a.csv", "Cells"),
+        kinds={"Key": "int", "Whole": "int", "Float": "float", "Text": "string"},
+        keys=frozenset({"Key"}),
+        optional=frozenset(),
+    ),
     width=4,
     places={"Key": 0, "Whole": 1, "Float": 2, "Text": 3},
-    kinds={"Key": "int", "Whole": "int", "Float": "float", "Text": "string"},
-    keys=frozenset({"Key"}),
 )
 
 
@@ -74,7 +80,7 @@ def test_parse_piece_space_around_numbers_is_nothing(fault: str) -> None:
 
 
 def test_parse_piece_whole_numbers_are_exact() -> None:
-    values = [2**53 + 1, -(2**53) - 1, 10**18 - 1, 2**53 - 1]
+    values = [2**53 + 1, -(2**53) - 1, 2**63 - 1, -(2**63), 2**60, 2**53 - 1]
     found = parse("".join(f"{value},{value}.0,1,x\n" for value in values))
     assert found.rows["Key"].to_pylist() == values
     assert found.rows["Whole"].to_pylist() == values
@@ -116,6 +122,35 @@ def test_parse_piece_rows_that_do_not_fit_are_recorded() -> None:
     assert found.lines == 11
 
 
+VALUES = st.one_of(
+    st.sampled_from(
+        ["-NaN", "Nan", " nan", "\tNaN ", "INFINITY", "-inf", "nan(ind)", "+nan", " NA"]
+    ),
+    st.text("nafity+-() \tNAFITY01.e", max_size=6),
+    st.integers(-(2**63) - 2, 2**63 + 1).map(str),
+    st.floats().map(repr),
+)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(VALUES, VALUES), min_size=1, max_size=5))
+def test_parse_piece_a_value_is_the_same_whatever_its_neighbours(
+    values: list[tuple[str, str]],
+) -> None:
+    rows = "".join(f"{key},{whole},{value},x\n" for key, (whole, value) in enumerate(values))
+    alone = [
+        parse(row).rows.drop_columns("source_row").to_pylist() for row in rows.splitlines(True)
+    ]
+    for more in ("", "99,x,y,z\n"):
+        found = parse(rows + more).rows.drop_columns("source_row")
+        assert repr(found.to_pylist()) == repr([row for one in alone for row in one])
+        assert not any(math.isnan(value or 0) for value in found["Float"].to_pylist())
+
+
+def test_parse_piece_key_of_spaces_is_none() -> None:
+    assert faults(parse("1,1,1,ok\n ,1,1,no key\n")) == [("no_key", 12)]
+
+
 def test_parse_piece_row_with_several_faults_is_recorded_once() -> None:
     assert faults(parse("x,y,z,text\n")) == [("not_a_number", 11)]
 
@@ -127,6 +162,6 @@ def test_parse_piece_no_text_in_utf8_is_an_error(piece: bytes) -> None:
 
 
 def test_parse_piece_takes_only_the_columns_named() -> None:
-    columns = CsvColumns("a.csv", None, 3, {"b": 1}, {"b": "float"})
+    columns = CsvColumns(COLUMNS.rules, 3, {"Float": 1})
     rows = parse_piece(columns, b"x,1,y\nx,2,y\n", 0).rows
-    assert rows.to_pydict() == {"b": [1.0, 2.0], "source_row": [1, 2]}
+    assert rows.to_pydict() == {"Float": [1.0, 2.0], "source_row": [1, 2]}
