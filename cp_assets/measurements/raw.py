@@ -7,9 +7,10 @@ number, whatever the order of folders, files and rows on disk.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import chain
+from itertools import chain, groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -28,12 +29,12 @@ from cp_assets.measurements.keyed_rows import KeyedRows, gathered, sorted_on_dis
 from cp_assets.measurements.keys import FolderKeys, keyed_rows
 from cp_assets.measurements.plan import IMAGE
 from cp_assets.measurements.reading import read_chunks, read_types
-from cp_assets.measurements.site_rows import site_rows
+from cp_assets.measurements.site_rows import SiteRows, site_rows
 from cp_assets.rejections import Rejection, RejectionLog
 from cp_assets.warehouse.spec import KEY_COLUMNS, TableSpec, column
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
 
     from cp_assets.datasets.model import MeasurementFolder, PlateSources
     from cp_assets.measurements.chunks import TableChunk
@@ -88,21 +89,22 @@ class RawReader:
         folders = self.sources.folders
         tables = [table for folder in folders for table in folder.tables.values()]
         with unchanged_databases({table.path for table in tables if table.table is not None}):
-            yield from gathered(self._image_rows())
             names = {name for folder in folders for name in folder.tables} - {IMAGE}
-            for compartment in sorted(names):
-                yield from gathered(self._object_rows(compartment))
+            read = site_rows(self.sources, (IMAGE, *sorted(names)), self._overrides)
+            for compartment, some in groupby(read, key=attrgetter("compartment")):
+                keyed = self._image_rows if compartment == IMAGE else self._object_rows
+                yield from gathered(keyed(some))
 
     @cached_property
     def _overrides(self) -> Mapping[str, str]:
         return _column_types(self.sources)
 
-    def _image_rows(self) -> Iterator[KeyedRows]:
+    def _image_rows(self, tables: Iterable[SiteRows]) -> Iterator[KeyedRows]:
         if self._places is None:
             self._places = image_set_places(self.sources.load_data)
         taken: dict[str, str] = {}
         rank = 0
-        for some in site_rows(self.sources, IMAGE, self._overrides):
+        for some in tables:
             named = some.chunk.rows.select(identity_columns(some.chunk.rows.column_names))
             start = 0
             for folder, count in zip(some.folders, some.counts, strict=True):
@@ -113,30 +115,28 @@ class RawReader:
                     self.log.add(rejection)
                 self._keys[folder.relative] = FolderKeys(self.sources.key, folder, identities)
                 start, rank = start + count, rank + 1
-            yield from self._keyed(IMAGE, some.folders, some.counts, some.chunk)
+            yield from self._keyed(some, some.chunk)
 
-    def _object_rows(self, compartment: str) -> Iterator[KeyedRows]:
-        for some in site_rows(self.sources, compartment, self._overrides):
+    def _object_rows(self, tables: Iterable[SiteRows]) -> Iterator[KeyedRows]:
+        for some in tables:
             second = next(some.rest, None)
             if second is None:
-                yield from self._keyed(compartment, some.folders, some.counts, some.chunk)
+                yield from self._keyed(some, some.chunk)
             else:
-                pieces = chain([some.chunk, second], some.rest)
-                yield from self._in_order(some.folders[0], compartment, pieces)
+                yield from self._in_order(some, chain([some.chunk, second], some.rest))
 
-    def _in_order(
-        self, folder: MeasurementFolder, compartment: str, pieces: Iterable[TableChunk]
-    ) -> Iterator[KeyedRows]:
+    def _in_order(self, one: SiteRows, pieces: Iterable[TableChunk]) -> Iterator[KeyedRows]:
         """Rows of a table of several pieces by image set and object.
 
         It is sorted on disk, unless its keys alone, which are read in a fraction of the time, show
         that it lies in order.
         """
-        keys = self._keys[folder.relative]
         keyed = chain.from_iterable(
-            self._keyed(compartment, [folder], [piece.rows.num_rows], piece) for piece in pieces
+            self._keyed(replace(one, counts=[piece.rows.num_rows]), piece) for piece in pieces
         )
-        yield from keyed if self._lies_in_order(keys, compartment) else sorted_on_disk(keyed)
+        keys = self._keys[one.folders[0].relative]
+        is_in_order = self._lies_in_order(keys, one.compartment)
+        yield from keyed if is_in_order else sorted_on_disk(keyed)
 
     def _lies_in_order(self, keys: FolderKeys, compartment: str) -> bool:
         """Whether a table's stored order is the plate's."""
@@ -147,18 +147,12 @@ class RawReader:
         pieces = read_chunks(keys.folder, compartment, self._overrides, only=only)
         return keys.in_order(piece.rows for piece in pieces)
 
-    def _keyed(
-        self,
-        compartment: str,
-        folders: Sequence[MeasurementFolder],
-        counts: Sequence[int],
-        chunk: TableChunk,
-    ) -> Iterator[KeyedRows]:
-        """The rows of some folders; ``counts`` says how many are of each."""
+    def _keyed(self, some: SiteRows, chunk: TableChunk) -> Iterator[KeyedRows]:
+        """The rows of a chunk, which are of these folders, with their keys."""
         for rejection in chunk.rejections:
             self.log.add(rejection)
-        keys = [self._keys[folder.relative] for folder in folders]
-        yield from keyed_rows(compartment, keys, counts, chunk.rows, self.log)
+        keys = [self._keys[folder.relative] for folder in some.folders]
+        yield from keyed_rows(some.compartment, keys, some.counts, chunk.rows, self.log)
 
 
 def first_columns(sources: PlateSources) -> pa.Schema:

@@ -13,14 +13,14 @@ from cp_assets.measurements.reading import read_chunks, table_source
 from cp_assets.streams import ordered_map
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from cp_assets.datasets.model import MeasurementFolder, PlateSources
 
 
 @dataclass(frozen=True)
 class SiteRows:
-    """The rows of the tables of some folders, or the first of one folder's.
+    """The rows of a compartment's tables of some folders, or the first of one folder's.
 
     Attributes
     ----------
@@ -30,6 +30,7 @@ class SiteRows:
         Further pieces of the one folder's table.
     """
 
+    compartment: str
     folders: Sequence[MeasurementFolder]
     counts: Sequence[int]
     chunk: TableChunk
@@ -37,11 +38,12 @@ class SiteRows:
 
 
 def site_rows(
-    sources: PlateSources, compartment: str, overrides: Mapping[str, str]
+    sources: PlateSources, compartments: Iterable[str], overrides: Mapping[str, str]
 ) -> Iterator[SiteRows]:
-    """The tables of all folders that have one; small CSV files of equal columns come together.
+    """One compartment after the other, the tables of all folders that have one.
 
-    Image tables come whole: they are small, and may hold line breaks.
+    Small CSV files of equal columns come together. Image tables come whole: they are small, and may
+    hold line breaks.
 
     Parameters
     ----------
@@ -54,28 +56,41 @@ def site_rows(
         As `cp_assets.measurements.table_source.TableSource.chunks`.
     """
 
-    def read(folders: Sequence[MeasurementFolder]) -> list[SiteRows]:
-        if len(folders) > 1:
-            tables = [table_source(folder, compartment, overrides) for folder in folders]
-            csv_tables = [table for table in tables if isinstance(table, CsvTable)]
-            together = read_together(csv_tables) if len(csv_tables) == len(tables) else None
-            if together is not None:
-                rows, counts = together
-                return [SiteRows(folders, counts, TableChunk(rows, ()), iter(()))]
-        return [alone(folder) for folder in folders]
+    def read(wanted: tuple[str, Sequence[MeasurementFolder]]) -> list[SiteRows]:
+        compartment, folders = wanted
+        together = _together(compartment, folders, overrides) if len(folders) > 1 else None
+        return [together] if together else [_alone(compartment, one, overrides) for one in folders]
 
-    def alone(folder: MeasurementFolder) -> SiteRows:
-        size = None if compartment == IMAGE else CHUNK_BYTES
-        rest = read_chunks(folder, compartment, overrides, chunk_bytes=size)
-        first = next(rest)
-        if compartment == IMAGE:
-            # After the last piece the file is held to be unchanged.
-            rest = iter([*rest])
-        return SiteRows([folder], [first.rows.num_rows], first, rest)
-
-    groups = _groups(sources.folders, compartment)
+    groups = (
+        (compartment, group)
+        for compartment in compartments
+        for group in _groups(sources.folders, compartment)
+    )
     for some in ordered_map(read, groups, sources.dataset.images.workers):
         yield from some
+
+
+def _together(
+    compartment: str, folders: Sequence[MeasurementFolder], overrides: Mapping[str, str]
+) -> SiteRows | None:
+    """None where each folder's table is to be read by itself."""
+    tables = [table_source(folder, compartment, overrides) for folder in folders]
+    csv_tables = [table for table in tables if isinstance(table, CsvTable)]
+    found = read_together(csv_tables) if len(csv_tables) == len(tables) else None
+    if found is None:
+        return None
+    rows, counts = found
+    return SiteRows(compartment, folders, counts, TableChunk(rows, ()), iter(()))
+
+
+def _alone(compartment: str, folder: MeasurementFolder, overrides: Mapping[str, str]) -> SiteRows:
+    size = None if compartment == IMAGE else CHUNK_BYTES
+    rest = read_chunks(folder, compartment, overrides, chunk_bytes=size)
+    first = next(rest)
+    if compartment == IMAGE:
+        # After the last piece the file is held to be unchanged.
+        rest = iter([*rest])
+    return SiteRows(compartment, [folder], [first.rows.num_rows], first, rest)
 
 
 def _groups(
