@@ -1,7 +1,7 @@
 """CSV files of one header, parsed as one text.
 
-A site has some hundred rows of thousands of columns. To make a column takes as long as to parse some
-hundred values, so the sites of a plate are parsed some at a time.
+A site has some hundred rows of thousands of columns. To make a column takes as long as to parse a
+few hundred values, so the sites of a plate are parsed some at a time.
 """
 
 from __future__ import annotations
