@@ -72,8 +72,8 @@ def joined_name(compartment: str, name: str) -> str:
     return f"{compartment}_{name}"
 
 
-_SAME_NAME = frozenset({"dataset_id", "batch_id", "plate_id", "well_id", "site_id", "image_id"})
-_RENAMED = {
+RAW_COLUMN_OF = {
+    **{field.name: field.name for field in KEY_COLUMNS},
     "Metadata_Plate": "plate_id",
     "Metadata_Well": "well_id",
     "Metadata_Site": "site_id",
@@ -82,6 +82,7 @@ _RENAMED = {
     "Metadata_ObjectNumber": "ObjectNumber",
     "Metadata_SourceFolder": "source_folder",
 }
+"""Column of the joined profiles -> the anchor's raw column that it is."""
 
 
 def raw_columns_of(names: Collection[str]) -> dict[str, str]:
@@ -96,8 +97,7 @@ def raw_columns_of(names: Collection[str]) -> dict[str, str]:
     ]
     compartments = [name.removeprefix("Metadata_").removesuffix("_ObjectNumber") for name in keys]
     prefixes = sorted((*compartments, IMAGE), key=len, reverse=True)
-    found = {name: name for name in names if name in _SAME_NAME}
-    found.update({name: _RENAMED[name] for name in names if name in _RENAMED})
+    found = {name: RAW_COLUMN_OF[name] for name in names if name in RAW_COLUMN_OF}
     for name in names:
         bare = name.removeprefix("Metadata_")
         prefix = next((p for p in prefixes if bare.startswith(f"{p}_")), None)

@@ -11,11 +11,10 @@ import pyarrow.compute as pc
 
 from cp_assets.datasets.ids import object_id
 from cp_assets.measurements.empty_rows import without_empty_rows
-from cp_assets.measurements.joined_columns import BOX_COLUMNS, measured_columns
+from cp_assets.measurements.joined_columns import BOX_COLUMNS, RAW_COLUMN_OF, measured_columns
 from cp_assets.measurements.matching import NO_ROW, IntArray, Match, match_objects
 from cp_assets.measurements.object_books import OBJECT_COLUMNS, object_rejection
 from cp_assets.measurements.plan import IMAGE
-from cp_assets.warehouse.spec import KEY_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -24,18 +23,6 @@ if TYPE_CHECKING:
     from cp_assets.measurements.groups import ImageSetGroup
     from cp_assets.measurements.plan import JoinPlan
     from cp_assets.rejections import RejectionLog
-
-_KEY_OF = {
-    **{field.name: field.name for field in KEY_COLUMNS},
-    "Metadata_Plate": "plate_id",
-    "Metadata_Well": "well_id",
-    "Metadata_Site": "site_id",
-    "Metadata_ImageNumber": "ImageNumber",
-    "Metadata_TableNumber": "TableNumber",
-    "Metadata_ObjectNumber": "ObjectNumber",
-    "Metadata_SourceFolder": "source_folder",
-}
-"""Column of the joined rows -> the anchor's column that it is."""
 
 _NO_OBJECTS = pa.table({"ObjectNumber": pa.array([], pa.int64())})
 
@@ -82,7 +69,7 @@ class Joiner:
     def _assemble(self, rows: Mapping[str, pa.RecordBatch]) -> pa.RecordBatch:
         anchor = rows[self.plan.anchor]
         there = set(anchor.schema.names)
-        columns = {name: anchor[key] for name, key in _KEY_OF.items() if key in there}
+        columns = {name: anchor[key] for name, key in RAW_COLUMN_OF.items() if key in there}
         for compartment, batch in rows.items():
             arrays = batch.columns
             for place, name in measured_columns(compartment, tuple(batch.schema.names)):
