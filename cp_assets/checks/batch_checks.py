@@ -84,7 +84,7 @@ def _columns_of_others(tables: PlateTables, spec: TableSpec) -> Iterator[set[str
     first = {file.partition[position]: file for file in reversed(partitions.files(table, scope))}
     for name, file in sorted(first.items()):
         if name != plate.plate_id:
-            yield _measured(partitions.footer(table, file).schema.to_arrow_schema().names)
+            yield _measured(partitions.schema(table, file).names)
 
 
 def _measured(names: list[str]) -> set[str]:

@@ -23,6 +23,7 @@ from cp_assets.warehouse.spec import PLATE_COLUMNS
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    import pyarrow as pa
     from pyiceberg.manifest import DataFile, ManifestEntry, ManifestFile
     from pyiceberg.table import Table
 
@@ -37,6 +38,11 @@ FOOTER_BYTES = 32 * 2**20
 
 FOOTER_GROWTH = 10
 """Memory that a parsed footer takes for each of its bytes in the file; measured with pyarrow 25."""
+
+SCHEMA_BYTES = 16 * 2**20
+"""Most memory for schemas of data files."""
+
+_FIELD_BYTES = 500
 
 HOLDER_FOOTERS = 200
 """Most footers that are read to name a plate in an error."""
@@ -102,6 +108,7 @@ class Partitions:
         self._entries: BoundedCache[tuple[ManifestEntry, ...]] = BoundedCache(MANIFEST_BYTES)
         self._lists: BoundedCache[tuple[ManifestFile, ...]] = BoundedCache(MANIFEST_BYTES)
         self._footers: BoundedCache[pq.FileMetaData] = BoundedCache(FOOTER_BYTES)
+        self._schemas: BoundedCache[pa.Schema] = BoundedCache(SCHEMA_BYTES)
 
     def state(self, table: Table | None, scope: Mapping[str, str]) -> PartitionState:
         """What the table holds of a partition; nothing where there is no table."""
@@ -187,7 +194,7 @@ class Partitions:
         """
         own = None
         for plate, file in islice(self._first_files(table), HOLDER_FOOTERS):
-            if column in self.footer(table, file).schema.to_arrow_schema().names:
+            if column in self.schema(table, file).names:
                 if plate != other_than:
                     return plate
                 own = plate
@@ -213,6 +220,19 @@ class Partitions:
             return footer, footer.serialized_size * FOOTER_GROWTH
 
         return self._footers.get(file.file_path, read)
+
+    def schema(self, table: Table, file: DataFile) -> pa.Schema:
+        """Arrow schema of a data file."""
+
+        def read() -> tuple[pa.Schema, int]:
+            footer = self.footer(table, file)
+            with table.io.new_input(file.file_path).open() as stream:
+                # Not the footer's own: they hold each other, 14 MB of each file with 12,000 column
+                # chunks, until Python looks for cycles.
+                found = pq.ParquetFile(stream, metadata=footer).schema_arrow
+            return found, len(found) * _FIELD_BYTES
+
+        return self._schemas.get(file.file_path, read)
 
     def _listed(self, table: Table) -> tuple[ManifestFile, ...]:
         snapshot = table.current_snapshot()

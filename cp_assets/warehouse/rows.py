@@ -119,7 +119,7 @@ class PartitionRows:
         return str(file.partition[self._position[column]])
 
     def _read_schema(self, file: DataFile) -> pa.Schema:
-        return self._partitions.footer(self._there, file).schema.to_arrow_schema()
+        return self._partitions.schema(self._there, file)
 
     @property
     def _there(self) -> Table:

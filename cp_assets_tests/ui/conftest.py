@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pandas as pd
 import pytest
 
 from cp_assets.datasets import PlateKey, find_plates
@@ -70,8 +71,11 @@ def plates(tmp_path_factory: pytest.TempPathFactory) -> Plates:
     root = home.folder / "data" / options.prefix
     write_sample(root, options)
     batch = root / "workspace" / "analysis" / options.batch
-    shutil.copytree(batch / options.plate_names[0], batch / AWKWARD_NAME)
     copied = options.plate_names[0]
+    shutil.copytree(batch / copied, batch / AWKWARD_NAME)
+    for table in (batch / AWKWARD_NAME).rglob("Image.csv"):
+        rows = pd.read_csv(table, dtype=str, keep_default_na=False)
+        rows.assign(Metadata_Plate=AWKWARD_NAME).to_csv(table, index=False)
     (images,) = (root / "images" / options.batch / "images").glob(f"{copied}__*")
     shutil.copytree(images, images.with_name(images.name.replace(copied, AWKWARD_NAME)))
     (barcodes,) = (root / "workspace" / "metadata").rglob("barcode_platemap.csv")
