@@ -19,7 +19,7 @@ from cp_assets.datasets.presets import CELLPROFILER_CSV, SHIPPED, Preset, compar
 from cp_assets.errors import InputChangedError, MeasurementError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from cp_assets.datasets.presets import Container
@@ -136,13 +136,16 @@ def _folders(
     if preset.container == "file":
         tables = _tables_of_files(place, preset)
         if tables:
-            yield MeasurementFolder(place.folder, relative, well, site, tables, preset), True
+            fault = _fault_of_files(tables)
+            found = MeasurementFolder(place.folder, relative, well, site, tables, preset, fault)
+            yield found, True
         return
     whole = list(_files_of_all_tables(place, preset))
-    for path, tables, is_sound in whole:
+    for path, tables, fault in whole:
         # Image sets of two files must not be taken for the same.
         own = f"{relative}/{path.name}".lstrip("/") if len(whole) > 1 else relative
-        yield MeasurementFolder(place.folder, own, well, site, tables, preset), is_sound
+        found = MeasurementFolder(place.folder, own, well, site, tables, preset, fault)
+        yield found, fault is None
 
 
 def _deepprofiler_sites(
@@ -171,22 +174,38 @@ def _tables_of_files(place: _Place, preset: Preset) -> dict[str, TableFile]:
     return {compartment: TableFile(by_name[name]) for compartment, name in tables.items()}
 
 
+def _fault_of_files(tables: Mapping[str, TableFile]) -> str | None:
+    faults = (_no_file(table.path) for table in tables.values())
+    return next((fault for fault in faults if fault is not None), None)
+
+
+def _no_file(path: Path) -> str | None:
+    """Why a path is none of a file, or None if it is."""
+    if path.is_file():
+        return None
+    what = "a folder" if path.is_dir() else "a link that leads to no file"
+    return f"{path.name} is {what}; expected a file of measurements. Mend or remove it"
+
+
 def _files_of_all_tables(
     place: _Place, preset: Preset
-) -> Iterator[tuple[Path, dict[str, TableFile], bool]]:
-    """Files of a place, their tables, and whether they could be read."""
+) -> Iterator[tuple[Path, dict[str, TableFile], str | None]]:
+    """Files of a place, their tables, and why they cannot be read or None."""
     of_file = _TABLES_OF_FILE[preset.container]
     for path in place.files:
-        if preset.table_of_file(path.name) is None or not path.is_file():
+        if preset.table_of_file(path.name) is None or path.is_dir():
             continue
+        fault = _no_file(path)
+        tables = {"Image": TableFile(path, "Image")}
         try:
-            tables, is_sound = of_file(path, preset), True
-        except (MeasurementError, InputChangedError):
+            tables = tables if fault else of_file(path, preset)
+        except (MeasurementError, InputChangedError) as error:
             # Other programs have files of this ending too, such as Thumbs.db.
-            is_other = path.suffix.lower() == ".db"
-            tables, is_sound = {} if is_other else {"Image": TableFile(path, "Image")}, False
+            if path.suffix.lower() == ".db":
+                continue
+            fault = str(error)
         if tables:
-            yield path, tables, is_sound
+            yield path, tables, fault
 
 
 def _combined_tables(path: Path, preset: Preset) -> dict[str, TableFile]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 from cp_assets.datasets.identity import normalise_site, normalise_well
 from cp_assets.datasets.presets import CELLPROFILER_CSV, Preset
-from cp_assets.errors import ConfigurationError
+from cp_assets.errors import ConfigurationError, MeasurementError
 
 Layout = Literal["cell-painting-gallery", "cellprofiler"]
 
@@ -239,6 +239,8 @@ class MeasurementFolder:
         Compartment (``Image``, ``Cells``, ...) -> where its table lies.
     preset
         The dialect of the tables.
+    fault
+        Why the tables cannot be read, with what to do; None where nothing speaks against it.
     """
 
     path: Path
@@ -247,6 +249,7 @@ class MeasurementFolder:
     site: str | None
     tables: Mapping[str, TableFile]
     preset: Preset = CELLPROFILER_CSV
+    fault: str | None = None
 
     def relative_file(self, compartment: str) -> str:
         """The compartment's file, and table, below the dataset's root, with ``/``."""
@@ -290,3 +293,16 @@ class PlateSources:
     image_plate: str | None = None
     siblings: tuple[str, ...] = ()
     choice: str = ""
+
+    def refuse_faults(self) -> None:
+        """Refuse a plate with a folder whose tables cannot be read.
+
+        Raises
+        ------
+        MeasurementError
+            With the fault of the first such folder.
+        """
+        for folder in self.folders:
+            if folder.fault is not None:
+                msg = f"{folder.path}: {folder.fault}"
+                raise MeasurementError(msg)
