@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cp_assets.datasets.combined_header import is_combined_csv, read_combined_header
-from cp_assets.datasets.databases import open_database
+from cp_assets.datasets.databases import is_other_programs, open_database
 from cp_assets.datasets.deepprofiler_files import deepprofiler_file, find_deepprofiler_files
 from cp_assets.datasets.identity import (
     site_sort_key,
@@ -201,7 +201,7 @@ def _files_of_all_tables(
             tables = tables if fault else of_file(path, preset)
         except (MeasurementError, InputChangedError) as error:
             # Other programs have files of this ending too, such as Thumbs.db.
-            if path.suffix.lower() == ".db":
+            if is_other_programs(path):
                 continue
             fault = str(error)
         if tables:

@@ -3,12 +3,15 @@ from __future__ import annotations
 import dataclasses
 import gzip
 import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cp_assets.datasets import Dataset, find_plates
+from cp_assets.datasets import Dataset, databases, find_plates
 from cp_assets.datasets.config import read_configuration
 from cp_assets.datasets.presets import (
     CELLPROFILER_CSV,
@@ -19,7 +22,7 @@ from cp_assets.datasets.presets import (
     Preset,
     choose_preset,
 )
-from cp_assets.errors import ConfigurationError, PlateNotFoundError
+from cp_assets.errors import ConfigurationError, MeasurementError, PlateNotFoundError
 from cp_assets_tests.files import (
     cells_and_nuclei,
     gallery_folder,
@@ -268,6 +271,47 @@ def test_files_of_other_programs_are_no_databases(tmp_path: Path) -> None:
     (tmp_path / "Thumbs.db").write_bytes(b"thumbs")
     _database(tmp_path / "p.sqlite", "Per_Image")
     assert one_plate(tmp_path).folders[0].preset == CELLPROFILER_SQLITE
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        (lambda _: b"", "P1.db has 0 bytes"),
+        (lambda content: content[:5000], "P1.db is cut short"),
+        (lambda content: content[:10], "P1.db is no SQLite database"),
+    ],
+    ids=["empty", "cut short", "a few bytes"],
+)
+def test_a_broken_db_is_no_file_of_another_program(
+    tmp_path: Path, damage: Callable[[bytes], bytes], told: str
+) -> None:
+    _database(tmp_path / "P1.db")
+    (tmp_path / "P1.db").write_bytes(damage((tmp_path / "P1.db").read_bytes()))
+    _database(tmp_path / "P2.db")
+    (tmp_path / "Thumbs.db").write_bytes(b"")
+    sources = one_plate(tmp_path)
+    assert [folder.relative for folder in sources.folders] == ["P1.db", "P2.db"]
+    with pytest.raises(MeasurementError, match=told):
+        sources.refuse_faults()
+
+
+def test_a_locked_db_is_no_file_of_another_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(databases, "BUSY_SECONDS", 0.05)
+    _database(tmp_path / "P1.db")
+    _database(tmp_path / "P2.db")
+    # Another process: SQLite's locks do not hold between two libraries in one.
+    lock = "import sqlite3, sys; c = sqlite3.connect('P1.db'); c.execute('BEGIN EXCLUSIVE')"
+    command = [sys.executable, "-c", f"{lock}; print(flush=True); sys.stdin.read()"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=tmp_path, stdin=pipe, stdout=pipe) as writer:
+        assert writer.stdout is not None
+        writer.stdout.readline()
+        sources = one_plate(tmp_path)
+        writer.communicate()
+    with pytest.raises(MeasurementError, match=r"P1.db is locked by another program"):
+        sources.refuse_faults()
 
 
 def test_gzip_and_letter_case(tmp_path: Path) -> None:
