@@ -19,7 +19,7 @@ from cp_assets.datasets.presets import CELLPROFILER_CSV, SHIPPED, Preset, compar
 from cp_assets.errors import InputChangedError, MeasurementError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from cp_assets.datasets.presets import Container
@@ -100,7 +100,7 @@ def measurement_tables(folder: Path, preset: Preset = CELLPROFILER_CSV) -> dict[
     ExportToSpreadsheet may put a prefix in front of all of its files (``MyExpt_Image.csv``,
     ``MyExpt_Cells.csv``); the Image table shows which.
     """
-    return _tables_of_files(_Place.of(folder), preset)
+    return _tables_of_files(_files_by_table(_Place.of(folder), preset), preset)
 
 
 @dataclass(frozen=True)
@@ -134,9 +134,10 @@ def _folders(
     below = place.folder.relative_to(root).as_posix()
     relative = "" if below == "." else below
     if preset.container == "file":
-        tables = _tables_of_files(place, preset)
+        files = _files_by_table(place, preset)
+        tables = _tables_of_files(files, preset)
         if tables:
-            fault = _fault_of_files(tables)
+            fault = _fault_of_files(files, tables, preset)
             found = MeasurementFolder(place.folder, relative, well, site, tables, preset, fault)
             yield found, True
         return
@@ -163,20 +164,35 @@ def _deepprofiler_sites(
             yield MeasurementFolder(one.path.parent, relative, one.well, one.site, tables, preset)
 
 
-def _tables_of_files(place: _Place, preset: Preset) -> dict[str, TableFile]:
-    by_name: dict[str, Path] = {}
+def _files_by_table(place: _Place, preset: Preset) -> dict[str, list[Path]]:
+    """Name of a table -> its files: of the preferred ending, of which there should be one."""
+    by_name: dict[str, list[Path]] = {}
     for ending in reversed(preset.endings):
+        of_ending: dict[str, list[Path]] = {}
         for path in place.files:
             name = preset.table_of_file(path.name)
             if name is not None and path.name.lower().endswith(ending.lower()):
-                by_name[name] = path
-    tables = preset.tables(by_name)
-    return {compartment: TableFile(by_name[name]) for compartment, name in tables.items()}
+                of_ending.setdefault(name, []).append(path)
+        by_name |= of_ending
+    return by_name
 
 
-def _fault_of_files(tables: Mapping[str, TableFile]) -> str | None:
-    faults = (_no_file(table.path) for table in tables.values())
-    return next((fault for fault in faults if fault is not None), None)
+def _tables_of_files(files: Mapping[str, list[Path]], preset: Preset) -> dict[str, TableFile]:
+    tables = preset.tables(files)
+    return {compartment: TableFile(files[name][0]) for compartment, name in tables.items()}
+
+
+def _fault_of_files(
+    files: Mapping[str, list[Path]], tables: Mapping[str, TableFile], preset: Preset
+) -> str | None:
+    """Why the tables of a folder of files cannot be read, or None."""
+    used = [table.path for table in tables.values()]
+    several = next((some for some in files.values() if len(some) > 1 and some[0] in used), None)
+    if several is not None:
+        told = " and ".join(path.name for path in several)
+        return f"{told} are the same table; expected one of them. Remove or rename the other"
+    faults = map(_no_file, used)
+    return preset.ambiguity(files) or next((one for one in faults if one is not None), None)
 
 
 def _no_file(path: Path) -> str | None:
@@ -212,8 +228,17 @@ def _combined_tables(path: Path, preset: Preset) -> dict[str, TableFile]:
     """Compartment -> its part of a combined CSV file; empty if the file is none."""
     if not is_combined_csv(path):
         return {}
-    tables = preset.tables(read_combined_header(path, path.name).compartments)
+    names = read_combined_header(path, path.name).compartments
+    _refuse_ambiguity(path, preset, names)
+    tables = preset.tables(names)
     return {compartment: TableFile(path, name) for compartment, name in tables.items()}
+
+
+def _refuse_ambiguity(path: Path, preset: Preset, names: Iterable[str]) -> None:
+    fault = preset.ambiguity(names)
+    if fault is not None:
+        msg = f"{path.name}: {fault}"
+        raise MeasurementError(msg)
 
 
 def _in_carta_tables(path: Path, preset: Preset) -> dict[str, TableFile]:
@@ -230,11 +255,13 @@ def database_tables(path: Path, preset: Preset) -> dict[str, TableFile]:
     Raises
     ------
     MeasurementError
-        If the database cannot be read.
+        If the database cannot be read, or it is not clear which of its tables are meant.
     """
     with open_database(path, path.name) as database:
         found: dict[str, TableFile] = {}
-        for compartment, table in preset.tables(database.tables()).items():
+        names = database.tables()
+        _refuse_ambiguity(path, preset, names)
+        for compartment, table in preset.tables(names).items():
             columns = database.columns(table)
             if preset.image_number.lower() not in (column.lower() for column in columns):
                 continue
