@@ -59,10 +59,17 @@ def _of_file(image: TableFile, preset: Preset) -> Iterable[object]:
 
 
 def _of_csv(image: TableFile, preset: Preset) -> Iterable[object]:
-    with open_text(image.path, errors="replace") as stream:
+    path = image.path
+    with open_text(path, errors="replace") as stream:
+        # For one row three times as fast as Arrow.
         rows = csv.DictReader(stream)
-        column = _plate_column(preset, rows.fieldnames or ())
-        return [] if column is None else [row[column] for row in rows]
+        columns = rows.fieldnames or ()
+        column = _plate_column(preset, columns)
+        try:
+            return [] if column is None else [row[column] for row in rows]
+        except csv.Error:
+            # Longer than the values that this reader takes.
+            return _distinct_values(path, len(columns), columns.index(column), 1)
 
 
 def _of_combined_csv(image: TableFile, _preset: Preset) -> Iterable[object]:

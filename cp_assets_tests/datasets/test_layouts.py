@@ -111,6 +111,16 @@ def test_cellprofiler_several_plates_in_one_image_table(tmp_path: Path, column: 
     ]
 
 
+def test_cellprofiler_plates_beside_a_very_long_text(tmp_path: Path) -> None:
+    rows = [
+        image_row(n, Metadata_Text="z" * 140_000, Metadata_Plate=plate)
+        for n, plate in enumerate(("P1", "P2"), 1)
+    ]
+    write_folder(tmp_path, {"Image": rows})
+    plates = find_plates(Dataset(dataset_id="d", root=tmp_path, layout="cellprofiler"))
+    assert [key.plate_id for key in plates] == ["P1", "P2"]
+
+
 def test_cellprofiler_folders_of_one_plate_each_are_not_filtered(tmp_path: Path) -> None:
     write_folder(tmp_path / "a", {"Image": [image_row(Metadata_Plate="P1")]})
     write_folder(tmp_path / "b", {"Image": [image_row()]})
