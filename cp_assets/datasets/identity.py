@@ -14,6 +14,7 @@ import re
 import string
 from dataclasses import dataclass
 
+from cp_assets.datasets.csv_text import NULLS
 from cp_assets.errors import ConfigurationError
 
 _SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-+.")
@@ -133,6 +134,12 @@ def without_point(text: str) -> str:
     """
     found = _WHOLE.fullmatch(text.strip())
     return found[1] if found else text.strip()
+
+
+def plate_name(text: str) -> str | None:
+    """The plate that a text names; None where it stands for no value, such as ``nan``."""
+    name = without_point(text)
+    return None if name in NULLS else name
 
 
 def normalise_well(text: str) -> str | None:

@@ -18,6 +18,7 @@ from cp_assets.datasets.identity import (
     WELL_ROWS,
     normalise_site,
     normalise_well,
+    plate_name,
     row_letters,
     site_sort_key,
     well_sort_key,
@@ -184,7 +185,7 @@ class _Row:
         table = text.get("TableNumber")
         return cls(
             key=ImageSetKey(None if table is None else int(table), int(text["ImageNumber"])),
-            plate=without_point(text.get(plate_column, "")) or None,
+            plate=plate_name(text.get(plate_column, "")),
             well_text=well_text,
             well=normalise_well(well_text) if well_text else loaded[0],
             site=normalise_site(site) if site else loaded[1],

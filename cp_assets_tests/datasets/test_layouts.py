@@ -2,8 +2,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+import cp_assets
 from cp_assets.datasets import (
     Dataset,
     PlateKey,
@@ -15,6 +17,13 @@ from cp_assets.datasets import (
 from cp_assets.datasets.measurement_folders import measurement_tables
 from cp_assets.errors import ConfigurationError, PlateNotFoundError
 from cp_assets.sample import SampleTruth
+from cp_assets_tests.dialects import (
+    Tables,
+    cytominer_names,
+    write_csv_tables,
+    write_database,
+    write_parquet_tables,
+)
 from cp_assets_tests.files import (
     cells_and_nuclei,
     gallery_folder,
@@ -23,6 +32,14 @@ from cp_assets_tests.files import (
     write_csv,
     write_folder,
 )
+from cp_assets_tests.warehouses import rejected
+
+
+def _one_database(folder: Path, tables: Tables) -> Path:
+    return write_database(folder / "p.sqlite", cytominer_names(tables))
+
+
+write = {"csv": write_csv_tables, "parquet": write_parquet_tables, "sqlite": _one_database}
 
 
 def test_find_plates_of_the_sample(small_sample: SampleTruth) -> None:
@@ -109,6 +126,24 @@ def test_cellprofiler_several_plates_in_one_image_table(tmp_path: Path, column: 
         ("P1", "P1"),
         ("P2", "P2"),
     ]
+
+
+@pytest.mark.parametrize("word", ["nan", "NA", "null", " nan ", ""])
+@pytest.mark.parametrize("dialect", ["csv", "parquet", "sqlite"])
+def test_cellprofiler_words_for_no_value_are_no_plate(
+    tmp_path: Path, word: str, dialect: str
+) -> None:
+    rows = pd.DataFrame([image_row(n, Metadata_Plate=p) for n, p in ((1, "P1"), (2, word))])
+    both = pd.concat([rows, pd.DataFrame([image_row(3, Metadata_Plate="z9")])])
+    for name, table in {"all": rows[1:], "some": both}.items():
+        cells = table[["ImageNumber"]].assign(ObjectNumber=1)
+        write[dialect](tmp_path / name, {"Image": table, "Cells": cells})
+    warehouse = cp_assets.convert(tmp_path / "all", tmp_path / "wh")
+    assert [key.plate_id for key in warehouse.plates("raw_measurements")] == ["all"]
+    warehouse = cp_assets.convert(tmp_path / "some", tmp_path / "wh2")
+    assert [key.plate_id for key in warehouse.plates("raw_measurements")] == ["P1", "z9"]
+    reasons = {row["reason"] for row in rejected(warehouse, "profiles.raw_measurements")}
+    assert "no_plate" in reasons
 
 
 def test_cellprofiler_plates_beside_a_very_long_text(tmp_path: Path) -> None:
