@@ -187,11 +187,13 @@ def site_sort_key(site: str | None) -> tuple[int, int, str]:
 def split_site_folder(folder: str, plate: str) -> tuple[str | None, str | None]:
     """Well and site of a folder ``<plate>-<well>-<site>`` or ``<plate>-<well>``.
 
-    The plate's own name may hold dashes. Returns (None, None) for a folder of another form.
+    The plate's own name may hold dashes. Behind another name the site has to be there and a number,
+    else ``results-v2`` would be a well. Returns (None, None) for a folder of another form.
     """
     if not folder.startswith(f"{plate}-"):
-        found = re.fullmatch(r".+-([A-Za-z]{1,2}\d{1,2})(?:-([^-]+))?", folder)
-        well_text, site_text = (found[1], found[2]) if found else ("", None)
+        found = re.fullmatch(r".+-([A-Za-z]{1,2}\d{1,2})-([^-]+)", folder)
+        is_site = found is not None and _SITE.fullmatch(found[2]) is not None
+        well_text, site_text = (found[1], found[2]) if found and is_site else ("", None)
     else:
         well_text, _, rest = folder[len(plate) + 1 :].partition("-")
         site_text = rest or None

@@ -11,12 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cp_assets.datasets.identity import PlateKey
+from cp_assets.datasets.identity import PlateKey, split_site_folder
 from cp_assets.datasets.image_tables import image_table_plates
 from cp_assets.datasets.measurement_folders import (
     FoundFolders,
     expected,
     find_measurement_folders,
+    folder_order,
     presets_of,
     unknown_databases,
 )
@@ -237,7 +238,7 @@ def _cellprofiler_plates(dataset: Dataset) -> Iterator[PlateSources]:
         yield PlateSources(
             dataset=_with_join_defaults(dataset, own[0]),
             key=PlateKey(dataset.dataset_id, batch, plate),
-            folders=own,
+            folders=tuple(sorted((_placed(dataset, one, plate) for one in own), key=folder_order)),
             image_dir=dataset.image_dir,
             mask_dir=dataset.mask_dir,
             outline_dir=dataset.outline_dir,
@@ -263,6 +264,19 @@ def _split_by_plate(
         # Only a folder that mixes plates needs its rows filtered.
         mixed = any(len(named[folder.relative]) > 1 for folder in own)
         yield plate, plate if mixed else None, tuple(own)
+
+
+def _placed(dataset: Dataset, folder: MeasurementFolder, plate: str) -> MeasurementFolder:
+    """A folder with what its name says, now that the plate is known.
+
+    ``<plate>-<well>-<site>`` is sure, ``<other>-<well>-<site>`` is a guess. ``<plate>-<well>`` says
+    nothing: ``<plate>-v2`` has that form too.
+    """
+    if folder.preset.container == "deepprofiler" or folder.path == dataset.root:
+        return folder
+    well, site = split_site_folder(folder.path.name, plate)
+    is_named_so = folder.path.name.startswith(f"{plate}-")
+    return replace(folder, well=well if site else None, site=site, is_named_so=is_named_so)
 
 
 def _own_name(dataset: Dataset, folder: MeasurementFolder) -> str:

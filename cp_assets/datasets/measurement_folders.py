@@ -60,7 +60,7 @@ def find_measurement_folders(dataset: Dataset, base: Path, plate: str) -> FoundF
     broken = FoundFolders()
     for preset in presets_of(dataset):
         found = list(_found(dataset, base, places, preset, plate))
-        folders = tuple(sorted((folder for folder, _ in found), key=_order))
+        folders = tuple(sorted((folder for folder, _ in found), key=folder_order))
         sound = [folder for folder, is_sound in found if is_sound]
         if sound:
             return FoundFolders(folders, _choice(dataset, sound[0]))
@@ -282,7 +282,8 @@ _TABLES_OF_FILE: dict[Container, Callable[[Path, Preset], dict[str, TableFile]]]
 }
 
 
-def _order(folder: MeasurementFolder) -> tuple[object, ...]:
+def folder_order(folder: MeasurementFolder) -> tuple[object, ...]:
+    """Order of folders in their plate."""
     return (well_sort_key(folder.well), site_sort_key(folder.site), folder.relative)
 
 

@@ -235,6 +235,9 @@ class MeasurementFolder:
         holds several databases, each is named like a folder in it.
     well, site
         From the folder's name, or None where it does not say.
+    is_named_so
+        Whether well and site are behind the plate's own name. Else they only count where the tables
+        and LoadData say neither.
     tables
         Compartment (``Image``, ``Cells``, ...) -> where its table lies.
     preset
@@ -250,6 +253,7 @@ class MeasurementFolder:
     tables: Mapping[str, TableFile]
     preset: Preset = CELLPROFILER_CSV
     fault: str | None = None
+    is_named_so: bool = True
 
     def relative_file(self, compartment: str) -> str:
         """The compartment's file, and table, below the dataset's root, with ``/``."""

@@ -16,6 +16,8 @@ from cp_assets.datasets import (
 )
 from cp_assets.datasets.measurement_folders import measurement_tables
 from cp_assets.errors import ConfigurationError, PlateNotFoundError
+from cp_assets.measurements.raw import RawReader
+from cp_assets.rejections import RejectionLog
 from cp_assets.sample import SampleTruth
 from cp_assets_tests.dialects import (
     Tables,
@@ -115,6 +117,35 @@ def test_cellprofiler_folder_a_site_in_order_of_wells_and_sites(tmp_path: Path) 
     assert relative == ["P-1-A02-1", "P-1-A10-2", "P-1-A10-10", "P-1-B02-1"]
     assert [folder.site for folder in sources.folders] == ["1", "2", "10", "1"]
     assert sources.key.plate_id == "P-1"
+
+
+@pytest.mark.parametrize(
+    ("folder", "image", "expected"),
+    [
+        ("results-v2", {}, (None, None)),
+        ("P1-v2", {"Metadata_Plate": "P1"}, (None, None)),
+        ("rep-r1", {"Metadata_Well": "A01", "Metadata_Site": 3}, ("A01", "3")),
+        ("P1-r1", {"Metadata_Plate": "P1", "Metadata_Well": "A01"}, ("A01", None)),
+        ("run-r1-2", {"Metadata_Well": "A01", "Metadata_Site": 3}, ("A01", "3")),
+        ("run-r1-2", {"Metadata_Well": "A01"}, ("A01", None)),
+        ("run-r1-2", {"Metadata_Row": "1", "Metadata_Col": "1"}, ("A01", None)),
+        ("other-b2-3", {}, ("B02", "3")),
+        ("P1-b2-3", {"Metadata_Plate": "P1"}, ("B02", "3")),
+        ("P1-b2-left", {"Metadata_Plate": "P1"}, ("B02", "left")),
+        ("P1-b2-3", {"Metadata_Plate": "P1", "Metadata_Well": "A01"}, None),
+        ("run-r1-2", {"Metadata_Well": "no well"}, None),
+    ],
+)
+def test_cellprofiler_what_a_folder_name_says(
+    tmp_path: Path, folder: str, image: dict[str, object], expected: tuple[str, str] | None
+) -> None:
+    cells = {"Cells": [{"ImageNumber": 1, "ObjectNumber": 1}]}
+    write_folder(tmp_path / folder, {"Image": [image_row(**image)], **cells})
+    log = RejectionLog()
+    batches = RawReader(one_plate(tmp_path), log).batches()
+    found = {(row["well_id"], row["site_id"]) for batch in batches for row in batch.to_pylist()}
+    assert found == (set() if expected is None else {expected})
+    assert ("identity_conflict" in log.by_reason()) == (expected is None)
 
 
 @pytest.mark.parametrize("column", ["Metadata_Plate", "Metadata_PlateName"])
