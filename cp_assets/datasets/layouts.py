@@ -25,7 +25,9 @@ from cp_assets.datasets.model import Dataset, Layout, MeasurementFolder, PlateSo
 from cp_assets.errors import ConfigurationError, PlateNotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from cp_assets.rejections import Rejection
 
 WORKSPACE = {"analysis": Path("workspace/analysis"), "backend": Path("workspace/backend")}
 """Where a gallery prefix has measurements: CellProfiler's own files, and one database a plate."""
@@ -173,6 +175,7 @@ def _gallery_plate(
             load_data=_load_data(dataset.root, key.batch_id, key.plate_id),
             siblings=siblings,
             choice=f"{found.choice} ({_which(dataset, kind)})",
+            left_out=found.left_out,
         )
         return
 
@@ -234,6 +237,7 @@ def _cellprofiler_plates(dataset: Dataset) -> Iterator[PlateSources]:
         return
     batch = dataset.batch_id or UNBATCHED
     plates = list(_split_by_plate(dataset, found.folders))
+    names = [plate for plate, _, _ in plates]
     for plate, image_plate, own in plates:
         yield PlateSources(
             dataset=_with_join_defaults(dataset, own[0]),
@@ -243,9 +247,17 @@ def _cellprofiler_plates(dataset: Dataset) -> Iterator[PlateSources]:
             mask_dir=dataset.mask_dir,
             outline_dir=dataset.outline_dir,
             image_plate=image_plate,
-            siblings=tuple(other for other, _, _ in plates if other != plate),
+            siblings=tuple(other for other in names if other != plate),
             choice=found.choice,
+            left_out=tuple(one for one in found.left_out if _may_be_of(one, plate, names)),
         )
+
+
+def _may_be_of(left_out: Rejection, plate: str, plates: Sequence[str]) -> bool:
+    """Whether a file may be a plate's: of those that its path names, else of all."""
+    parts = Path(left_out.source_file or "").parts
+    named = [one for one in plates if any(f"{part}-".startswith(f"{one}-") for part in parts)]
+    return plate in (named or plates)
 
 
 def _split_by_plate(

@@ -17,6 +17,7 @@ from cp_assets.datasets.in_carta_names import in_carta_columns
 from cp_assets.datasets.model import Dataset, MeasurementFolder, TableFile
 from cp_assets.datasets.presets import CELLPROFILER_CSV, SHIPPED, Preset, compartment_name
 from cp_assets.errors import InputChangedError, MeasurementError
+from cp_assets.rejections import Rejection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -30,10 +31,11 @@ _TABLES_SHOWN = 8
 
 @dataclass(frozen=True)
 class FoundFolders:
-    """Measurement folders of one dialect, and why it was chosen."""
+    """Measurement folders of one dialect, why it was chosen, and what of it cannot be read."""
 
     folders: tuple[MeasurementFolder, ...] = ()
     choice: str = ""
+    left_out: tuple[Rejection, ...] = ()
 
 
 def find_measurement_folders(dataset: Dataset, base: Path, plate: str) -> FoundFolders:
@@ -63,7 +65,8 @@ def find_measurement_folders(dataset: Dataset, base: Path, plate: str) -> FoundF
         folders = tuple(sorted((folder for folder, _ in found), key=folder_order))
         sound = [folder for folder, is_sound in found if is_sound]
         if sound:
-            return FoundFolders(folders, _choice(dataset, sound[0]))
+            left_out = tuple(_left_out(dataset, base, places, folders, plate))
+            return FoundFolders(folders, _choice(dataset, sound[0]), left_out)
         if found and not broken.folders:
             # Nobody knows its dialect: another may be that of the databases beside it.
             broken = FoundFolders(
@@ -84,6 +87,53 @@ def _found(
         return  # One table of several is no plate.
     for place in places:
         yield from _folders(dataset.root, base, place, preset, plate)
+
+
+def _left_out(
+    dataset: Dataset,
+    base: Path,
+    places: Sequence[_Place],
+    folders: Sequence[MeasurementFolder],
+    plate: str,
+) -> Iterator[Rejection]:
+    """Files of the chosen dialect that measure something and are in no measurement folder."""
+    preset = folders[0].preset
+    if preset.container == "deepprofiler":
+        yield from _unread_sites(dataset, base)
+    if preset.container != "file":
+        return
+    read = {folder.path for folder in folders}
+    tables = [(name, table) for folder in folders for name, table in folder.tables.items()]
+    known = {preset.table_of_file(table.path.name) for name, table in tables if name != "Image"}
+    image = next(table.path.name for name, table in tables if name == "Image")
+    for place in places:
+        names = [path.name for path in place.files if preset.table_of_file(path.name) in known]
+        if names and place.folder not in read:
+            well, site = split_site_folder(place.folder.name, plate)
+            yield Rejection(
+                kind="file",
+                reason="no_image_table",
+                detail=f"{place.folder.name} has {', '.join(names)} and no {image}, which says "
+                f"whose their rows are; they are left out. Add {image}, or remove the folder",
+                well_id=well,
+                site_id=site,
+                source_file=(place.folder / names[0]).relative_to(dataset.root).as_posix(),
+                count=len(names),
+            )
+
+
+def _unread_sites(dataset: Dataset, base: Path) -> Iterator[Rejection]:
+    for one in find_deepprofiler_files(base, follow_links=dataset.images.follow_links):
+        if not one.is_npz:
+            yield Rejection(
+                kind="file",
+                reason="unread_file",
+                detail=f"{one.relative}: features of DeepProfiler as Parquet are not read; "
+                "expected .npz. Its rows are left out",
+                well_id=one.well,
+                site_id=one.site,
+                source_file=one.path.relative_to(dataset.root).as_posix(),
+            )
 
 
 def presets_of(dataset: Dataset) -> tuple[Preset, ...]:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cp_assets.datasets.identity import PlateKey
+    from cp_assets.rejections import Rejection
 
 from cp_assets.datasets.identity import normalise_site, normalise_well
 from cp_assets.datasets.presets import CELLPROFILER_CSV, Preset
@@ -285,6 +286,8 @@ class PlateSources:
     siblings
         Names of the other plates beside it: an image in a folder named after one of them is not
         this plate's, whatever its base name.
+    left_out
+        Measured files that lie where the plate's do and cannot be read as such, for the books.
     """
 
     dataset: Dataset
@@ -297,6 +300,7 @@ class PlateSources:
     image_plate: str | None = None
     siblings: tuple[str, ...] = ()
     choice: str = ""
+    left_out: tuple[Rejection, ...] = ()
 
     def refuse_faults(self) -> None:
         """Refuse a plate with a folder whose tables cannot be read.

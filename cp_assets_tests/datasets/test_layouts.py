@@ -2,10 +2,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import duckdb
 import pandas as pd
 import pytest
 
 import cp_assets
+from cp_assets.checks.file_checks import FILES_HAVE_ROWS
+from cp_assets.checks.outcome import PlateTables
 from cp_assets.datasets import (
     Dataset,
     PlateKey,
@@ -14,9 +17,10 @@ from cp_assets.datasets import (
     find_plate,
     find_plates,
 )
+from cp_assets.datasets.fingerprints import measurement_fingerprint
 from cp_assets.datasets.measurement_folders import measurement_tables
 from cp_assets.errors import ConfigurationError, PlateNotFoundError
-from cp_assets.measurements.raw import RawReader
+from cp_assets.measurements.raw import RAW_MEASUREMENTS, RawReader
 from cp_assets.rejections import RejectionLog
 from cp_assets.sample import SampleTruth
 from cp_assets_tests.dialects import (
@@ -34,6 +38,7 @@ from cp_assets_tests.files import (
     write_csv,
     write_folder,
 )
+from cp_assets_tests.measurements.pickles import write_site
 from cp_assets_tests.warehouses import rejected
 
 
@@ -157,6 +162,55 @@ def test_cellprofiler_several_plates_in_one_image_table(tmp_path: Path, column: 
         ("P1", "P1"),
         ("P2", "P2"),
     ]
+
+
+@pytest.mark.parametrize("layout", ["cellprofiler", "cell-painting-gallery"])
+def test_folder_without_image_table_is_in_the_books(tmp_path: Path, layout: str) -> None:
+    in_gallery = layout == "cell-painting-gallery"
+    base = gallery_folder(tmp_path, "P1", "") if in_gallery else tmp_path
+    tables = {"Image": [image_row(Metadata_Plate="P1")], **cells_and_nuclei()}
+    write_folder(base / "P1-A01-1", tables)
+    write_folder(base / "P1-A01-2", cells_and_nuclei())
+    write_folder(base / "P1-A01-3", tables)
+    write_csv(base / "notes" / "other.csv", [{"a": 1}])
+    warehouse = cp_assets.convert(tmp_path, tmp_path / "wh")
+    (sources,) = find_plates(dataset_from_folder(tmp_path)).values()
+    entries = rejected(warehouse, "profiles.raw_measurements")
+    (entry,) = (row for row in entries if row["reason"] == "no_image_table")
+    assert (entry["kind"], entry["outcome"], entry["count"]) == ("file", "rejected", 3)
+    file = base / "P1-A01-2" / "Cells.csv"
+    assert entry["source_file"] == file.relative_to(tmp_path).as_posix()
+    assert "P1-A01-2 has Cells.csv, Cytoplasm.csv, Nuclei.csv and no Image.csv" in entry["detail"]
+    assert (entry["well_id"], entry["site_id"]) == ("A01", "2")
+    found = FILES_HAVE_ROWS.run(PlateTables(warehouse, sources, duckdb.connect()), RAW_MEASUREMENTS)
+    assert not found.passed
+    before = measurement_fingerprint(sources)
+    write_csv(base / "P1-A01-2" / "Image.csv", tables["Image"])
+    (sources,) = find_plates(dataset_from_folder(tmp_path)).values()
+    assert sources.left_out == ()
+    assert measurement_fingerprint(sources) != before
+
+
+def test_folder_without_image_table_is_in_the_books_of_its_plate(tmp_path: Path) -> None:
+    for plate in ("P1", "P2"):
+        row = image_row(Metadata_Plate=plate)
+        write_folder(tmp_path / f"{plate}-A01-1", {"Image": [row], **cells_and_nuclei()})
+    write_folder(tmp_path / "P2-A01-2", cells_and_nuclei())
+    write_folder(tmp_path / "who", cells_and_nuclei())
+    plates = find_plates(dataset_from_folder(tmp_path))
+    found = {k.plate_id: [one.source_file for one in s.left_out] for k, s in plates.items()}
+    assert found == {"P1": ["who/Cells.csv"], "P2": ["P2-A01-2/Cells.csv", "who/Cells.csv"]}
+
+
+def test_site_of_deepprofiler_as_parquet_is_in_the_books(tmp_path: Path) -> None:
+    write_site(tmp_path / "PL" / "A02-1" / "embedding.npz", {})
+    (tmp_path / "PL" / "A01-1").mkdir()
+    features = pd.DataFrame({"f": [1.0]})
+    features.to_parquet(tmp_path / "PL" / "A01-1" / "embedding.parquet")
+    warehouse = cp_assets.convert(tmp_path, tmp_path / "wh")
+    (entry,) = rejected(warehouse, "profiles.raw_measurements")
+    assert (entry["reason"], entry["kind"], entry["well_id"]) == ("unread_file", "file", "A01")
+    assert entry["source_file"] == "PL/A01-1/embedding.parquet"
 
 
 @pytest.mark.parametrize("word", ["nan", "NA", "null", " nan ", ""])
