@@ -18,6 +18,7 @@ from cp_assets.datasets import ImageOptions, PlateKey, PlateSources
 from cp_assets.errors import (
     BoxColumnsError,
     ConfigurationError,
+    JoinError,
     MeasurementError,
     PlateNotFoundError,
     PlatesFailedError,
@@ -297,3 +298,12 @@ def test_table_that_is_no_file_is_named(tmp_path: Path, make: Any, told: str) ->
     assert f"{folder / 'P3'}: Cells.csv {told}" in str(caught.value.failed["plates/unbatched/P3"])
     with pytest.raises(MeasurementError, match=f"Cells.csv {told}"):
         cp_assets.convert(folder / "P3", tmp_path / "alone")
+
+
+def test_plate_without_a_cell_says_that_the_files_are_there(tmp_path: Path) -> None:
+    folder = write_three_plates(tmp_path / "plates") / "P1"
+    for name in ("Cells.csv", "Nuclei.csv"):
+        header = (folder / name).read_text().partition("\n")[0]
+        (folder / name).write_text(f"{header}\n")
+    with pytest.raises(JoinError, match=r"no object was measured: Cells.csv and 1 more without"):
+        cp_assets.convert(folder, tmp_path / "wh")
