@@ -199,6 +199,24 @@ def _folders(
         yield found, fault is None
 
 
+def tables_of_any_dialect(
+    dataset: Dataset, folder: Path, files: tuple[Path, ...]
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Name of a dialect and of its tables among files of a folder, each file once."""
+    taken: set[Path] = set()
+    for preset in presets_of(dataset):
+        place = _Place(folder, tuple(path for path in files if path not in taken))
+        if preset.container == "deepprofiler":
+            sites = (path for path in place.files if path.name.lower().endswith(".npz"))
+            found = [[TableFile(one)] for one in sites if deepprofiler_file(folder, one.name)]
+        else:
+            some = _folders(dataset.root, folder, place, preset, "")
+            found = [list(one.tables.values()) for one, _ in some]
+        for tables in found:
+            taken |= {table.path for table in tables}
+            yield preset.name, tuple(table.name for table in tables)
+
+
 def _deepprofiler_sites(
     dataset: Dataset, base: Path, preset: Preset
 ) -> Iterator[MeasurementFolder]:
