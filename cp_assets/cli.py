@@ -27,6 +27,7 @@ from cp_assets.datasets import (
 )
 from cp_assets.datasets.config import Configuration, read_configuration
 from cp_assets.datasets.identity import normalise_site, normalise_well
+from cp_assets.datasets.unread import unread_measurements
 from cp_assets.errors import (
     ConfigurationError,
     CpAssetsError,
@@ -189,9 +190,14 @@ def plates(
     source: Path | None, *, register: bool, warehouse: str | None, config: str | None
 ) -> None:
     """List the plates of the configured datasets, or of a folder."""
-    found = _plates(_datasets(source, config))
+    datasets = _datasets(source, config)
+    found = _plates(datasets)
     for key, sources in found.items():
         click.echo(f"{key}\t{len(sources.folders)} measurement folder(s)\t{sources.choice}")
+    for dataset in datasets:
+        own = [one for key, one in found.items() if key.dataset_id == dataset.dataset_id]
+        for line in unread_measurements(dataset, own):
+            _say(line)
     if register:
         from cp_assets.jobs import dagster_instance
         from cp_assets.partitions import register_plates

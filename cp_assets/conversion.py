@@ -23,6 +23,7 @@ from cp_assets.datasets import (
     find_plates,
 )
 from cp_assets.datasets.metadata_files import named_files
+from cp_assets.datasets.unread import unread_measurements
 from cp_assets.errors import ConfigurationError, CpAssetsError, PlatesFailedError, one_line
 from cp_assets.warehouse.warehouse import Warehouse, open_warehouse
 
@@ -177,6 +178,8 @@ def convert(  # noqa: PLR0913 - the public contract: one call, every option by n
     )
     _check(dataset, join=join)
     plates = find_plates(dataset)
+    for line in unread_measurements(dataset, plates.values()):
+        logger.warning("%s", line)
     opened = (
         warehouse if isinstance(warehouse, Warehouse) else open_warehouse(warehouse, create=True)
     )

@@ -18,6 +18,7 @@ from cp_assets.datasets import ImageOptions, PlateKey, PlateSources
 from cp_assets.errors import (
     BoxColumnsError,
     ConfigurationError,
+    JoinError,
     MeasurementError,
     PlateNotFoundError,
     PlatesFailedError,
@@ -277,3 +278,32 @@ def test_folder_without_measurements_is_a_clear_error(tmp_path: Path) -> None:
 def test_gallery_prefix_names_its_own_plates(small_sample: Any, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="leave batch_id and plate_id out"):
         cp_assets.convert(small_sample.root, tmp_path / "wh", plate_id="X")
+
+
+def as_dangling_link(path: Path) -> None:
+    path.symlink_to(path.parent / "nowhere.csv")
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [(as_dangling_link, "is a link that leads to no file"), (Path.mkdir, "is a folder")],
+    ids=["dangling link", "folder"],
+)
+def test_table_that_is_no_file_is_named(tmp_path: Path, make: Any, told: str) -> None:
+    folder = write_three_plates(tmp_path / "plates")
+    (folder / "P3" / "Cells.csv").unlink()
+    make(folder / "P3" / "Cells.csv")
+    with pytest.raises(PlatesFailedError) as caught:
+        cp_assets.convert(folder, tmp_path / "wh")
+    assert f"{folder / 'P3'}: Cells.csv {told}" in str(caught.value.failed["plates/unbatched/P3"])
+    with pytest.raises(MeasurementError, match=f"Cells.csv {told}"):
+        cp_assets.convert(folder / "P3", tmp_path / "alone")
+
+
+def test_plate_without_a_cell_says_that_the_files_are_there(tmp_path: Path) -> None:
+    folder = write_three_plates(tmp_path / "plates") / "P1"
+    for name in ("Cells.csv", "Nuclei.csv"):
+        header = (folder / name).read_text().partition("\n")[0]
+        (folder / name).write_text(f"{header}\n")
+    with pytest.raises(JoinError, match=r"no object was measured: Cells.csv and 1 more without"):
+        cp_assets.convert(folder, tmp_path / "wh")

@@ -46,6 +46,7 @@ Step = Callable[[PlateSources, Warehouse], PlateTable | NotApplicable]
 
 def build_raw_measurements(sources: PlateSources, warehouse: Warehouse) -> PlateTable:
     """Every row that was measured, from the plate's files."""
+    sources.refuse_faults()
     return PlateTable(
         RAW_MEASUREMENTS,
         sources.key,

@@ -15,12 +15,13 @@ DAYS_APART = 2.0
 """Files of one run are written within hours; a large plate may take more than a day."""
 
 _DAY = 24 * 3600
+_WITHOUT_ROWS = ("empty_file", "header_only", "no_image_table", "unread_file")
 
 
 def _have_rows(tables: PlateTables, _spec: TableSpec) -> Outcome:
     found = books_of(tables, RAW_MEASUREMENTS.name)
     sound = (found["reason"] == "header_only") & found["source_file"].isin(_without_objects(tables))
-    faults = lines_of(found[found["reason"].isin(("empty_file", "header_only")) & ~sound])
+    faults = lines_of(found[found["reason"].isin(_WITHOUT_ROWS) & ~sound])
     files = sum(len(folder.tables) for folder in tables.sources.folders)
     figures = {"files": files, "without rows": len(faults)}
     return outcome_of(first_of(faults), f"{files} measurement files have rows", figures)
@@ -112,7 +113,7 @@ def _date(seconds: float) -> str:
 
 FILES_HAVE_ROWS = TableCheck(
     "files_have_rows",
-    "no measurement file is empty, or a header alone where Count_<compartment> is not 0",
+    "no measurement file is empty, left out, or a header alone where Count_<compartment> is not 0",
     _have_rows,
     blocking=False,
 )

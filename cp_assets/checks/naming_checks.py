@@ -82,7 +82,8 @@ def _cut_columns(tables: PlateTables, there: list[str]) -> list[str]:
     names = [name for name in COLUMN_COLUMNS if name in there]
     wells = [name for name in WELL_COLUMNS if name in there]
     parts = [name for name in there if _TIME_OR_PLANE.fullmatch(name)]
-    unnamed = {one.relative for one in tables.sources.folders if one.well is None}
+    folders = tables.sources.folders
+    unnamed = {one.relative for one in folders if one.well is None or not one.is_named_so}
     found: dict[tuple[object, object], list[tuple[object, str]]] = defaultdict(list)
     wanted = ["well_id", "site_id", "source_folder", *names, *wells, *parts]
     for row in image_rows(tables, wanted) if names else ():

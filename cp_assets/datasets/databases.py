@@ -132,6 +132,18 @@ def database_state(path: Path) -> tuple[tuple[int, int], ...]:
     return (file_state(path), *((file_state(log),) if log.is_file() else ()))
 
 
+def is_other_programs(path: Path) -> bool:
+    """Whether a ``.db`` is none by its name or content; one that is empty or cut short may be."""
+    if path.suffix.lower() != ".db":
+        return False
+    try:
+        with path.open("rb") as stream:
+            start = stream.read(len(_MAGIC))
+    except OSError:
+        return False
+    return path.name.lower() == "thumbs.db" or not _MAGIC.startswith(start)
+
+
 def _uri(path: Path, name: str) -> str:
     """How to open a database so that nothing is written beside it.
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cp_assets.datasets.deepprofiler_files import place_of
-from cp_assets.datasets.identity import normalise_site, normalise_well
+from cp_assets.datasets.identity import normalise_site, normalise_well, plate_name
 from cp_assets.datasets.npz import MAX_ARRAY_BYTES, Npz, open_npz
 from cp_assets.datasets.restricted_pickle import PlainValue, plain_dict, unpickle_object
 from cp_assets.errors import MeasurementError
@@ -106,7 +106,7 @@ class SiteIdentity:
         plate, well, site = (
             (texts.get(f"Metadata_{word}") or "").strip() for word in ("Plate", "Well", "Site")
         )
-        return plate or None, normalise_well(well), normalise_site(site)
+        return plate_name(plate), normalise_well(well), normalise_site(site)
 
 
 def _column(key: str) -> str:

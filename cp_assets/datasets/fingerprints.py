@@ -76,7 +76,9 @@ def measurement_fingerprint(sources: PlateSources) -> str:
     load_data = _load_data(sources)
     options = (dataset.layout, dict(dataset.column_types), sources.image_plate)
     presets = [asdict(folder.preset) for folder in sources.folders[:1]]
-    return digest([str(sources.key), options, presets, files, load_data])
+    left_out = [asdict(one) for one in sources.left_out]
+    rest = [left_out] if left_out else []
+    return digest([str(sources.key), options, presets, files, load_data, *rest])
 
 
 def _log_state(path: Path) -> tuple[int, ...]:

@@ -14,6 +14,7 @@ import re
 import string
 from dataclasses import dataclass
 
+from cp_assets.datasets.csv_text import NULLS
 from cp_assets.errors import ConfigurationError
 
 _SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-+.")
@@ -135,6 +136,12 @@ def without_point(text: str) -> str:
     return found[1] if found else text.strip()
 
 
+def plate_name(text: str) -> str | None:
+    """The plate that a text names; None where it stands for no value, such as ``nan``."""
+    name = without_point(text)
+    return None if name in NULLS else name
+
+
 def normalise_well(text: str) -> str | None:
     """The well's standard name, letters then two digits, or None if the text names no well.
 
@@ -180,11 +187,13 @@ def site_sort_key(site: str | None) -> tuple[int, int, str]:
 def split_site_folder(folder: str, plate: str) -> tuple[str | None, str | None]:
     """Well and site of a folder ``<plate>-<well>-<site>`` or ``<plate>-<well>``.
 
-    The plate's own name may hold dashes. Returns (None, None) for a folder of another form.
+    The plate's own name may hold dashes. Behind another name the site has to be there and a number,
+    else ``results-v2`` would be a well. Returns (None, None) for a folder of another form.
     """
     if not folder.startswith(f"{plate}-"):
-        found = re.fullmatch(r".+-([A-Za-z]{1,2}\d{1,2})(?:-([^-]+))?", folder)
-        well_text, site_text = (found[1], found[2]) if found else ("", None)
+        found = re.fullmatch(r".+-([A-Za-z]{1,2}\d{1,2})-([^-]+)", folder)
+        is_site = found is not None and _SITE.fullmatch(found[2]) is not None
+        well_text, site_text = (found[1], found[2]) if found and is_site else ("", None)
     else:
         well_text, _, rest = folder[len(plate) + 1 :].partition("-")
         site_text = rest or None

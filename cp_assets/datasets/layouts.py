@@ -11,12 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cp_assets.datasets.identity import PlateKey
+from cp_assets.datasets.identity import PlateKey, split_site_folder
 from cp_assets.datasets.image_tables import image_table_plates
 from cp_assets.datasets.measurement_folders import (
     FoundFolders,
     expected,
     find_measurement_folders,
+    folder_order,
     presets_of,
     unknown_databases,
 )
@@ -24,7 +25,9 @@ from cp_assets.datasets.model import Dataset, Layout, MeasurementFolder, PlateSo
 from cp_assets.errors import ConfigurationError, PlateNotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from cp_assets.rejections import Rejection
 
 WORKSPACE = {"analysis": Path("workspace/analysis"), "backend": Path("workspace/backend")}
 """Where a gallery prefix has measurements: CellProfiler's own files, and one database a plate."""
@@ -172,6 +175,7 @@ def _gallery_plate(
             load_data=_load_data(dataset.root, key.batch_id, key.plate_id),
             siblings=siblings,
             choice=f"{found.choice} ({_which(dataset, kind)})",
+            left_out=found.left_out,
         )
         return
 
@@ -233,18 +237,27 @@ def _cellprofiler_plates(dataset: Dataset) -> Iterator[PlateSources]:
         return
     batch = dataset.batch_id or UNBATCHED
     plates = list(_split_by_plate(dataset, found.folders))
+    names = [plate for plate, _, _ in plates]
     for plate, image_plate, own in plates:
         yield PlateSources(
             dataset=_with_join_defaults(dataset, own[0]),
             key=PlateKey(dataset.dataset_id, batch, plate),
-            folders=own,
+            folders=tuple(sorted((_placed(dataset, one, plate) for one in own), key=folder_order)),
             image_dir=dataset.image_dir,
             mask_dir=dataset.mask_dir,
             outline_dir=dataset.outline_dir,
             image_plate=image_plate,
-            siblings=tuple(other for other, _, _ in plates if other != plate),
+            siblings=tuple(other for other in names if other != plate),
             choice=found.choice,
+            left_out=tuple(one for one in found.left_out if _may_be_of(one, plate, names)),
         )
+
+
+def _may_be_of(left_out: Rejection, plate: str, plates: Sequence[str]) -> bool:
+    """Whether a file may be a plate's: of those that its path names, else of all."""
+    parts = Path(left_out.source_file or "").parts
+    named = [one for one in plates if any(f"{part}-".startswith(f"{one}-") for part in parts)]
+    return plate in (named or plates)
 
 
 def _split_by_plate(
@@ -263,6 +276,19 @@ def _split_by_plate(
         # Only a folder that mixes plates needs its rows filtered.
         mixed = any(len(named[folder.relative]) > 1 for folder in own)
         yield plate, plate if mixed else None, tuple(own)
+
+
+def _placed(dataset: Dataset, folder: MeasurementFolder, plate: str) -> MeasurementFolder:
+    """A folder with what its name says, now that the plate is known.
+
+    ``<plate>-<well>-<site>`` is sure, ``<other>-<well>-<site>`` is a guess. ``<plate>-<well>`` says
+    nothing: ``<plate>-v2`` has that form too.
+    """
+    if folder.preset.container == "deepprofiler" or folder.path == dataset.root:
+        return folder
+    well, site = split_site_folder(folder.path.name, plate)
+    is_named_so = folder.path.name.startswith(f"{plate}-")
+    return replace(folder, well=well if site else None, site=site, is_named_so=is_named_so)
 
 
 def _own_name(dataset: Dataset, folder: MeasurementFolder) -> str:

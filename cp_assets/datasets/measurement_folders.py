@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cp_assets.datasets.combined_header import is_combined_csv, read_combined_header
-from cp_assets.datasets.databases import open_database
+from cp_assets.datasets.databases import is_other_programs, open_database
 from cp_assets.datasets.deepprofiler_files import deepprofiler_file, find_deepprofiler_files
 from cp_assets.datasets.identity import (
     site_sort_key,
@@ -17,9 +17,10 @@ from cp_assets.datasets.in_carta_names import in_carta_columns
 from cp_assets.datasets.model import Dataset, MeasurementFolder, TableFile
 from cp_assets.datasets.presets import CELLPROFILER_CSV, SHIPPED, Preset, compartment_name
 from cp_assets.errors import InputChangedError, MeasurementError
+from cp_assets.rejections import Rejection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from cp_assets.datasets.presets import Container
@@ -30,10 +31,11 @@ _TABLES_SHOWN = 8
 
 @dataclass(frozen=True)
 class FoundFolders:
-    """Measurement folders of one dialect, and why it was chosen."""
+    """Measurement folders of one dialect, why it was chosen, and what of it cannot be read."""
 
     folders: tuple[MeasurementFolder, ...] = ()
     choice: str = ""
+    left_out: tuple[Rejection, ...] = ()
 
 
 def find_measurement_folders(dataset: Dataset, base: Path, plate: str) -> FoundFolders:
@@ -60,10 +62,11 @@ def find_measurement_folders(dataset: Dataset, base: Path, plate: str) -> FoundF
     broken = FoundFolders()
     for preset in presets_of(dataset):
         found = list(_found(dataset, base, places, preset, plate))
-        folders = tuple(sorted((folder for folder, _ in found), key=_order))
+        folders = tuple(sorted((folder for folder, _ in found), key=folder_order))
         sound = [folder for folder, is_sound in found if is_sound]
         if sound:
-            return FoundFolders(folders, _choice(dataset, sound[0]))
+            left_out = tuple(_left_out(dataset, base, places, folders, plate))
+            return FoundFolders(folders, _choice(dataset, sound[0]), left_out)
         if found and not broken.folders:
             # Nobody knows its dialect: another may be that of the databases beside it.
             broken = FoundFolders(
@@ -86,6 +89,53 @@ def _found(
         yield from _folders(dataset.root, base, place, preset, plate)
 
 
+def _left_out(
+    dataset: Dataset,
+    base: Path,
+    places: Sequence[_Place],
+    folders: Sequence[MeasurementFolder],
+    plate: str,
+) -> Iterator[Rejection]:
+    """Files of the chosen dialect that measure something and are in no measurement folder."""
+    preset = folders[0].preset
+    if preset.container == "deepprofiler":
+        yield from _unread_sites(dataset, base)
+    if preset.container != "file":
+        return
+    read = {folder.path for folder in folders}
+    tables = [(name, table) for folder in folders for name, table in folder.tables.items()]
+    known = {preset.table_of_file(table.path.name) for name, table in tables if name != "Image"}
+    image = next(table.path.name for name, table in tables if name == "Image")
+    for place in places:
+        names = [path.name for path in place.files if preset.table_of_file(path.name) in known]
+        if names and place.folder not in read:
+            well, site = split_site_folder(place.folder.name, plate)
+            yield Rejection(
+                kind="file",
+                reason="no_image_table",
+                detail=f"{place.folder.name} has {', '.join(names)} and no {image}, which says "
+                f"whose their rows are; they are left out. Add {image}, or remove the folder",
+                well_id=well,
+                site_id=site,
+                source_file=(place.folder / names[0]).relative_to(dataset.root).as_posix(),
+                count=len(names),
+            )
+
+
+def _unread_sites(dataset: Dataset, base: Path) -> Iterator[Rejection]:
+    for one in find_deepprofiler_files(base, follow_links=dataset.images.follow_links):
+        if not one.is_npz:
+            yield Rejection(
+                kind="file",
+                reason="unread_file",
+                detail=f"{one.relative}: features of DeepProfiler as Parquet are not read; "
+                "expected .npz. Its rows are left out",
+                well_id=one.well,
+                site_id=one.site,
+                source_file=one.path.relative_to(dataset.root).as_posix(),
+            )
+
+
 def presets_of(dataset: Dataset) -> tuple[Preset, ...]:
     """The dialects that a dataset's tables may have, in the order in which they are tried."""
     if dataset.preset is not None:
@@ -100,7 +150,7 @@ def measurement_tables(folder: Path, preset: Preset = CELLPROFILER_CSV) -> dict[
     ExportToSpreadsheet may put a prefix in front of all of its files (``MyExpt_Image.csv``,
     ``MyExpt_Cells.csv``); the Image table shows which.
     """
-    return _tables_of_files(_Place.of(folder), preset)
+    return _tables_of_files(_files_by_table(_Place.of(folder), preset), preset)
 
 
 @dataclass(frozen=True)
@@ -134,15 +184,37 @@ def _folders(
     below = place.folder.relative_to(root).as_posix()
     relative = "" if below == "." else below
     if preset.container == "file":
-        tables = _tables_of_files(place, preset)
+        files = _files_by_table(place, preset)
+        tables = _tables_of_files(files, preset)
         if tables:
-            yield MeasurementFolder(place.folder, relative, well, site, tables, preset), True
+            fault = _fault_of_files(files, tables, preset)
+            found = MeasurementFolder(place.folder, relative, well, site, tables, preset, fault)
+            yield found, True
         return
     whole = list(_files_of_all_tables(place, preset))
-    for path, tables, is_sound in whole:
+    for path, tables, fault in whole:
         # Image sets of two files must not be taken for the same.
         own = f"{relative}/{path.name}".lstrip("/") if len(whole) > 1 else relative
-        yield MeasurementFolder(place.folder, own, well, site, tables, preset), is_sound
+        found = MeasurementFolder(place.folder, own, well, site, tables, preset, fault)
+        yield found, fault is None
+
+
+def tables_of_any_dialect(
+    dataset: Dataset, folder: Path, files: tuple[Path, ...]
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Name of a dialect and of its tables among files of a folder, each file once."""
+    taken: set[Path] = set()
+    for preset in presets_of(dataset):
+        place = _Place(folder, tuple(path for path in files if path not in taken))
+        if preset.container == "deepprofiler":
+            sites = (path for path in place.files if path.name.lower().endswith(".npz"))
+            found = [[TableFile(one)] for one in sites if deepprofiler_file(folder, one.name)]
+        else:
+            some = _folders(dataset.root, folder, place, preset, "")
+            found = [list(one.tables.values()) for one, _ in some]
+        for tables in found:
+            taken |= {table.path for table in tables}
+            yield preset.name, tuple(table.name for table in tables)
 
 
 def _deepprofiler_sites(
@@ -160,41 +232,81 @@ def _deepprofiler_sites(
             yield MeasurementFolder(one.path.parent, relative, one.well, one.site, tables, preset)
 
 
-def _tables_of_files(place: _Place, preset: Preset) -> dict[str, TableFile]:
-    by_name: dict[str, Path] = {}
+def _files_by_table(place: _Place, preset: Preset) -> dict[str, list[Path]]:
+    """Name of a table -> its files: of the preferred ending, of which there should be one."""
+    by_name: dict[str, list[Path]] = {}
     for ending in reversed(preset.endings):
+        of_ending: dict[str, list[Path]] = {}
         for path in place.files:
             name = preset.table_of_file(path.name)
             if name is not None and path.name.lower().endswith(ending.lower()):
-                by_name[name] = path
-    tables = preset.tables(by_name)
-    return {compartment: TableFile(by_name[name]) for compartment, name in tables.items()}
+                of_ending.setdefault(name, []).append(path)
+        by_name |= of_ending
+    return by_name
+
+
+def _tables_of_files(files: Mapping[str, list[Path]], preset: Preset) -> dict[str, TableFile]:
+    tables = preset.tables(files)
+    return {compartment: TableFile(files[name][0]) for compartment, name in tables.items()}
+
+
+def _fault_of_files(
+    files: Mapping[str, list[Path]], tables: Mapping[str, TableFile], preset: Preset
+) -> str | None:
+    """Why the tables of a folder of files cannot be read, or None."""
+    used = [table.path for table in tables.values()]
+    several = next((some for some in files.values() if len(some) > 1 and some[0] in used), None)
+    if several is not None:
+        told = " and ".join(path.name for path in several)
+        return f"{told} are the same table; expected one of them. Remove or rename the other"
+    faults = map(_no_file, used)
+    return preset.ambiguity(files) or next((one for one in faults if one is not None), None)
+
+
+def _no_file(path: Path) -> str | None:
+    """Why a path is none of a file, or None if it is."""
+    if path.is_file():
+        return None
+    what = "a folder" if path.is_dir() else "a link that leads to no file"
+    return f"{path.name} is {what}; expected a file of measurements. Mend or remove it"
 
 
 def _files_of_all_tables(
     place: _Place, preset: Preset
-) -> Iterator[tuple[Path, dict[str, TableFile], bool]]:
-    """Files of a place, their tables, and whether they could be read."""
+) -> Iterator[tuple[Path, dict[str, TableFile], str | None]]:
+    """Files of a place, their tables, and why they cannot be read or None."""
     of_file = _TABLES_OF_FILE[preset.container]
     for path in place.files:
-        if preset.table_of_file(path.name) is None or not path.is_file():
+        if preset.table_of_file(path.name) is None or path.is_dir():
             continue
+        fault = _no_file(path)
+        tables = {"Image": TableFile(path, "Image")}
         try:
-            tables, is_sound = of_file(path, preset), True
-        except (MeasurementError, InputChangedError):
+            tables = tables if fault else of_file(path, preset)
+        except (MeasurementError, InputChangedError) as error:
             # Other programs have files of this ending too, such as Thumbs.db.
-            is_other = path.suffix.lower() == ".db"
-            tables, is_sound = {} if is_other else {"Image": TableFile(path, "Image")}, False
+            if is_other_programs(path):
+                continue
+            fault = str(error)
         if tables:
-            yield path, tables, is_sound
+            yield path, tables, fault
 
 
 def _combined_tables(path: Path, preset: Preset) -> dict[str, TableFile]:
     """Compartment -> its part of a combined CSV file; empty if the file is none."""
     if not is_combined_csv(path):
         return {}
-    tables = preset.tables(read_combined_header(path, path.name).compartments)
+    names = read_combined_header(path, path.name).compartments
+    _refuse_ambiguity(path, preset, names)
+    tables = preset.tables(names)
     return {compartment: TableFile(path, name) for compartment, name in tables.items()}
+
+
+def _refuse_ambiguity(path: Path, preset: Preset, names: Iterable[str]) -> None:
+    fault = preset.ambiguity(names)
+    if fault is not None:
+        msg = f"{path.name}: {fault}"
+        raise MeasurementError(msg)
 
 
 def _in_carta_tables(path: Path, preset: Preset) -> dict[str, TableFile]:
@@ -211,11 +323,13 @@ def database_tables(path: Path, preset: Preset) -> dict[str, TableFile]:
     Raises
     ------
     MeasurementError
-        If the database cannot be read.
+        If the database cannot be read, or it is not clear which of its tables are meant.
     """
     with open_database(path, path.name) as database:
         found: dict[str, TableFile] = {}
-        for compartment, table in preset.tables(database.tables()).items():
+        names = database.tables()
+        _refuse_ambiguity(path, preset, names)
+        for compartment, table in preset.tables(names).items():
             columns = database.columns(table)
             if preset.image_number.lower() not in (column.lower() for column in columns):
                 continue
@@ -236,7 +350,8 @@ _TABLES_OF_FILE: dict[Container, Callable[[Path, Preset], dict[str, TableFile]]]
 }
 
 
-def _order(folder: MeasurementFolder) -> tuple[object, ...]:
+def folder_order(folder: MeasurementFolder) -> tuple[object, ...]:
+    """Order of folders in their plate."""
     return (well_sort_key(folder.well), site_sort_key(folder.site), folder.relative)
 
 

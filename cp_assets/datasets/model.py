@@ -11,10 +11,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cp_assets.datasets.identity import PlateKey
+    from cp_assets.rejections import Rejection
 
 from cp_assets.datasets.identity import normalise_site, normalise_well
 from cp_assets.datasets.presets import CELLPROFILER_CSV, Preset
-from cp_assets.errors import ConfigurationError
+from cp_assets.errors import ConfigurationError, MeasurementError
 
 Layout = Literal["cell-painting-gallery", "cellprofiler"]
 
@@ -235,10 +236,15 @@ class MeasurementFolder:
         holds several databases, each is named like a folder in it.
     well, site
         From the folder's name, or None where it does not say.
+    is_named_so
+        Whether well and site are behind the plate's own name. Else they only count where the tables
+        and LoadData say neither.
     tables
         Compartment (``Image``, ``Cells``, ...) -> where its table lies.
     preset
         The dialect of the tables.
+    fault
+        Why the tables cannot be read, with what to do; None where nothing speaks against it.
     """
 
     path: Path
@@ -247,6 +253,8 @@ class MeasurementFolder:
     site: str | None
     tables: Mapping[str, TableFile]
     preset: Preset = CELLPROFILER_CSV
+    fault: str | None = None
+    is_named_so: bool = True
 
     def relative_file(self, compartment: str) -> str:
         """The compartment's file, and table, below the dataset's root, with ``/``."""
@@ -278,6 +286,8 @@ class PlateSources:
     siblings
         Names of the other plates beside it: an image in a folder named after one of them is not
         this plate's, whatever its base name.
+    left_out
+        Measured files that lie where the plate's do and cannot be read as such, for the books.
     """
 
     dataset: Dataset
@@ -290,3 +300,17 @@ class PlateSources:
     image_plate: str | None = None
     siblings: tuple[str, ...] = ()
     choice: str = ""
+    left_out: tuple[Rejection, ...] = ()
+
+    def refuse_faults(self) -> None:
+        """Refuse a plate with a folder whose tables cannot be read.
+
+        Raises
+        ------
+        MeasurementError
+            With the fault of the first such folder.
+        """
+        for folder in self.folders:
+            if folder.fault is not None:
+                msg = f"{folder.path}: {folder.fault}"
+                raise MeasurementError(msg)

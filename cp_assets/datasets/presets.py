@@ -138,16 +138,59 @@ class Preset:
             return {}
         image = min(images, key=lambda name: (len(name), name))
         found = {"Image": image}
-        prefix = self._prefix(image)
         for name in names:
-            if name == image or not name.lower().startswith(prefix.lower()):
-                continue
-            fits = self._objects.fullmatch(name[len(prefix) :])
-            if fits and fits["compartment"].lower() not in self._passed_over:
-                found[compartment_name(fits["compartment"])] = name
+            compartment = self._compartment(name, self._prefix(image)) if name != image else None
+            if compartment is not None:
+                found[compartment] = name
         if self.side_by_side in found and len(found) > len(("Image", self.side_by_side)):
             del found[self.side_by_side]
         return found
+
+    def ambiguity(self, names: Iterable[str]) -> str | None:
+        """Why it is not clear which tables are meant, with what to do; None where it is."""
+        names = sorted(set(names))
+        chosen = self.tables(names).get("Image")
+        if chosen is None:
+            return None
+        images = [name for name in names if self._image.fullmatch(name)]
+        prefix = self._prefix(chosen)
+        taken: dict[str, str] = {}
+        for name in names:
+            is_image = name.lower() == chosen.lower()
+            compartment = "Image" if is_image else self._compartment(name, prefix)
+            if compartment and taken.setdefault(compartment, name) != name:
+                told = f"{taken[compartment]} and {name} are both the table {compartment}"
+                return f"{told}; expected one of them. Remove or rename the other"
+        rivals = [name for name in images if self._has_own_objects(name, images, names)]
+        if chosen not in rivals or rivals == [chosen]:
+            return None
+        return (
+            f"{' and '.join(rivals)} are Image tables, each with objects of its own; expected one "
+            "experiment. Keep them apart, or name a preset whose image_table fits one of them"
+        )
+
+    def _has_own_objects(self, image: str, images: Sequence[str], names: Iterable[str]) -> bool:
+        """Whether object tables have an Image table's prefix, and no longer one of another."""
+        prefix = self._prefix(image)
+        longer = tuple(
+            other.lower()
+            for other in map(self._prefix, images)
+            if len(other) > len(prefix) and other.lower().startswith(prefix.lower())
+        )
+        return any(
+            self._compartment(name, prefix)
+            for name in names
+            if name not in images and not (longer and name.lower().startswith(longer))
+        )
+
+    def _compartment(self, name: str, prefix: str) -> str | None:
+        """What an object table behind a prefix measures, or None if a table is none."""
+        if not name.lower().startswith(prefix.lower()):
+            return None
+        fits = self._objects.fullmatch(name[len(prefix) :])
+        if not fits or fits["compartment"].lower() in self._passed_over:
+            return None
+        return compartment_name(fits["compartment"])
 
     def compartments_side_by_side(self, columns: Iterable[str]) -> tuple[str, ...]:
         """The compartments of a table that holds several, by their columns of object numbers."""

@@ -2,7 +2,8 @@
 
 ImageNumber restarts in every folder, and in a merged table with each TableNumber. An image set is
 known by its well and site, taken from the folder's name, the Image table or LoadData, in that
-order; where they disagree, the image set is rejected. Where well and site do not tell image sets
+order; where they disagree, the image set is rejected. The name of a folder that does not begin with
+the plate's counts only where the others say nothing. Where well and site do not tell image sets
 apart (unknown, or several times in one Image table), the folder below the dataset, the TableNumber
 and the ImageNumber do.
 """
@@ -18,6 +19,7 @@ from cp_assets.datasets.identity import (
     WELL_ROWS,
     normalise_site,
     normalise_well,
+    plate_name,
     row_letters,
     site_sort_key,
     well_sort_key,
@@ -137,7 +139,7 @@ def identify_image_sets(
     times = Counter(row.key for row in own)
     faults = {row.key: _fault(row, folder, sources, times[row.key]) for row in own}
     conflicts = {key: fault for key, fault in faults.items() if fault is not None}
-    places = {row.key: (folder.well or row.well, folder.site or row.site) for row in own}
+    places = {row.key: _place(row, folder) for row in own}
     often = Counter(places.values())
     identities = {}
     for key, (well, site) in places.items():
@@ -184,7 +186,7 @@ class _Row:
         table = text.get("TableNumber")
         return cls(
             key=ImageSetKey(None if table is None else int(table), int(text["ImageNumber"])),
-            plate=without_point(text.get(plate_column, "")) or None,
+            plate=plate_name(text.get(plate_column, "")),
             well_text=well_text,
             well=normalise_well(well_text) if well_text else loaded[0],
             site=normalise_site(site) if site else loaded[1],
@@ -234,9 +236,19 @@ def _fault(
     return _rejection(row, folder, "identity_conflict", contradiction)
 
 
+def _place(row: _Row, folder: MeasurementFolder) -> tuple[str | None, str | None]:
+    """Well and site of an image set."""
+    if folder.is_named_so:
+        return folder.well or row.well, folder.site or row.site
+    says_nothing = not row.well_text and row.well is None and row.site is None
+    return (folder.well, folder.site) if says_nothing else (row.well, row.site)
+
+
 def _contradiction(row: _Row, folder: MeasurementFolder) -> str | None:
-    if row.well_text and row.well is None and folder.well is None:
+    if row.well_text and row.well is None and (folder.well is None or not folder.is_named_so):
         return f"well {row.well_text!r} is no well of a plate up to 1536 wells (A01 to AF48)"
+    if not folder.is_named_so:
+        return None
     if folder.well and row.well and folder.well != row.well:
         return f"the Image table says well {row.well}, the folder's name {folder.well}"
     if folder.site and row.site and folder.site != row.site:
@@ -245,13 +257,14 @@ def _contradiction(row: _Row, folder: MeasurementFolder) -> str | None:
 
 
 def _rejection(row: _Row, folder: MeasurementFolder, reason: str, detail: str) -> Rejection:
+    well, site = _place(row, folder)
     return Rejection(
         kind="image",
         reason=reason,
         detail=(f"{row.key}: {detail}; its rows are left out. Mend the name or the table"),
         compartment="Image",
-        well_id=folder.well or row.well,
-        site_id=folder.site or row.site,
+        well_id=well,
+        site_id=site,
         source_file=folder.relative_file("Image"),
     )
 

@@ -51,10 +51,12 @@ def joined_profiles(
     Raises
     ------
     JoinError
-        If the compartments cannot be joined, or two of their columns would have one name.
+        If there is no object, the compartments cannot be joined, or two of their columns would have
+        one name.
     BoxColumnsError
         If a given map of box columns does not fit, or the fallback finds several columns.
     """
+    _refuse_no_objects(sources, raw_columns)
     plan = plan_join(raw_columns, sources.dataset, str(sources.key))
     box = _box_columns(sources, plan, raw_columns)
     wanted: dict[str, Sequence[str]] = {name: raw_columns[name] for name in plan.compartments}
@@ -78,6 +80,23 @@ def joined_profiles(
             yield from joiner.join(pending)
             pending, rows = [], 0
     yield from joiner.join(pending)
+
+
+def _refuse_no_objects(sources: PlateSources, raw_columns: Mapping[str, object]) -> None:
+    """Refuse a plate whose object tables are there and have no row that could be used."""
+    tables = [
+        (folder, name) for folder in sources.folders for name in folder.tables if name != IMAGE
+    ]
+    if not tables or raw_columns.keys() - {IMAGE}:
+        return
+    folder, name = tables[0]
+    more = f" and {len(tables) - 1} more" if len(tables) > 1 else ""
+    msg = (
+        f"plate {sources.key}: no object was measured: {folder.relative_file(name)}{more} without "
+        "a row, or all rows were rejected (quality_control.rejected_rows says which). Without "
+        "cells there is nothing to join: leave the plate out, or convert it without the join"
+    )
+    raise JoinError(msg)
 
 
 def _image_columns(sources: PlateSources, there: Sequence[str], log: RejectionLog) -> Sequence[str]:

@@ -86,6 +86,8 @@ class RawReader:
         InputChangedError
             If a file changes while it is read.
         """
+        for rejection in self.sources.left_out:
+            self.log.add(rejection)
         folders = self.sources.folders
         tables = [table for folder in folders for table in folder.tables.values()]
         with unchanged_databases({table.path for table in tables if table.table is not None}):

@@ -184,6 +184,8 @@ def test_plate_key_empty_or_control_character_is_refused(name: str) -> None:
         ("BR1-A01--1", "BR1", ("A01", "-1")),
         ("BR1-A01-left-top", "BR1", ("A01", "left-top")),
         ("long-name-B03-4", "short", ("B03", "4")),
+        ("results-v2", "short", (None, None)),
+        ("long-name-B03-left", "short", (None, None)),
         ("BR1", "BR1", (None, None)),
         ("BR1-A49-1", "BR1", (None, None)),
         ("notes", "BR1", (None, None)),

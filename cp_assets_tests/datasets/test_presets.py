@@ -3,12 +3,17 @@ from __future__ import annotations
 import dataclasses
 import gzip
 import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
-from cp_assets.datasets import Dataset, find_plates
+import cp_assets
+from cp_assets.datasets import Dataset, databases, find_plates
 from cp_assets.datasets.config import read_configuration
 from cp_assets.datasets.presets import (
     CELLPROFILER_CSV,
@@ -19,12 +24,14 @@ from cp_assets.datasets.presets import (
     Preset,
     choose_preset,
 )
-from cp_assets.errors import ConfigurationError, PlateNotFoundError
+from cp_assets.errors import ConfigurationError, MeasurementError, PlateNotFoundError
+from cp_assets_tests.dialects import cellprofiler_names, write_database
 from cp_assets_tests.files import (
     cells_and_nuclei,
     gallery_folder,
     image_row,
     one_plate,
+    write_csv,
     write_folder,
 )
 from cp_assets_tests.measurements.reading import join_plate, raw_table
@@ -47,6 +54,35 @@ from cp_assets_tests.measurements.reading import join_plate, raw_table
 def test_tables_of_a_preset(preset: Preset, names: list[str], tables: dict[str, str]) -> None:
     image = next(name for name in names if name.lower().endswith("image"))
     assert preset.tables(names) == {"Image": image, **tables}
+
+
+@pytest.mark.parametrize(
+    ("preset", "names", "told"),
+    [
+        (CELLPROFILER_CSV, ["A_Image", "A_Cells", "BB_Image", "BB_Cells"], "A_Image and BB_Image"),
+        (CELLPROFILER_CSV, ["Image", "Cells", "A_Image", "A_Cells"], "A_Image and Image"),
+        (CELLPROFILER_CSV, ["A_Image", "A_Cells", "A_B_Image", "A_B_Cells"], "A_B_Image and A_Im"),
+        (CELLPROFILER_CSV, ["Image", "Cells", "cells"], "Cells and cells are both"),
+        (CELLPROFILER_CSV, ["Image", "image", "Cells"], "Image and image are both"),
+        (
+            CELLPROFILER_SQLITE,
+            ["Per_Image", "Per_Cells", "A_Per_Image", "A_Per_Cells"],
+            "A_Per_Image and Per_Image",
+        ),
+        (CELLPROFILER_CSV, ["Image", "Cells", "Bad_Image"], None),
+        (CELLPROFILER_CSV, ["Image", "Cells", "A_Image", "A_Experiment"], None),
+        (CELLPROFILER_CSV, ["A_Image", "A_Cells", "B_Cells"], None),
+        (CELLPROFILER_CSV, ["Image", "PH3", "ph3"], None),
+        (CELLPROFILER_CSV, ["Cells", "cells"], None),
+        (CELLPROFILER_SQLITE, ["A_Per_Image", "A_Per_Object", "B_Per_Image"], None),
+        (CYTOMINER_SQLITE, ["Image", "Cells", "A_Image", "A_Cells"], None),
+    ],
+)
+def test_tables_that_may_be_several_are_named(
+    preset: Preset, names: list[str], told: str | None
+) -> None:
+    found = preset.ambiguity(names)
+    assert (found is None) if told is None else told in (found or "")
 
 
 def test_no_image_table_is_no_measurement() -> None:
@@ -270,6 +306,47 @@ def test_files_of_other_programs_are_no_databases(tmp_path: Path) -> None:
     assert one_plate(tmp_path).folders[0].preset == CELLPROFILER_SQLITE
 
 
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        (lambda _: b"", "P1.db has 0 bytes"),
+        (lambda content: content[:5000], "P1.db is cut short"),
+        (lambda content: content[:10], "P1.db is no SQLite database"),
+    ],
+    ids=["empty", "cut short", "a few bytes"],
+)
+def test_a_broken_db_is_no_file_of_another_program(
+    tmp_path: Path, damage: Callable[[bytes], bytes], told: str
+) -> None:
+    _database(tmp_path / "P1.db")
+    (tmp_path / "P1.db").write_bytes(damage((tmp_path / "P1.db").read_bytes()))
+    _database(tmp_path / "P2.db")
+    (tmp_path / "Thumbs.db").write_bytes(b"")
+    sources = one_plate(tmp_path)
+    assert [folder.relative for folder in sources.folders] == ["P1.db", "P2.db"]
+    with pytest.raises(MeasurementError, match=told):
+        sources.refuse_faults()
+
+
+def test_a_locked_db_is_no_file_of_another_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(databases, "BUSY_SECONDS", 0.05)
+    _database(tmp_path / "P1.db")
+    _database(tmp_path / "P2.db")
+    # Another process: SQLite's locks do not hold between two libraries in one.
+    lock = "import sqlite3, sys; c = sqlite3.connect('P1.db'); c.execute('BEGIN EXCLUSIVE')"
+    command = [sys.executable, "-c", f"{lock}; print(flush=True); sys.stdin.read()"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=tmp_path, stdin=pipe, stdout=pipe) as writer:
+        assert writer.stdout is not None
+        writer.stdout.readline()
+        sources = one_plate(tmp_path)
+        writer.communicate()
+    with pytest.raises(MeasurementError, match=r"P1.db is locked by another program"):
+        sources.refuse_faults()
+
+
 def test_gzip_and_letter_case(tmp_path: Path) -> None:
     plain, packed = tmp_path / "plain", tmp_path / "packed"
     packed.mkdir()
@@ -280,3 +357,39 @@ def test_gzip_and_letter_case(tmp_path: Path) -> None:
     sources = one_plate(packed, plate_id="P")
     assert sources.folders[0].tables["Cells"].name == "X_CELLS.CSV.GZ"
     assert join_plate(sources)[0].equals(join_plate(one_plate(plain, plate_id="P"))[0])
+
+
+@pytest.mark.parametrize(
+    ("tables", "told"),
+    [
+        (("A_Image", "A_Cells", "BB_Image", "BB_Cells"), "A_Image and BB_Image are Image tables"),
+        (("Image", "Cells", "cells"), "Cells and cells are both the table Cells"),
+        (("Image", "image", "Cells"), "Image and image are both the table Image"),
+        (("Image", "Cells", "Cells.CSV"), "Cells.CSV and Cells.csv are the same table"),
+    ],
+)
+def test_files_of_which_one_would_be_lost_are_an_error(
+    tmp_path: Path, tables: tuple[str, ...], told: str
+) -> None:
+    for name in tables:
+        path = tmp_path / "a" / (name if name.endswith(".CSV") else f"{name}.csv")
+        row = {"ImageNumber": 1} if "mage" in name else {"ImageNumber": 1, "ObjectNumber": 1}
+        write_csv(path, [row])
+    with pytest.raises(MeasurementError, match=f"{tmp_path / 'a'}: {told}"):
+        cp_assets.convert(tmp_path, tmp_path / "wh")
+
+
+def test_two_experiments_in_one_database_are_an_error(tmp_path: Path) -> None:
+    cells = pd.DataFrame({"ImageNumber": [1], "ObjectNumber": [1]})
+    tables = {"Image": pd.DataFrame({"ImageNumber": [1]}), "Cells": cells}
+    both = cellprofiler_names(tables, "A_") | cellprofiler_names(tables, "BB_")
+    write_database(tmp_path / "p.sqlite", both)
+    with pytest.raises(MeasurementError, match=r"p.sqlite: A_Per_Image and BB_Per_Image are Image"):
+        cp_assets.convert(tmp_path, tmp_path / "wh")
+
+
+def test_two_spellings_of_a_compartment_in_one_combined_file_are_an_error(tmp_path: Path) -> None:
+    above, below = "Cells,Cells,cells,cells", "ImageNumber,ObjectNumber,ImageNumber,ObjectNumber"
+    (tmp_path / "object.csv").write_text(f"{above}\n{below}\n1,1,1,1\n")
+    with pytest.raises(MeasurementError, match=r"object.csv: Cells and cells are both the table"):
+        cp_assets.convert(tmp_path, tmp_path / "wh")

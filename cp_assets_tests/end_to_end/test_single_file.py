@@ -132,7 +132,7 @@ def test_one_file_and_options_that_do_not_fit_it(tmp_path: Path) -> None:
 
 def test_one_broken_database_says_why(tmp_path: Path) -> None:
     (tmp_path / "p.sqlite").write_bytes(b"")
-    with pytest.raises(MeasurementError, match=r"p.sqlite:Image has 0 bytes"):
+    with pytest.raises(MeasurementError, match=r"p.sqlite has 0 bytes"):
         cp_assets.convert(tmp_path / "p.sqlite", tmp_path / "wh")
 
 

@@ -1,0 +1,65 @@
+"""What lies measured below a folder and is read by none of its plates, to be said to people."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from typing import TYPE_CHECKING
+
+from cp_assets.datasets.measurement_folders import tables_of_any_dialect
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from cp_assets.datasets.model import Dataset, PlateSources
+
+_DEPTH = 3
+_MOST_FOLDERS = 1000
+_LINES = 5
+_NAMES = 4
+
+
+def unread_measurements(dataset: Dataset, plates: Iterable[PlateSources]) -> list[str]:
+    """One line for each folder with tables of another dialect, or further down than is read.
+
+    At most `_MOST_FOLDERS` folders are looked at, not below those of a plate, and `_LINES` named.
+    Of one file, and of a gallery prefix, whose folders have fixed places, nothing is said.
+    """
+    if dataset.file is not None or dataset.layout != "cellprofiler":
+        return []
+    folders = [folder for plate in plates for folder in plate.folders]
+    read = {table.path for folder in folders for table in folder.tables.values()}
+    chosen = sorted({folder.preset.name for folder in folders})
+    lines = []
+    for folder, files in _listed(dataset.root, {path.parent for path in read}):
+        unread = tuple(path for path in files if path not in read)
+        for preset, names in tables_of_any_dialect(dataset, folder, unread):
+            why = (
+                "tables are looked for in the folder that was named and one level below"
+                if preset in chosen
+                else f"{' and '.join(chosen)} was found first"
+            )
+            shown = ", ".join((*names[:_NAMES], *(["..."] if len(names) > _NAMES else [])))
+            lines.append(f"{folder}: {shown} ({preset}) left out: {why}; convert it by itself")
+    more = [f"and {len(lines) - _LINES} more"] if len(lines) > _LINES else []
+    return lines[:_LINES] + more
+
+
+def _listed(root: Path, of_plates: set[Path]) -> Iterator[tuple[Path, tuple[Path, ...]]]:
+    """Folders, nearest first, with their files; nothing below a plate's but the root."""
+    waiting = deque([(root, 0)])
+    for _ in range(_MOST_FOLDERS):
+        if not waiting:
+            return
+        folder, depth = waiting.popleft()
+        try:
+            with os.scandir(folder) as listing:
+                entries = sorted((one.name, one.is_dir()) for one in listing)
+        except OSError:
+            continue
+        entries = [(name, is_folder) for name, is_folder in entries if name[0] != "."]
+        yield folder, tuple(folder / name for name, is_folder in entries if not is_folder)
+        if depth < _DEPTH and (folder == root or folder not in of_plates):
+            below = (folder / name for name, is_folder in entries if is_folder)
+            waiting.extend((one, depth + 1) for one in below)
