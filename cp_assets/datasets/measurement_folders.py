@@ -106,9 +106,9 @@ def _left_out(
     tables = [(name, table) for folder in folders for name, table in folder.tables.items()]
     known = {preset.table_of_file(table.path.name) for name, table in tables if name != "Image"}
     image = next(table.path.name for name, table in tables if name == "Image")
-    for place in places:
+    for place in (one for one in places if one.folder not in read):
         names = [path.name for path in place.files if preset.table_of_file(path.name) in known]
-        if names and place.folder not in read:
+        if names:
             well, site = split_site_folder(place.folder.name, plate)
             yield Rejection(
                 kind="file",

@@ -34,7 +34,10 @@ def unread_measurements(dataset: Dataset, plates: Iterable[PlateSources]) -> lis
     lines = []
     for folder, files in _listed(dataset.root, {path.parent for path in read}):
         unread = tuple(path for path in files if path not in read)
+        of_plate = any(one.path == folder for one in folders)
         for preset, names in tables_of_any_dialect(dataset, folder, unread):
+            if of_plate and preset in chosen:
+                continue  # What is wrong with them is told by the plate.
             why = (
                 "tables are looked for in the folder that was named and one level below"
                 if preset in chosen

@@ -62,6 +62,8 @@ def test_lines_and_folders_are_bounded(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_nothing_is_said_where_all_is_read(tmp_path: Path) -> None:
     write_folder(tmp_path / "plain" / "P1-A01-1", TABLES)
+    write_folder(tmp_path / "plain" / "two", {f"A_{name}": rows for name, rows in TABLES.items()})
+    write_folder(tmp_path / "plain" / "two", {f"B_{name}": rows for name, rows in TABLES.items()})
     (tmp_path / "plain" / "Experiment.csv").write_text("Key,Value\n1,2\n")
     (tmp_path / "plain" / "images").mkdir()
     (tmp_path / "plain" / "images" / "Thumbs.db").write_bytes(b"thumbs")
