@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from cp_assets.datasets import Dataset, PlateSources, find_plates
+from cp_assets.datasets.measurement_folders import find_measurement_folders
 
 Row = Mapping[str, object]
 
@@ -76,3 +77,10 @@ def one_plate(root: Path, **options: object) -> PlateSources:
 def gallery_folder(root: Path, plate: str, folder: str, batch: str = "B1") -> Path:
     """A measurement folder of the gallery's layout."""
     return root / "workspace" / "analysis" / batch / plate / "analysis" / folder
+
+
+def compartments_in(folder: Path) -> set[str]:
+    """The compartments of the tables that lie in a folder, without reading them."""
+    dataset = Dataset(dataset_id="d", root=folder, layout="cellprofiler")
+    found = find_measurement_folders(dataset, folder, folder.name)
+    return {name for one in found.folders for name in one.tables}

@@ -15,7 +15,7 @@ from cp_assets.datasets.identity import (
 )
 from cp_assets.datasets.in_carta_names import in_carta_columns
 from cp_assets.datasets.model import Dataset, MeasurementFolder, TableFile
-from cp_assets.datasets.presets import CELLPROFILER_CSV, SHIPPED, Preset, compartment_name
+from cp_assets.datasets.presets import SHIPPED, Preset, compartment_name
 from cp_assets.errors import InputChangedError, MeasurementError
 from cp_assets.rejections import Rejection
 
@@ -142,15 +142,6 @@ def presets_of(dataset: Dataset) -> tuple[Preset, ...]:
         return (dataset.preset,)
     own = {preset.name for preset in dataset.presets}
     return (*dataset.presets, *(preset for preset in SHIPPED if preset.name not in own))
-
-
-def measurement_tables(folder: Path, preset: Preset = CELLPROFILER_CSV) -> dict[str, TableFile]:
-    """Compartment -> file of one folder of files; empty if the folder holds no Image table.
-
-    ExportToSpreadsheet may put a prefix in front of all of its files (``MyExpt_Image.csv``,
-    ``MyExpt_Cells.csv``); the Image table shows which.
-    """
-    return _tables_of_files(_files_by_table(_Place.of(folder), preset), preset)
 
 
 @dataclass(frozen=True)

@@ -52,8 +52,12 @@ class BoxedObjects(Subjects):
             self._placed[shape[2:]] = place(boxes, good, shape, self._options)
         return self._placed[shape[2:]]
 
-    def fault(self, row: int, shape: Shape5) -> Fault:
-        """Why a box cannot be cut from images of a shape."""
+    def faults(self, placements: Placements, shape: Shape5) -> dict[int, Fault]:
+        """Row -> why its box cannot be cut from images of a shape."""
+        bad = np.flatnonzero(~placements.good).tolist()
+        return {row: self._fault(row, shape) for row in bad}
+
+    def _fault(self, row: int, shape: Shape5) -> Fault:
         edges = self._edges[row].tolist()
         return box_fault(edges) or ("box_outside_image", box_outside(edges, shape) or "")
 

@@ -47,9 +47,9 @@ class Subjects(ABC):
     def place(self, shape: Shape5) -> Placements:
         """What is cut from images of a shape (T, C, Z, Y, X)."""
 
-    @abstractmethod
-    def fault(self, row: int, shape: Shape5) -> Fault:
-        """Why a subject that is not good in images of a shape cannot be cut from them."""
+    def faults(self, placements: Placements, shape: Shape5) -> dict[int, Fault]:
+        """Row -> why it cannot be cut from images of a shape; nothing where all can be."""
+        return {}
 
     @abstractmethod
     def columns(self, loaded: LoadedImageSet) -> Mapping[str, pa.Array]:
@@ -121,7 +121,6 @@ class Cutting:
         channel = self.loaded.channels[number]
         shape = channel.pixels.shape
         placements = self.subjects.place(shape)
-        bad = np.flatnonzero(~placements.good).tolist()
 
         def cutter(overlay: LoadedOverlay | None) -> Callable[[int], Pixels] | None:
             return placements.cutter(overlay.pixels) if overlay else None
@@ -130,7 +129,7 @@ class Cutting:
             number=number,
             loaded=channel,
             placements=placements,
-            faults={row: self.subjects.fault(row, shape) for row in bad},
+            faults=self.subjects.faults(placements, shape),
             image=placements.cutter(channel.pixels),
             mask=cutter(channel.mask),
             outline=cutter(channel.outline),

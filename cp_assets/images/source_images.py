@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from cp_assets.images.image_sets import ImageSet
     from cp_assets.images.loaded import LoadedImageSet
     from cp_assets.images.readers import Shape5
-    from cp_assets.images.windows import Fault
     from cp_assets.rejections import Rejection, RejectionLog
     from cp_assets.streams import Admit
 
@@ -89,10 +88,6 @@ class _WholeImages(Subjects):
     def place(self, shape: Shape5) -> Placements:
         """All of an image of a shape (T, C, Z, Y, X)."""
         return Placements.whole(shape)
-
-    def fault(self, row: int, shape: Shape5) -> Fault:
-        """Never asked for: the whole image lies in the image."""
-        raise NotImplementedError
 
     def columns(self, loaded: LoadedImageSet) -> dict[str, pa.Array]:
         """All columns of the images but the payloads, channel by channel."""

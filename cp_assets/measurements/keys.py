@@ -62,11 +62,15 @@ class FolderKeys:
         for at, (key, identity) in enumerate(zip(keys, identities, strict=True)):
             if identity is None and key not in self.identities.others:
                 self._reject(compartment, rows, np.flatnonzero(whose == at), key, log)
-        places = [-1 if one is None else self.order[one.image_id] for one in identities]
-        order = np.array(places, dtype=np.int64)[whose]
+        order = self._places(identities)[whose]
         positions = _sorted_positions(rows, order)
         columns = self._columns(compartment, identities, whose[positions], order[positions])
         return columns, positions
+
+    def _places(self, identities: Iterable[ImageSetIdentity | None]) -> IntArray:
+        """Each image set's place in the folder, -1 for none; shape (image sets,)."""
+        places = [-1 if one is None else self.order[one.image_id] for one in identities]
+        return np.array(places, dtype=np.int64)
 
     def _check_tables(self, compartment: str, rows: pa.Table) -> None:
         """Refuse rows whose image sets are not told apart as those of the Image table are.
@@ -97,10 +101,7 @@ class FolderKeys:
         for rows in pieces:
             keys, whose = _image_set_keys(rows) if rows.num_rows else ([], np.array([], int))
             identities = [self.identities.of(key) for key in keys]
-            places = np.array(
-                [-1 if one is None else self.order[one.image_id] for one in identities]
-            )
-            mine = places[whose] if len(whose) else whose
+            mine = self._places(identities)[whose]
             kept = mine >= 0
             if not kept.any():
                 continue

@@ -19,9 +19,7 @@ from cp_assets.datasets.csv_text import NULLS
 from cp_assets.errors import MeasurementError
 from cp_assets.measurements.chunks import Sieve
 from cp_assets.measurements.columns import SOURCE_ROW
-from cp_assets.measurements.numbers_of_text import (
-    LARGEST_WHOLE,
-)
+from cp_assets.measurements.numbers_of_text import LARGEST_WHOLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -22,10 +22,11 @@ import duckdb
 import pyarrow as pa
 import pyarrow.dataset as pads
 
+from cp_assets.datasets.databases import quoted
 from cp_assets.datasets.identity import normalise_site, normalise_well
 from cp_assets.errors import QueryError
 from cp_assets.warehouse.lookup import OBJECT_ID, DataFiles
-from cp_assets.warehouse.sql_names import SqlSource, joined, quoted, register
+from cp_assets.warehouse.sql_names import SqlSource, joined, register
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from cp_assets.datasets.databases import quoted
 from cp_assets.errors import QueryError
 
 if TYPE_CHECKING:
@@ -129,11 +130,6 @@ def joined(parts: Mapping[str, SqlSource], on: str) -> SqlSource:
                 taken.add(names[column].lower())
                 picked.append(f"{alias}.{quoted(inner)} AS {quoted(names[column])}")
     return SqlSource(f"(SELECT {', '.join(picked)} FROM {on})", names)
-
-
-def quoted(name: str) -> str:
-    """A name as an identifier of SQL."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _free(name: str, taken: set[str]) -> str:

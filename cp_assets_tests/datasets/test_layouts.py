@@ -18,7 +18,6 @@ from cp_assets.datasets import (
     find_plates,
 )
 from cp_assets.datasets.fingerprints import measurement_fingerprint
-from cp_assets.datasets.measurement_folders import measurement_tables
 from cp_assets.errors import ConfigurationError, PlateNotFoundError
 from cp_assets.measurements.raw import RAW_MEASUREMENTS, RawReader
 from cp_assets.rejections import RejectionLog
@@ -32,6 +31,7 @@ from cp_assets_tests.dialects import (
 )
 from cp_assets_tests.files import (
     cells_and_nuclei,
+    compartments_in,
     gallery_folder,
     image_row,
     one_plate,
@@ -262,17 +262,17 @@ def test_cellprofiler_folders_of_one_plate_each_are_not_filtered(tmp_path: Path)
     ],
     ids=["plain", "prefix", "upper case", "lower case", "LoadData beside"],
 )
-def test_measurement_tables_names(
+def test_compartments_of_files_names(
     tmp_path: Path, names: tuple[str, ...], compartments: set[str]
 ) -> None:
     for name in names:
         (tmp_path / name).write_text("ImageNumber\n1\n")
-    assert set(measurement_tables(tmp_path)) == {"Image", *compartments}
+    assert compartments_in(tmp_path) == {"Image", *compartments}
 
 
-def test_measurement_tables_without_image_table(tmp_path: Path) -> None:
+def test_compartments_of_files_without_image_table(tmp_path: Path) -> None:
     write_csv(tmp_path / "Cells.csv", [{"ImageNumber": 1}])
-    assert measurement_tables(tmp_path) == {}
+    assert compartments_in(tmp_path) == set()
 
 
 @pytest.mark.parametrize("layout", ["cellprofiler", "cell-painting-gallery"])

@@ -11,8 +11,8 @@ import pytest
 import cp_assets
 from cp_assets.building import PlateBuild
 from cp_assets.datasets import Dataset, PlateKey, find_plates
-from cp_assets.datasets.measurement_folders import measurement_tables
 from cp_assets.sample import SampleOptions, write_sample
+from cp_assets_tests.files import compartments_in
 
 OPTIONS = SampleOptions(plates=2, wells=1, sites=1, cells=6, image_size=(120, 150))
 
@@ -97,4 +97,4 @@ def test_images_behind_a_link_are_watched(gallery: Path, tmp_path: Path) -> None
 def test_compartments_keep_their_names_and_dot_files_are_none(tmp_path: Path) -> None:
     for name in ("Image", "CELLS", "PH3", "._Cells"):
         (tmp_path / f"{name}.csv").write_text("")
-    assert set(measurement_tables(tmp_path)) == {"Image", "Cells", "PH3"}
+    assert compartments_in(tmp_path) == {"Image", "Cells", "PH3"}
