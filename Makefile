@@ -86,7 +86,7 @@ types: $(DEV_STAMP) ## Check types
 check: lint types test ## All of lint, types and test
 
 lock: ## Resolve the dependencies again into both locks (needs uv)
-	$(UV_COMPILE) --upgrade --group build --group test --group dev pyproject.toml --output-file requirements-dev.lock
+	$(UV_COMPILE) --upgrade --group build --group test --group dev --extra production pyproject.toml --output-file requirements-dev.lock
 	$(UV_COMPILE) --upgrade --group build --constraints requirements-dev.lock pyproject.toml --output-file requirements.lock
 
 clean: ## Remove the environment, caches and built files (not the demo)
