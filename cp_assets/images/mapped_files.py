@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cp_assets.datasets.fingerprints import digest, file_state, tree_state
+from cp_assets.datasets.fingerprints import digest, tree_state
 from cp_assets.images import recorded
 from cp_assets.images.load_data import LoadData
 from cp_assets.images.prefixes import PrefixMap
+from cp_assets.stores import state_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -52,4 +53,4 @@ def mapped_fingerprint(sources: PlateSources, sets: Iterable[ImageSet]) -> str:
 
 def _state(path: Path) -> object:
     """Of a file its size and time of change, of an OME-Zarr those of all its files."""
-    return tree_state(path, follow_links=False) if path.is_dir() else file_state(path)
+    return tree_state(path, follow_links=False) if path.is_dir() else state_of(path)
