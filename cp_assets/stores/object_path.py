@@ -10,13 +10,14 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO, Literal, cast
 
 from cp_assets.stores.connections import connect
+from cp_assets.stores.model import ObjectState
 from cp_assets.stores.options import StoreOptions
 from cp_assets.stores.range_file import RangeFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from cp_assets.stores.model import ObjectState, ObjectStore
+    from cp_assets.stores.model import ObjectStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,10 +204,10 @@ class ObjectPath:
         known = self._known if self._known != "folder" else None
         return cast("BinaryIO", io.BufferedReader(RangeFile(self._store, self.key, known)))
 
-    def read_bytes(self) -> bytes:
-        """The object's bytes, all of one version."""
+    def read_bytes(self, start: int = 0, stop: int | None = None) -> bytes:
+        """The object's bytes, or those from ``start`` to ``stop``; all of one version."""
         known = self._known if self._known != "folder" else None
-        data, _ = self._store.read(self.key, etag=known.etag if known else None)
+        data, _ = self._store.read(self.key, start, stop, etag=known.etag if known else None)
         return data
 
     def read_text(self, encoding: str = "utf-8") -> str:
@@ -218,9 +219,20 @@ class ObjectPath:
         self._store.write(self.key, data)
         return len(data)
 
-    def known_as(self, state: ObjectState | None) -> ObjectPath:
+    def known_as(self, state: ObjectState | Literal["folder"] | None) -> ObjectPath:
         """The same path, held to a state; or, of None, one that asks the store again."""
         return replace(self, _known=state)
+
+    def pinned(self) -> ObjectPath:
+        """The same path, held to the state that it has now.
+
+        Raises
+        ------
+        FileNotFoundError
+            If it is no object.
+        """
+        status = self.stat()
+        return self.known_as(ObjectState(status.st_size, status.etag, status.st_mtime_ns))
 
     @property
     def _below(self) -> str:
