@@ -3,6 +3,7 @@
 What the rooms above are handed is a `Place`: a `pathlib.Path`, or an `ObjectPath` that answers the
 same questions of ``s3://``, ``gs://`` and ``az://``.
 """
+
 from __future__ import annotations
 
 from cp_assets.stores.object_path import ObjectPath

@@ -196,7 +196,7 @@ class ObjectPath:
             if entry.state is not None:
                 yield self._listed(entry.key, entry.state)
 
-    def open(self, mode: Literal["rb"] = "rb") -> BinaryIO:
+    def open(self, mode: str = "rb") -> BinaryIO:
         """Open the object to read it: seekable, and of one version however long it is open."""
         if mode != "rb":
             msg = f"{self}: can be opened as rb, not as {mode}"

@@ -6,7 +6,7 @@ import io
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Buffer
+    from _typeshed import WriteableBuffer
 
     from cp_assets.stores.model import ObjectState, ObjectStore
 
@@ -53,7 +53,7 @@ class RangeFile(io.RawIOBase):
         self._position = max(0, base[whence] + offset)
         return self._position
 
-    def readinto(self, buffer: Buffer) -> int:
+    def readinto(self, buffer: WriteableBuffer) -> int:
         """Fill a buffer, or less of it at the end of what one request brought."""
         view = memoryview(buffer).cast("B")
         if not view.nbytes or self._position >= self._state.size:
