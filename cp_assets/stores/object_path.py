@@ -10,14 +10,13 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO, Literal, cast
 
 from cp_assets.stores.connections import connect
-from cp_assets.stores.model import ObjectState
 from cp_assets.stores.options import StoreOptions
 from cp_assets.stores.range_file import RangeFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from cp_assets.stores.model import ObjectStore
+    from cp_assets.stores.model import ObjectState, ObjectStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,17 +221,6 @@ class ObjectPath:
     def known_as(self, state: ObjectState | Literal["folder"] | None) -> ObjectPath:
         """The same path, held to a state; or, of None, one that asks the store again."""
         return replace(self, _known=state)
-
-    def pinned(self) -> ObjectPath:
-        """The same path, held to the state that it has now.
-
-        Raises
-        ------
-        FileNotFoundError
-            If it is no object.
-        """
-        status = self.stat()
-        return self.known_as(ObjectState(status.st_size, status.etag, status.st_mtime_ns))
 
     @property
     def _below(self) -> str:

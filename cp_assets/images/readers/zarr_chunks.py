@@ -11,6 +11,7 @@ from zarr.abc.store import OffsetByteRequest, RangeByteRequest, SuffixByteReques
 from zarr.core.buffer import default_buffer_prototype
 from zarr.storage import LocalStore, MemoryStore
 
+from cp_assets.datasets.listing import existing_file
 from cp_assets.errors import ImageReadError
 from cp_assets.images.readers.guarding import changed, file_state
 from cp_assets.images.readers.zarr_metadata import METADATA_FILES
@@ -150,7 +151,10 @@ class ObjectChunks(Chunks, MemoryStore):
     def _shard(self, key: str) -> ObjectPath:
         """A shard, held to the state that it had when it was first asked for."""
         if key not in self._shards:
-            self._shards[key] = (self._folder / key).pinned()
+            shard = existing_file(self._folder / key)
+            if shard is None:
+                raise FileNotFoundError(key)
+            self._shards[key] = shard
         return self._shards[key]
 
     def _find_any(self) -> bool:
