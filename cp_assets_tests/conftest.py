@@ -10,10 +10,10 @@ import pytest
 from cp_assets.conversion import convert
 from cp_assets.sample import SampleOptions, SampleTruth, write_sample
 from cp_assets.warehouse.warehouse import Warehouse, open_warehouse
-from cp_assets_tests.services.fixtures import faulty, postgres, s3_server
+from cp_assets_tests.services.fixtures import bucket, faulty, postgres, s3_server
 from cp_assets_tests.services.missing import missing
 
-__all__ = ["faulty", "missing", "postgres", "s3_server"]
+__all__ = ["bucket", "faulty", "missing", "postgres", "s3_server"]
 
 _ISOLATED = ("PYICEBERG_", "CP_ASSETS_", "AWS_")
 _GIVEN_DATA = os.environ.get("CP_ASSETS_TEST_DATA")

@@ -1,4 +1,4 @@
-"""The gallery's overlay folders: ``masks`` and ``outlines`` beside the measurements of each site."""
+"""The gallery's overlay folders: ``masks`` and ``outlines`` beside each site's measurements."""
 
 from __future__ import annotations
 

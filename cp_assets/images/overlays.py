@@ -151,9 +151,7 @@ class OverlayFinder:
     def kinds(self) -> frozenset[OverlayKind]:
         """The kinds of which the plate may have any: it has a folder of them."""
         return frozenset(
-            kind
-            for kind in OVERLAY_KINDS
-            if kind in self._given or self._gallery.has(f"{kind}s")
+            kind for kind in OVERLAY_KINDS if kind in self._given or self._gallery.has(f"{kind}s")
         )
 
     def find(

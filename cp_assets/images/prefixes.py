@@ -32,6 +32,35 @@ class MappedPath:
     path: Place
 
 
+class _Objects:
+    """Looks objects up, by listing their folder where that takes fewer requests."""
+
+    def __init__(self) -> None:
+        self._asked: Counter[ObjectPath] = Counter()
+        self._found: dict[ObjectPath, ObjectPath | None] = {}
+        self._listed: dict[ObjectPath, Mapping[str, ObjectPath]] = {}
+
+    def find(self, path: ObjectPath) -> ObjectPath | None:
+        """An object or an OME-Zarr as it is now; None if there is none."""
+        if path not in self._found:
+            self._found[path] = self._look(path)
+        return self._found[path]
+
+    def _look(self, path: ObjectPath) -> ObjectPath | None:
+        folder = path.parent
+        self._asked[folder] += 1
+        is_zarr = path.suffix.lower() == ".zarr"
+        if self._asked[folder] <= _ASKED_ALONE:
+            if is_zarr and path.is_dir():
+                return path.known_as("folder")
+            found = existing_file(path)
+            return found if isinstance(found, ObjectPath) else None
+        if folder not in self._listed:
+            self._listed[folder] = {child.name: child for child in folder.iterdir()}
+        child = self._listed[folder].get(path.name)
+        return child if child is not None and (child.is_file() or is_zarr) else None
+
+
 @dataclass(frozen=True)
 class PrefixMap:
     """Recorded prefixes and their folders, the longest prefix first.
@@ -45,7 +74,7 @@ class PrefixMap:
     pairs: tuple[tuple[str, Place], ...]
     follow_links: bool
     _folders: dict[str, str] = field(default_factory=dict, repr=False)
-    _objects: _Objects = field(default_factory=lambda: _Objects(), repr=False)
+    _objects: _Objects = field(default_factory=_Objects, repr=False)
 
     @classmethod
     def of(cls, options: ImageOptions) -> PrefixMap:
@@ -101,31 +130,3 @@ class PrefixMap:
         if folder not in self._folders:
             self._folders[folder] = os.path.realpath(folder)
         return self._folders[folder]
-
-
-class _Objects:
-    """Looks objects up, by listing their folder where that takes fewer requests."""
-
-    def __init__(self) -> None:
-        self._asked: Counter[ObjectPath] = Counter()
-        self._found: dict[ObjectPath, ObjectPath | None] = {}
-        self._listed: dict[ObjectPath, Mapping[str, ObjectPath]] = {}
-
-    def find(self, path: ObjectPath) -> ObjectPath | None:
-        """An object or an OME-Zarr as it is now; None if there is none."""
-        if path not in self._found:
-            self._found[path] = self._look(path)
-        return self._found[path]
-
-    def _look(self, path: ObjectPath) -> ObjectPath | None:
-        folder = path.parent
-        self._asked[folder] += 1
-        is_zarr = path.suffix.lower() == ".zarr"
-        if self._asked[folder] <= _ASKED_ALONE:
-            if is_zarr and path.is_dir():
-                return path.known_as("folder")
-            return existing_file(path)
-        if folder not in self._listed:
-            self._listed[folder] = {child.name: child for child in folder.iterdir()}
-        child = self._listed[folder].get(path.name)
-        return child if child is not None and (child.is_file() or is_zarr) else None

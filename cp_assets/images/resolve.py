@@ -13,14 +13,13 @@ from cp_assets.images.load_data import LoadData
 from cp_assets.images.plate_folders import PlateFolders, is_of_another_well
 from cp_assets.images.prefixes import PrefixMap
 from cp_assets.images.set_aside import set_aside
-from cp_assets.stores import ObjectPath
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from cp_assets.datasets.model import PlateSources
     from cp_assets.images.image_sets import ChannelFile, ImageSet
-    from cp_assets.stores import Place
+    from cp_assets.stores import ObjectPath, Place
 
 _SHOWN = 6
 

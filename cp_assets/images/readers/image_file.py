@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from io import SEEK_END, BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from tifffile import TiffFile
 
@@ -92,7 +92,7 @@ class ImageFile:
         self._stream.seek(0)
         return self._stream.read()
 
-    def open_tiff(self, **flags: bool | None) -> TiffFile:
+    def open_tiff(self, **flags: Any) -> TiffFile:
         """Open it as a TIFF."""
         if isinstance(self.path, Path):
             return TiffFile(self.path, **flags)

@@ -7,6 +7,7 @@ from math import prod
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
+from cp_assets.datasets.listing import lies_below
 from cp_assets.errors import ImageReadError
 from cp_assets.images.readers.guarding import MAX_PLANES
 from cp_assets.images.readers.image_file import ImageFile
@@ -108,7 +109,7 @@ def _siblings(image: ImageFile, document: OmeDocument) -> dict[str, Place]:
     found = {}
     for name in sorted(names):
         place = path.parent / name
-        if not place.resolve().is_relative_to(folder) or ".." in PurePath(name).parts:
+        if not lies_below(place.resolve(), folder) or ".." in PurePath(name).parts:
             msg = (
                 f"image {path}: its OME-XML names {name!r}, which lies outside its folder; keep "
                 "the files of an image together"

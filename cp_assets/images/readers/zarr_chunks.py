@@ -101,7 +101,9 @@ class DiskChunks(Chunks, LocalStore):
         return value
 
     def _find_any(self) -> bool:
-        return any(name not in METADATA_FILES for _, _, names in os.walk(self.root) for name in names)
+        return any(
+            name not in METADATA_FILES for _, _, names in os.walk(self.root) for name in names
+        )
 
 
 class ObjectChunks(Chunks, MemoryStore):
@@ -152,7 +154,7 @@ class ObjectChunks(Chunks, MemoryStore):
         """A shard, held to the state that it had when it was first asked for."""
         if key not in self._shards:
             shard = existing_file(self._folder / key)
-            if shard is None:
+            if not isinstance(shard, ObjectPath):
                 raise FileNotFoundError(key)
             self._shards[key] = shard
         return self._shards[key]

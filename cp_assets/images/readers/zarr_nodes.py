@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from cp_assets.datasets.listing import lies_below
 from cp_assets.errors import ImageReadError
 from cp_assets.images.readers.model import UNKNOWN_SIZE
 from cp_assets.images.readers.units import micrometres
@@ -72,8 +73,7 @@ class ZarrImage:
     @property
     def array_path(self) -> str:
         """Path of the array below the store; empty if it is the store."""
-        path = self.node.folder.relative_to(self.store).as_posix()
-        return "" if path == "." else path
+        return self.node.folder.as_posix()[len(self.store.as_posix()) :].strip("/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +154,7 @@ class ZarrStore:
 
     def check_inside(self, file: Place) -> None:
         """Refuse a file that a link brings in from outside the store."""
-        if not file.resolve().is_relative_to(self._real):
+        if not lies_below(file.resolve(), self._real):
             msg = (
                 f"image {file}: a link that leads out of the store {self.root}; copy the store "
                 "with the files that its links point to"
