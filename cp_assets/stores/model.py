@@ -35,7 +35,7 @@ class Listed:
 
 def is_path(key: str) -> bool:
     """Whether a key is its parts joined by slashes, as every path's is."""
-    return not {"", "."}.intersection(key.split("/"))
+    return not {"", ".", ".."}.intersection(key.split("/"))
 
 
 class ObjectStore(ABC):
@@ -56,7 +56,7 @@ class ObjectStore(ABC):
 
     @abstractmethod
     def list(self, prefix: str, *, delimited: bool) -> Iterator[Listed]:
-        """List the keys that begin with a prefix, sorted by the store.
+        """List the keys that begin with a prefix, which is empty or ends in a slash.
 
         Marks of folders, which are empty objects whose key ends in a slash, are left out, and so
         is every key that no path names, such as ``a//b``.

@@ -49,6 +49,10 @@ class StoreOptions:
                 f"{self.timeout_seconds:g}; expected 1 or more attempts and more than 0 seconds"
             )
             raise ConfigurationError(msg)
+        if "@" in (self.endpoint_url or ""):
+            # The URL is not repeated: what stands before the @ is a secret.
+            msg = "store options: endpoint_url names a user: take all up to the @ out of it"
+            raise ConfigurationError(msg)
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-_FIRST_WAIT_SECONDS = 0.2
-_LONGEST_WAIT_SECONDS = 20.0
+FIRST_WAIT_SECONDS = 0.2
+LONGEST_WAIT_SECONDS = 20.0
 
 _log = logging.getLogger(__name__)
 
@@ -47,5 +47,5 @@ def with_retries(action: Callable[[], Result], attempts: int) -> Result:
 
 
 def _wait(attempt: int) -> float:
-    longest = min(_LONGEST_WAIT_SECONDS, _FIRST_WAIT_SECONDS * 2 ** (attempt - 1))
+    longest = min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2 ** (attempt - 1))
     return random.uniform(longest / 2, longest)  # noqa: S311 - no secret is made of it

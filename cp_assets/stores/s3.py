@@ -11,8 +11,9 @@ import botocore
 from botocore import exceptions as boto
 from botocore.config import Config
 
-from cp_assets.errors import InputChangedError, StoreError, StoreUnavailableError
+from cp_assets.errors import StoreError, StoreUnavailableError
 from cp_assets.stores.model import Listed, ObjectState, ObjectStore, is_path
+from cp_assets.stores.refusals import Advice, NothingThereError, changed, refusal
 from cp_assets.stores.retries import with_retries
 
 if TYPE_CHECKING:
@@ -23,21 +24,6 @@ if TYPE_CHECKING:
 _CONNECTIONS = 64
 _PIECE_BYTES = 2**20
 
-_PASSING_STATUSES = frozenset({429, 500, 502, 503, 504})
-_PASSING_CODES = frozenset(
-    {
-        "BandwidthLimitExceeded",
-        "InternalError",
-        "RequestLimitExceeded",
-        "RequestThrottled",
-        "RequestTimeout",
-        "ServiceUnavailable",
-        "SlowDown",
-        "Throttling",
-        "ThrottlingException",
-        "TooManyRequests",
-    }
-)
 _PASSING = (
     boto.ConnectionError,
     boto.FlexibleChecksumError,
@@ -55,17 +41,13 @@ _NO_CREDENTIALS = (
     boto.TokenRetrievalError,
 )
 
-_NOT_FOUND = 404
-_OF_OTHER_VERSION = 412
-_BEYOND_END = 416
-_DENIED = frozenset({401, 403})
-_BAD_CREDENTIALS = frozenset({"ExpiredToken", "InvalidToken", "TokenRefreshRequired"})
-
-_CREDENTIALS = (
-    "set `anonymous: true` if the bucket is public; else name a `profile` of your AWS "
-    "configuration, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+_ADVICE = Advice(
+    address="check its name, and `endpoint_url` and `region` of its store options",
+    credentials=(
+        "set `anonymous: true` if the bucket is public; else name a `profile` of your AWS "
+        "configuration, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+    ),
 )
-_REGION = "check the bucket's name, and `endpoint_url` and `region` of its store options"
 
 
 class S3Store(ObjectStore):
@@ -103,7 +85,7 @@ class S3Store(ObjectStore):
     ) -> tuple[bytes, ObjectState]:
         """Bytes of an object; a body that breaks off is taken up where it ended."""
         body = _Body(f"{self.url}/{key}", start, stop, etag)
-        with suppress(_NothingThereError):
+        with suppress(NothingThereError):
             if stop is None or start < stop:
                 with_retries(lambda: self._read_on(key, body), self._attempts)
                 return body.finished()
@@ -150,10 +132,10 @@ class S3Store(ObjectStore):
             msg = f"{url}: the connection failed ({type(error).__name__})"
             raise StoreUnavailableError(msg) from error
         except _NO_CREDENTIALS as error:
-            msg = f"{url}: no credentials ({type(error).__name__}): {_CREDENTIALS}"
+            msg = f"{url}: no credentials ({type(error).__name__}): {_ADVICE.credentials}"
             raise StoreError(msg) from error
         except boto.BotoCoreError as error:
-            msg = f"{url}: the request cannot be made ({type(error).__name__}): {_REGION}"
+            msg = f"{url}: the request cannot be made ({type(error).__name__}): {_ADVICE.address}"
             raise StoreError(msg) from error
 
     def _see_bucket(self) -> None:
@@ -163,10 +145,6 @@ class S3Store(ObjectStore):
         with suppress(FileNotFoundError):
             self._ask("", "list_objects_v2", {"Bucket": self._bucket, "MaxKeys": 1})
         self._bucket_was_seen = True
-
-
-class _NothingThereError(Exception):
-    """No byte of an object lies in a range."""
 
 
 class _Body:
@@ -188,13 +166,15 @@ class _Body:
         if offset or self._stop is not None:
             last = "" if self._stop is None else self._stop - 1
             asked["Range"] = f"bytes={offset}-{last}"
+        else:
+            asked["ChecksumMode"] = "ENABLED"
         return asked
 
     def begin(self, answer: dict[str, Any]) -> None:
         """Take note of an answer's headers."""
         state = _state(answer)
         if self._etag is not None and state.etag != self._etag:
-            raise _changed(self._url)
+            raise changed(self._url)
         self._etag = state.etag
         if "ContentRange" in answer:
             state = replace(state, size=int(answer["ContentRange"].rpartition("/")[2]))
@@ -230,18 +210,21 @@ def _client(url: str, options: StoreOptions) -> Any:
         max_pool_connections=_CONNECTIONS,
         retries={"mode": "standard", "total_max_attempts": 1},
         s3={"addressing_style": addressing},
-        # Other servers than Amazon's may not know the checksums that boto3 adds.
-        request_checksum_calculation="when_required" if options.endpoint_url else None,
+        # Other servers than Amazon's may not know what boto3 adds to a body, and send with a part
+        # the checksum of the whole, which boto3 refuses.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
         tcp_keepalive=True,
     )
     try:
         session = boto3.Session(profile_name=options.profile, region_name=options.region)
         return session.client("s3", endpoint_url=options.endpoint_url, config=config)
     except boto.ProfileNotFound as error:
-        msg = f"{url}: your AWS configuration has no profile {options.profile!r}: {_CREDENTIALS}"
+        no_profile = f"your AWS configuration has no profile {options.profile!r}"
+        msg = f"{url}: {no_profile}: {_ADVICE.credentials}"
         raise StoreError(msg) from error
     except (boto.BotoCoreError, ValueError) as error:
-        msg = f"{url}: no client can be made ({type(error).__name__}): {_REGION}"
+        msg = f"{url}: no client can be made ({type(error).__name__}): {_ADVICE.address}"
         raise StoreError(msg) from error
 
 
@@ -264,26 +247,7 @@ def _state(answer: dict[str, Any]) -> ObjectState:
 
 
 def _refusal(url: str, error: boto.ClientError) -> Exception:
-    """Our error of an answer that says no."""
     code = str(error.response.get("Error", {}).get("Code", ""))
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    answer = f"{status} {code}" if code != str(status) else code
-    if code == "NoSuchBucket":
-        refusal: Exception = StoreError(f"{url}: there is no such bucket: {_REGION}")
-    elif status == _NOT_FOUND:
-        refusal = FileNotFoundError(f"{url}: there is no such object")
-    elif status == _OF_OTHER_VERSION:
-        refusal = _changed(url)
-    elif status == _BEYOND_END:
-        refusal = _NothingThereError(url)
-    elif status in _PASSING_STATUSES or code in _PASSING_CODES:
-        refusal = StoreUnavailableError(f"{url}: the store is not available ({answer})")
-    elif status in _DENIED or code in _BAD_CREDENTIALS:
-        refusal = StoreError(f"{url}: access denied ({answer}): {_CREDENTIALS}")
-    else:
-        refusal = StoreError(f"{url}: the store refuses ({answer}): {_REGION}; or {_CREDENTIALS}")
-    return refusal
-
-
-def _changed(url: str) -> InputChangedError:
-    return InputChangedError(f"{url}: changed since it was listed or first read: run again")
+    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    # Answers to HEAD have no body, and botocore takes the status for the code.
+    return refusal(url, status, "" if code == str(status) else code, _ADVICE)

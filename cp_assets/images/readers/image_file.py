@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from tifffile import TiffFile
 
 from cp_assets.stores import ObjectPath
-from cp_assets.stores.range_file import BLOCK_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cp_assets.stores import Place
+
+_RANGES_BYTES = 4 * 2**20
+"""About what is kept of an object that is read by ranges."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class ImageFile:
         """Bytes of the file that are in memory while it is open."""
         if self.data is not None:
             return len(self.data)
-        return BLOCK_BYTES if isinstance(self.path, ObjectPath) else 0
+        return _RANGES_BYTES if isinstance(self.path, ObjectPath) else 0
 
     def head(self, size: int) -> bytes | None:
         """First bytes of the file; None for a folder.

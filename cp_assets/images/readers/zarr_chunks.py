@@ -136,7 +136,7 @@ class ObjectChunks(Chunks, MemoryStore):
     def _read(self, key: str, byte_range: ByteRequest | None) -> bytes:
         if byte_range is None:
             file = self._folder / key
-            data = file.read_bytes(0, self._largest + 1)
+            data = file.read_range(0, self._largest + 1)
             self._check_size(file, len(data), None)
             return data
         shard = self._shard(key)
@@ -144,11 +144,11 @@ class ObjectChunks(Chunks, MemoryStore):
         self._check_size(shard, size, byte_range)
         match byte_range:
             case RangeByteRequest(start, stop):
-                return shard.read_bytes(start, stop)
+                return shard.read_range(start, stop)
             case OffsetByteRequest(start):
-                return shard.read_bytes(start)
+                return shard.read_range(start)
             case SuffixByteRequest(count):
-                return shard.read_bytes(max(0, size - count))
+                return shard.read_range(max(0, size - count))
 
     def _shard(self, key: str) -> ObjectPath:
         """A shard, held to the state that it had when it was first asked for."""
