@@ -26,6 +26,7 @@ from cp_assets.stores import ObjectPath
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
     from zarr.abc.codec import Codec
     from zarr.core.array_spec import ArraySpec
     from zarr.core.buffer import Buffer

@@ -38,9 +38,7 @@ def test_pixels_are_those_on_disk(tmp_path: Path, bucket: Bucket, name: str) -> 
 
 
 @pytest.mark.parametrize("name", ["tiff-lzw", "tiff-tiles", "png"])
-def test_a_file_is_one_request(
-    tmp_path: Path, bucket: Bucket, faulty: FaultyS3, name: str
-) -> None:
+def test_a_file_is_one_request(tmp_path: Path, bucket: Bucket, faulty: FaultyS3, name: str) -> None:
     shape, write = FORMATS[name]
     path = write(tmp_path, pixels("uint8", shape))
     (listed,) = bucket.put(tmp_path).iterdir()
@@ -79,8 +77,9 @@ def test_windows_of_a_large_tiled_file_take_few_requests(
             np.testing.assert_array_equal(
                 reader.read(region)[0, 0, 0], image[y : y + 300, x : x + 300]
             )
-    assert faulty.count("GetObject") <= 4
-    assert faulty.counts().keys() == {"GetObject"}
+    # Each window touches two rows of tiles, which lie apart.
+    assert faulty.counts() == {"GetObject": faulty.count("GetObject")}
+    assert faulty.count("GetObject") <= 1 + 3 * 2
 
 
 def test_zarr_is_read_by_chunk(tmp_path: Path, bucket: Bucket, faulty: FaultyS3) -> None:
