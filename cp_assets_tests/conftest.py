@@ -12,6 +12,7 @@ from cp_assets.sample import SampleOptions, SampleTruth, write_sample
 from cp_assets.warehouse.warehouse import Warehouse, open_warehouse
 from cp_assets_tests.services.fixtures import (
     azurite,
+    bucket,
     faulty,
     postgres,
     public_s3_server,
@@ -19,7 +20,7 @@ from cp_assets_tests.services.fixtures import (
 )
 from cp_assets_tests.services.missing import missing
 
-__all__ = ["azurite", "faulty", "missing", "postgres", "public_s3_server", "s3_server"]
+__all__ = ["azurite", "bucket", "faulty", "missing", "postgres", "public_s3_server", "s3_server"]
 
 _ISOLATED = ("PYICEBERG_", "CP_ASSETS_", "AWS_", "AZURE_", "GOOGLE_")
 _GIVEN_DATA = os.environ.get("CP_ASSETS_TEST_DATA")

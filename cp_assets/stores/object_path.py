@@ -241,6 +241,11 @@ class ObjectPath:
         """The object's bytes, all of one version; large ones in parts side by side."""
         return read_whole(self._store, self._key, self._held)
 
+    def read_range(self, start: int, stop: int | None = None) -> bytes:
+        """The object's bytes ``start`` to ``stop``, or to its end; of the version that is held."""
+        etag = self._held.etag if self._held is not None else None
+        return self._store.read(self._key, start, stop, etag=etag)[0]
+
     def read_text(self, encoding: str = "utf-8") -> str:
         """The object's text."""
         return self.read_bytes().decode(encoding)
@@ -260,7 +265,7 @@ class ObjectPath:
         self._store.write(self._key, data)
         return len(data)
 
-    def known_as(self, state: ObjectState | None) -> ObjectPath:
+    def known_as(self, state: ObjectState | Literal["folder"] | None) -> ObjectPath:
         """The same path, held to a state; or, of None, one that asks the store again."""
         return replace(self, _known=state)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from cp_assets_tests.services.azurite import Azurite, running_azurite
+from cp_assets_tests.services.buckets import Bucket, bucket_of
 from cp_assets_tests.services.faulty import FaultyS3, faulty_proxy
 from cp_assets_tests.services.missing import missing
 from cp_assets_tests.services.postgres import (
@@ -63,6 +64,12 @@ def faulty(s3_server: S3Server) -> Iterator[FaultyS3]:
     """The S3 server behind a proxy that counts requests and plays faults."""
     with faulty_proxy(s3_server) as served:
         yield served
+
+
+@pytest.fixture
+def bucket(s3_server: S3Server, faulty: FaultyS3, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+    """A bucket to put folders into, read through the proxy, which counts."""
+    return bucket_of(s3_server, faulty, monkeypatch)
 
 
 def _find(program: str, source: str) -> str:
