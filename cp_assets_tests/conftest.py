@@ -16,11 +16,21 @@ from cp_assets_tests.services.fixtures import (
     faulty,
     postgres,
     public_s3_server,
+    s3_proxy,
     s3_server,
 )
 from cp_assets_tests.services.missing import missing
 
-__all__ = ["azurite", "bucket", "faulty", "missing", "postgres", "public_s3_server", "s3_server"]
+__all__ = [
+    "azurite",
+    "bucket",
+    "faulty",
+    "missing",
+    "postgres",
+    "public_s3_server",
+    "s3_proxy",
+    "s3_server",
+]
 
 _ISOLATED = ("PYICEBERG_", "CP_ASSETS_", "AWS_", "AZURE_", "GOOGLE_")
 _GIVEN_DATA = os.environ.get("CP_ASSETS_TEST_DATA")

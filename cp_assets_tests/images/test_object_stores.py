@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pytest
 import tifffile
@@ -33,6 +35,7 @@ from cp_assets_tests.images.plates import (
     crop,
     profile_rows,
 )
+from cp_assets_tests.images.readers.files import write_ome_zarr
 from cp_assets_tests.services.buckets import Bucket
 from cp_assets_tests.services.faults import Fault
 from cp_assets_tests.services.faulty import FaultyS3
@@ -90,6 +93,43 @@ def test_crops_and_books_are_those_from_disk(
     assert faulty.counts() == {"GetObject": 20, "ListObjectsV2": 2 + 1}
 
 
+@pytest.mark.parametrize("ending", [".png", ".zarr", ".ome.tif"])
+def test_crops_of_other_formats_are_those_from_disk(
+    tmp_path: Path, bucket: Bucket, ending: str
+) -> None:
+    plate = build_plate(tmp_path, PLACES[:2])
+    for image_set in plate.sets:
+        for file in image_set.channels:
+            path = tmp_path / "images" / "PlateA" / file.file_name
+            path.unlink()
+            _write(path.with_suffix(ending), plate.images[file.file_name])
+    plate.sets = [
+        dataclasses.replace(
+            one,
+            channels=tuple(
+                dataclasses.replace(file, file_name=file.file_name.replace(".tif", ending))
+                for file in one.channels
+            ),
+        )
+        for one in plate.sets
+    ]
+    wanted = cut(plate)
+    assert wanted.books.written == 8
+    sources = dataclasses.replace(plate.sources, image_dir=bucket.put(tmp_path) / "images")
+    got = cut(dataclasses.replace(plate, sources=sources))
+    assert got.table.equals(wanted.table)
+    assert got.books == wanted.books
+
+
+def _write(path: Path, image: npt.NDArray[Any]) -> None:
+    if path.suffix == ".zarr":
+        write_ome_zarr(path, image, ["y", "x"])
+    elif path.suffix == ".png":
+        path.write_bytes(imagecodecs.png_encode(image))
+    else:
+        tifffile.imwrite(path, image, metadata={"axes": "YX"})
+
+
 def test_crops_of_example_human_are_those_from_disk(human: Human, bucket: Bucket) -> None:
     wanted = crop([human.profiles], human.sets, human.sources)
     root = bucket.put(human.folder)
@@ -144,7 +184,8 @@ def test_a_store_that_fails_ends_the_run(
 def test_a_store_that_refuses_ends_the_run(
     plate: Plate, bucket: Bucket, faulty: FaultyS3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    root = bucket.put(plate.root, attempts=3)
+    # Options of its own, for a client of its own: others know the right key.
+    root = bucket.put(plate.root, timeout_seconds=17.0)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "another")
     faulty.forget()
     with pytest.raises(StoreError, match="access denied"):
@@ -159,8 +200,9 @@ def test_an_image_that_changes_after_the_listing_ends_the_run(plate: Plate, buck
 
     def changing() -> Any:
         yield profiles[0]
-        file = bucket.on_disk(root / "images" / "PlateA" / "A02_s1_DNA.tif")
+        file = plate.root / "images" / "PlateA" / "A02_s1_DNA.tif"
         tifffile.imwrite(file, np.zeros(SHAPE, np.uint16))
+        bucket.write(root, plate.root)
         yield from profiles[1:]
 
     log, books = RejectionLog(), CropBooks()
@@ -225,7 +267,8 @@ class TestPrefixMap:
         sources = plate.with_options(path_prefix_map={"/acquired": root / "images"})
         before = mapped_fingerprint(sources, plate.sets)
         assert mapped_fingerprint(sources, plate.sets) == before
-        bucket.on_disk(root / "images" / "PlateA" / "A01_s1_ER.tif").write_bytes(b"new")
+        (plate.root / "images" / "PlateA" / "A01_s1_ER.tif").write_bytes(b"new")
+        bucket.write(root, plate.root)
         assert mapped_fingerprint(sources, plate.sets) != before
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-import shutil
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,13 @@ from cp_assets.stores import ObjectPath, StoreOptions
 from cp_assets_tests.services.s3 import S3Endpoint, S3Server
 
 _BUCKET = "folders"
+
+
+@lru_cache(maxsize=1)
+def _client(server: S3Server) -> Any:
+    client = server.client(max_pool_connections=8)
+    client.create_bucket(Bucket=_BUCKET)
+    return client
 
 
 class Bucket:
@@ -31,16 +39,24 @@ class Bucket:
     def put(self, folder: Path, **options: Any) -> ObjectPath:
         """Put a folder's files below a new name; a link is the file that it leads to."""
         name = secrets.token_hex(6)
-        shutil.copytree(folder, self._server.folder / _BUCKET / name)
-        return ObjectPath(f"s3://{_BUCKET}", name, self.options(**options))
+        root = ObjectPath(f"s3://{_BUCKET}", name, self.options(**options))
+        self.write(root, folder)
+        return root
+
+    def write(self, root: ObjectPath, folder: Path) -> None:
+        """Put a folder's files below a place, in the place of those that are there."""
+        client = _client(self._server)
+
+        def upload(file: Path) -> None:
+            key = f"{root.key}/{file.relative_to(folder).as_posix()}"
+            client.put_object(Bucket=_BUCKET, Key=key, Body=file.read_bytes())
+
+        with ThreadPoolExecutor(8) as threads:
+            list(threads.map(upload, (file for file in folder.rglob("*") if file.is_file())))
 
     def options(self, **options: Any) -> StoreOptions:
         """How the bucket is reached."""
         return StoreOptions(endpoint_url=self._endpoint.endpoint, path_style=True, **options)
-
-    def on_disk(self, path: ObjectPath) -> Path:
-        """Where the server keeps an object."""
-        return self._server.folder / _BUCKET / path.key
 
 
 def bucket_of(server: S3Server, endpoint: S3Endpoint, monkeypatch: pytest.MonkeyPatch) -> Bucket:

@@ -59,11 +59,19 @@ def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
         yield served
 
 
-@pytest.fixture
-def faulty(s3_server: S3Server) -> Iterator[FaultyS3]:
-    """The S3 server behind a proxy that counts requests and plays faults."""
+@pytest.fixture(scope="session")
+def s3_proxy(s3_server: S3Server) -> Iterator[FaultyS3]:
+    """The proxy of `faulty`, of one address for all tests: clients take long to make."""
     with faulty_proxy(s3_server) as served:
         yield served
+
+
+@pytest.fixture
+def faulty(s3_proxy: FaultyS3) -> Iterator[FaultyS3]:
+    """The S3 server behind a proxy that counts requests and plays faults."""
+    s3_proxy.forget()
+    yield s3_proxy
+    s3_proxy.calm()
 
 
 @pytest.fixture

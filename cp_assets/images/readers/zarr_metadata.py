@@ -48,6 +48,10 @@ class MetadataFiles(ABC):
         """Whether a folder is an array or a group."""
         return any(self.has(folder, name) for name in NODE_FILES)
 
+    def is_outermost(self, node: Place) -> bool:
+        """Whether a node is in no other."""
+        return not self.is_node(node.parent)
+
 
 class _OnDisk(MetadataFiles):
     def __init__(self, watch: Watch) -> None:
@@ -64,7 +68,11 @@ class _OnDisk(MetadataFiles):
 
 
 class _Objects(MetadataFiles):
-    """Asks for all files that a folder may have at once, and only once."""
+    """Asks for all files that a folder may have at once, and only once.
+
+    A node whose name says that it is a Zarr is taken for the outermost: to look above each of
+    thousands in one folder would cost as many requests as to open them.
+    """
 
     def __init__(self) -> None:
         self._known: dict[Place, dict[str, bytes | None]] = {}
@@ -76,6 +84,9 @@ class _Objects(MetadataFiles):
         data = self._folder(folder)[name] or b""
         _check_size(folder / name, len(data))
         return data
+
+    def is_outermost(self, node: Place) -> bool:
+        return node.suffix.lower() == ".zarr" or super().is_outermost(node)
 
     def _folder(self, folder: Place) -> dict[str, bytes | None]:
         if folder not in self._known:

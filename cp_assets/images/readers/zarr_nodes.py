@@ -91,7 +91,7 @@ class ZarrStore:
     def around(cls, path: Place, watch: Watch) -> ZarrStore:
         """Find the store that a path lies in: its outermost Zarr folder."""
         root, files = path, MetadataFiles.of(path, watch)
-        while root.parent != root and files.is_node(root.parent):
+        while root.parent != root and not files.is_outermost(root):
             root = root.parent
         return cls(root, files)
 
