@@ -48,7 +48,7 @@ def test_a_sample_gives_the_rows_that_it_gives_on_disk(
     )
     assert_same_rows(_convert(root, tmp_path / "warehouse"), from_disk, tables=TABLES)
     # A listing says of each image what a request would.
-    images = [one for one in faulty.requests if one.path.endswith((".tif", ".tiff", ".png"))]
+    images = [one for one in bucket.requests if one.path.endswith((".tif", ".tiff", ".png"))]
     assert {one.operation for one in images} == {"GetObject"}
 
 

@@ -90,7 +90,7 @@ def test_crops_and_books_are_those_from_disk(
     faulty.forget()
     assert_same(cut(placed(plate, root), workers=2), wanted, root, plate.root)
     # Each file once, and each folder: what was listed is not asked for.
-    assert faulty.counts() == {"GetObject": 20, "ListObjectsV2": 2 + 1}
+    assert bucket.counts() == {"GetObject": 20, "ListObjectsV2": 2 + 1}
 
 
 @pytest.mark.parametrize("ending", [".png", ".zarr", ".ome.tif"])
@@ -158,7 +158,7 @@ def test_image_sets_that_are_too_large_to_be_fetched_ahead_are_the_same(
     faulty.forget()
     got = cut(dataclasses.replace(plate, sources=sources), max_memory=64 * 2**20)
     assert got.table.equals(wanted.table)
-    assert sum(1 for one in faulty.requests if one.range) < 10
+    assert sum(1 for one in bucket.requests if one.range) < 10
 
 
 @pytest.mark.parametrize("kind", ["slow_down", "reset", "short"])
@@ -190,7 +190,7 @@ def test_a_store_that_refuses_ends_the_run(
     faulty.forget()
     with pytest.raises(StoreError, match="access denied"):
         cut(placed(plate, root))
-    assert len(faulty.requests) == 1
+    assert len(bucket.requests) == 1
 
 
 def test_an_image_that_changes_after_the_listing_ends_the_run(plate: Plate, bucket: Bucket) -> None:
@@ -243,7 +243,7 @@ class TestPrefixMap:
 
     @pytest.mark.parametrize("recorded", ["/acquired", "s3://gallery/project/acquired"])
     def test_crops_are_those_from_disk(
-        self, plate: Plate, root: ObjectPath, faulty: FaultyS3, recorded: str
+        self, plate: Plate, root: ObjectPath, bucket: Bucket, faulty: FaultyS3, recorded: str
     ) -> None:
         names = (f"{recorded}/PlateA",)
         wanted = self.mapped(plate, {recorded: str(plate.root / "images")}, names)
@@ -253,15 +253,15 @@ class TestPrefixMap:
         assert got.table.equals(wanted.table)
         assert got.books == wanted.books
         # Some are looked up one by one, then their folder is listed.
-        assert faulty.counts() == {"HeadObject": 8, "ListObjectsV2": 1, "GetObject": 10}
+        assert bucket.counts() == {"HeadObject": 8, "ListObjectsV2": 1, "GetObject": 10}
 
     def test_a_recorded_bucket_is_not_read_by_itself(
-        self, plate: Plate, root: ObjectPath, faulty: FaultyS3
+        self, plate: Plate, root: ObjectPath, bucket: Bucket, faulty: FaultyS3
     ) -> None:
         faulty.forget()
         result = self.mapped(plate, {}, (f"{root}/images/PlateA",))
         assert result.reasons == {"missing_image": 10}
-        assert not faulty.requests
+        assert not bucket.requests
 
     def test_changes_are_seen(self, plate: Plate, bucket: Bucket, root: ObjectPath) -> None:
         sources = plate.with_options(path_prefix_map={"/acquired": root / "images"})
@@ -328,5 +328,5 @@ def test_overlays_of_the_gallery_are_listed_together(
     root = bucket.put(tmp_path)
     faulty.forget()
     assert cut(dataclasses.replace(plate, sources=sources(root))).table.equals(wanted.table)
-    assert faulty.count("GetObject") == 60
-    assert faulty.count("ListObjectsV2") <= 4
+    assert bucket.counts()["GetObject"] == 60
+    assert bucket.counts()["ListObjectsV2"] <= 4

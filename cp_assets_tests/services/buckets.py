@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
@@ -11,7 +12,9 @@ from typing import Any
 import pytest
 
 from cp_assets.stores import ObjectPath, StoreOptions
-from cp_assets_tests.services.s3 import S3Endpoint, S3Server
+from cp_assets_tests.services.faults import Request
+from cp_assets_tests.services.faulty import FaultyS3
+from cp_assets_tests.services.s3 import S3Server
 
 _BUCKET = "folders"
 
@@ -24,22 +27,17 @@ def _client(server: S3Server) -> Any:
 
 
 class Bucket:
-    """A bucket to put folders into, read through an endpoint.
+    """A bucket to put folders into, read through the proxy."""
 
-    Parameters
-    ----------
-    endpoint
-        The server itself, or a proxy in front of it.
-    """
-
-    def __init__(self, server: S3Server, endpoint: S3Endpoint) -> None:
+    def __init__(self, server: S3Server, proxy: FaultyS3) -> None:
         self._server = server
-        self._endpoint = endpoint
+        self._proxy = proxy
+        self._name = ""
 
     def put(self, folder: Path, **options: Any) -> ObjectPath:
         """Put a folder's files below a new name; a link is the file that it leads to."""
-        name = secrets.token_hex(6)
-        root = ObjectPath(f"s3://{_BUCKET}", name, self.options(**options))
+        self._name = secrets.token_hex(6)
+        root = ObjectPath(f"s3://{_BUCKET}", self._name, self.options(**options))
         self.write(root, folder)
         return root
 
@@ -56,11 +54,20 @@ class Bucket:
 
     def options(self, **options: Any) -> StoreOptions:
         """How the bucket is reached."""
-        return StoreOptions(endpoint_url=self._endpoint.endpoint, path_style=True, **options)
+        return StoreOptions(endpoint_url=self._proxy.endpoint, path_style=True, **options)
+
+    @property
+    def requests(self) -> list[Request]:
+        """What was asked for of the folder that was put last; others' threads may still ask."""
+        return [one for one in list(self._proxy.requests) if self._name in one.path + one.query]
+
+    def counts(self) -> Counter[str]:
+        """How many of these requests there are of each of S3's operations."""
+        return Counter(one.operation for one in self.requests)
 
 
-def bucket_of(server: S3Server, endpoint: S3Endpoint, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+def bucket_of(server: S3Server, proxy: FaultyS3, monkeypatch: pytest.MonkeyPatch) -> Bucket:
     """A bucket that this process has the keys for."""
-    for name, value in endpoint.environment().items():
+    for name, value in proxy.environment().items():
         monkeypatch.setenv(name, value)
-    return Bucket(server, endpoint)
+    return Bucket(server, proxy)
