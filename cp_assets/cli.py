@@ -205,11 +205,11 @@ def plates(
 ) -> None:
     """List the plates of the configured datasets, or of a folder or URL.
 
-    Of a gallery prefix by their folders' names alone; --details looks into each plate.
+    Of a gallery prefix in a store by the names of folders alone; --details looks into each plate.
     """
     found: list[PlateKey] = []
     for dataset in _datasets(source, config, take_store_options(of_stores)):
-        if details or dataset.layout == "cellprofiler":
+        if details or dataset.layout == "cellprofiler" or isinstance(dataset.root, Path):
             looked_into = find_plates(dataset)
             for key, one in looked_into.items():
                 click.echo(f"{key}\t{len(one.folders)} measurement folder(s)\t{one.choice}")

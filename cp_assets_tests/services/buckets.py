@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,12 @@ class Bucket:
         """Put a folder's files below a new name; a link is the file that it leads to."""
         name = secrets.token_hex(6)
         shutil.copytree(folder, self._server.folder / _BUCKET / name)
+        # The server remembers for a second what was in the bucket before.
+        client = self._server.client()
+        asked = {"Bucket": _BUCKET, "Prefix": f"{name}/", "MaxKeys": 1}
+        has_files = any(path.is_file() for path in folder.rglob("*"))
+        while has_files and not client.list_objects_v2(**asked).get("Contents"):
+            time.sleep(0.05)
         return ObjectPath(f"s3://{_BUCKET}", name, self.options(**options))
 
     def options(self, **options: Any) -> StoreOptions:
