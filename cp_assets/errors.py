@@ -90,6 +90,10 @@ class StoreUnavailableError(StoreError, PassingFaultError):
     """An object store throttles, hangs or breaks off, however often it is asked."""
 
 
+class ScratchError(CpAssetsError, RuntimeError):
+    """The scratch folder cannot take what must lie on local disk for a while."""
+
+
 class WarehouseError(CpAssetsError):
     """Base of what can go wrong with a warehouse."""
 

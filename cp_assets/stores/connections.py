@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -25,3 +26,7 @@ def connect(bucket: str, options: StoreOptions) -> ObjectStore:
     from cp_assets.stores.gs_az import GsAzStore  # noqa: PLC0415
 
     return GsAzStore(bucket, options)
+
+
+# A process that was forked must not talk over the sockets of its parent.
+os.register_at_fork(after_in_child=connect.cache_clear)

@@ -33,6 +33,11 @@ class Listed:
     state: ObjectState | None
 
 
+def is_path(key: str) -> bool:
+    """Whether a key is its parts joined by slashes, as every path's is."""
+    return not {"", ".", ".."}.intersection(key.split("/"))
+
+
 class ObjectStore(ABC):
     """One bucket. Safe to use from several threads.
 
@@ -51,7 +56,10 @@ class ObjectStore(ABC):
 
     @abstractmethod
     def list(self, prefix: str, *, delimited: bool) -> Iterator[Listed]:
-        """List the keys that begin with a prefix, sorted by the store.
+        """List the keys that begin with a prefix, which is empty or ends in a slash.
+
+        Marks of folders, which are empty objects whose key ends in a slash, are left out, and so
+        is every key that no path names, such as ``a//b``.
 
         Parameters
         ----------
@@ -85,5 +93,5 @@ class ObjectStore(ABC):
         """
 
     @abstractmethod
-    def write(self, key: str, data: bytes) -> ObjectState:
+    def write(self, key: str, data: bytes) -> None:
         """Put an object whole, in place of one that is there."""

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, BinaryIO, Literal, cast
 
 from cp_assets.stores.connections import connect
 from cp_assets.stores.options import StoreOptions
+from cp_assets.stores.parts import copy_whole, read_whole
 from cp_assets.stores.range_file import RangeFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from cp_assets.stores.model import ObjectState, ObjectStore
 
@@ -31,7 +33,7 @@ class ObjectStat:
 
 
 @total_ordering
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
 class ObjectPath:
     """A place in a bucket: an object, or the folder of all keys below it.
 
@@ -57,7 +59,7 @@ class ObjectPath:
         """Read a URL such as ``s3://bucket/a/b``."""
         scheme, _, rest = url.partition("://")
         bucket, _, key = rest.partition("/")
-        return cls(f"{scheme}://{bucket}", key.strip("/"), options or StoreOptions())
+        return cls(f"{scheme}://{bucket}", options=options or StoreOptions()) / key.lstrip("/")
 
     def __str__(self) -> str:
         return f"{self.bucket}/{self.key}" if self.key else self.bucket
@@ -72,9 +74,14 @@ class ObjectPath:
     def __hash__(self) -> int:
         return hash(str(self))
 
+    def __repr__(self) -> str:
+        return f"ObjectPath({str(self)!r})"
+
     def __truediv__(self, other: str | PurePosixPath) -> ObjectPath:
-        below = str(other).strip("/")
-        return self._at(f"{self.key}/{below}".strip("/") if below not in {"", "."} else self.key)
+        below = PurePosixPath(other)
+        if below.is_absolute():
+            return self._at("/".join(below.parts[1:]))
+        return self._at("/".join((*self._parts, *below.parts)))
 
     # What a name says.
 
@@ -113,13 +120,19 @@ class ObjectPath:
         parts = self._parts
         return tuple(self._at("/".join(parts[:end])) for end in range(len(parts) - 1, -1, -1))
 
-    def joinpath(self, *others: str) -> ObjectPath:
-        """The path below this one."""
-        return self / "/".join(others)
+    def joinpath(self, *others: str | PurePosixPath) -> ObjectPath:
+        """The path below this one; from the bucket on, if one of the others is absolute."""
+        return self / PurePosixPath(*others)
 
     def with_name(self, name: str) -> ObjectPath:
-        """The path beside this one."""
-        return self.parent / name
+        """The path beside this one.
+
+        Raises
+        ------
+        ValueError
+            If the name is none, or this is the bucket.
+        """
+        return self._at(str(PurePosixPath(self.key).with_name(name)))
 
     def is_relative_to(self, other: object) -> bool:
         """Whether this is the other path or lies below it."""
@@ -139,8 +152,16 @@ class ObjectPath:
         return PurePosixPath(*self._parts[len(other._parts) :])
 
     def resolve(self) -> ObjectPath:
-        """Itself: there are no links."""
-        return self
+        """The path without its ``..``; there are no links."""
+        if ".." not in self._parts:
+            return self
+        kept: list[str] = []
+        for part in self._parts:
+            if part != "..":
+                kept.append(part)
+            elif kept:
+                kept.pop()
+        return self._at("/".join(kept))
 
     def as_uri(self) -> str:
         """Its URL."""
@@ -161,10 +182,10 @@ class ObjectPath:
         return self._state() is not None
 
     def is_dir(self) -> bool:
-        """Whether there are objects below it."""
-        if self._known is not None:
-            return self._known == "folder"
-        return next(iter(self._store.list(self._below, delimited=True)), None) is not None
+        """Whether there are objects below it; the bucket is one whatever it holds."""
+        if self._known is not None or not self._key:
+            return self._known == "folder" or not self._key
+        return any(True for _ in self._store.list(self._below, delimited=True))
 
     def is_symlink(self) -> bool:
         """Never."""
@@ -185,55 +206,96 @@ class ObjectPath:
         return ObjectStat(state.size, state.modified_ns, state.etag)
 
     def iterdir(self) -> Iterator[ObjectPath]:
-        """What lies directly in it; asks for no key further down."""
+        """What lies directly in it; asks for no key further down.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is nothing, unless it is the bucket.
+        NotADirectoryError
+            If it is an object, and no folder.
+        """
+        entry = None
         for entry in self._store.list(self._below, delimited=True):
             yield self._listed(entry.key, entry.state or "folder")
+        if entry is None and self._key:
+            raise self._no_folder()
 
     def files_below(self) -> Iterator[ObjectPath]:
-        """All objects below it, at any depth, in the order of their keys."""
+        """All objects below it, at any depth, in the order of their keys; none if it is no folder.
+
+        Takes a request for each 1,000 of them.
+        """
         for entry in self._store.list(self._below, delimited=False):
             if entry.state is not None:
                 yield self._listed(entry.key, entry.state)
 
-    def open(self, mode: Literal["rb"] = "rb") -> BinaryIO:
+    def open(self, mode: str = "rb") -> BinaryIO:
         """Open the object to read it: seekable, and of one version however long it is open."""
         if mode != "rb":
             msg = f"{self}: can be opened as rb, not as {mode}"
             raise ValueError(msg)
-        known = self._known if self._known != "folder" else None
-        return cast("BinaryIO", io.BufferedReader(RangeFile(self._store, self.key, known)))
+        return cast("BinaryIO", io.BufferedReader(RangeFile(self._store, self._key, self._held)))
 
     def read_bytes(self) -> bytes:
-        """The object's bytes, all of one version."""
-        known = self._known if self._known != "folder" else None
-        data, _ = self._store.read(self.key, etag=known.etag if known else None)
-        return data
+        """The object's bytes, all of one version; large ones in parts side by side."""
+        return read_whole(self._store, self._key, self._held)
+
+    def read_range(self, start: int, stop: int | None = None) -> bytes:
+        """The object's bytes ``start`` to ``stop``, or to its end; of the version that is held."""
+        etag = self._held.etag if self._held is not None else None
+        return self._store.read(self._key, start, stop, etag=etag)[0]
 
     def read_text(self, encoding: str = "utf-8") -> str:
         """The object's text."""
         return self.read_bytes().decode(encoding)
 
+    def copy_to(self, path: Path) -> None:
+        """Copy the object to a local file, all of one version.
+
+        Parameters
+        ----------
+        path
+            Is made, or written over.
+        """
+        copy_whole(self._store, self._key, self._held, path)
+
     def write_bytes(self, data: bytes) -> int:
         """Put the object whole; returns its size."""
-        self._store.write(self.key, data)
+        self._store.write(self._key, data)
         return len(data)
 
-    def known_as(self, state: ObjectState | None) -> ObjectPath:
+    def known_as(self, state: ObjectState | Literal["folder"] | None) -> ObjectPath:
         """The same path, held to a state; or, of None, one that asks the store again."""
         return replace(self, _known=state)
 
     @property
+    def _key(self) -> str:
+        """The key to ask for."""
+        return self.resolve().key
+
+    @property
     def _below(self) -> str:
-        return f"{self.key}/" if self.key else ""
+        return f"{self._key}/" if self._key else ""
 
     @property
     def _store(self) -> ObjectStore:
         return connect(self.bucket, self.options)
 
+    @property
+    def _held(self) -> ObjectState | None:
+        """The state that must be read."""
+        return None if self._known == "folder" else self._known
+
     def _state(self) -> ObjectState | None:
         if self._known is None:
-            return self._store.head(self.key) if self.key else None
-        return None if self._known == "folder" else self._known
+            return self._store.head(self._key) if self._key else None
+        return self._held
+
+    def _no_folder(self) -> OSError:
+        if self.is_file():
+            return NotADirectoryError(f"{self}: is an object; expected a folder")
+        return FileNotFoundError(f"{self}: there is no such folder")
 
     def _at(self, key: str) -> ObjectPath:
         return ObjectPath(self.bucket, key, self.options)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from cp_assets.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,6 +48,10 @@ class StoreOptions:
                 f"store options: attempts is {self.attempts}, timeout_seconds "
                 f"{self.timeout_seconds:g}; expected 1 or more attempts and more than 0 seconds"
             )
+            raise ConfigurationError(msg)
+        if "@" in (self.endpoint_url or ""):
+            # The URL is not repeated: what stands before the @ is a secret.
+            msg = "store options: endpoint_url names a user: take all up to the @ out of it"
             raise ConfigurationError(msg)
 
 

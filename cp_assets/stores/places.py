@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import TypeAlias
+from urllib.parse import unquote, urlsplit
 
 from cp_assets.errors import ConfigurationError
 from cp_assets.stores.connections import SCHEMES
@@ -34,7 +35,7 @@ def place(text: str | Place, settings: StoreSettings | None = None) -> Place:
     if found is None:
         return Path(text)
     if found[1].lower() == "file":
-        return Path.from_uri(text) if hasattr(Path, "from_uri") else Path(text[found.end() :])
+        return Path(unquote(urlsplit(text).path))
     if found[1] not in SCHEMES or not text[found.end() :].strip("/"):
         known = ", ".join(f"{scheme}://" for scheme in SCHEMES)
         msg = f"{text}: expected a folder, or a URL of a bucket that begins with {known}"
