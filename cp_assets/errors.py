@@ -18,7 +18,13 @@ class CpAssetsError(Exception):
 
 
 class PassingFaultError(CpAssetsError):
-    """A fault that passes by itself: the same run again may succeed."""
+    """What passes by itself: run it again, after a while.
+
+    Throttling, a broken connection, a database that restarts, a commit that others were faster
+    with, an input that is being replaced. Every other error of cp_assets is final: the same run
+    fails again until somebody mends data, configuration or disk. What is retried by Dagster is
+    decided here alone: derive from this class what passes.
+    """
 
 
 class ConfigurationError(CpAssetsError, ValueError):
@@ -104,6 +110,21 @@ class NoSuchTableError(WarehouseError, LookupError):
 
 class WarehouseWriteError(WarehouseError, OSError):
     """A partition could not be written; what the table held before is still there."""
+
+
+class WarehouseConflictError(WarehouseWriteError, PassingFaultError):
+    """Other writers were faster; the table is as they left it."""
+
+
+class WarehouseUnavailableError(WarehouseWriteError, PassingFaultError, ConnectionError):
+    """Catalog or storage did not answer; what the table held before is still there."""
+
+
+class WarehouseCommitUnknownError(WarehouseUnavailableError):
+    """The catalog did not say whether it took a commit: the table holds the old rows or the new.
+
+    Never a part of either; the new files stay where they are.
+    """
 
 
 class SchemaConflictError(WarehouseError, TypeError):
