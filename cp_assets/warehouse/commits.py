@@ -42,7 +42,7 @@ from pyiceberg.table.update import (
 from cp_assets.errors import WarehouseWriteError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from pyiceberg.avro.codecs import AvroCompressionCodec
     from pyiceberg.manifest import DataFile, ManifestFile, ManifestWriter
@@ -65,6 +65,8 @@ def replace_files(
     scope: Mapping[str, str],
     new: list[DataFile],
     properties: Mapping[str, str],
+    *,
+    rewritten: frozenset[str] | None = None,
 ) -> int | None:
     """Replace the data files of a partition in one snapshot.
 
@@ -80,6 +82,9 @@ def replace_files(
         Partition column -> value: whose files go.
     properties
         Entered into the snapshot's summary.
+    rewritten
+        Paths of the files whose rows the new ones hold: the snapshot's operation is then
+        ``replace``, and the partition must still consist of these files.
 
     Returns
     -------
@@ -91,23 +96,41 @@ def replace_files(
         If another writer changed the same partition meanwhile, or writers of other partitions left
         no gap for minutes; the table is as they left it.
     """
-    give_up = time.monotonic() + _PATIENCE_SECONDS
-    wait = _FIRST_WAIT
-    seen: frozenset[str] | None = None
-    while True:
-        commit = _Commit(partitions, table, scope, new, properties)
+    operation = Operation.OVERWRITE if rewritten is None else Operation.REPLACE
+    seen = rewritten
+
+    def attempt() -> Commit | None:
+        nonlocal seen
+        commit = Commit(partitions, table, scope, new, properties, operation)
         there = frozenset(file.file_path for file in commit.removed)
-        if not there and not new:
-            return None
         if seen is not None and there != seen:
             msg = f"{_what(scope)}: another run wrote the same partition meanwhile; run it again"
             raise WarehouseWriteError(msg)
         seen = there
+        return commit if there or new else None
+
+    return patiently(table, attempt, _what(scope))
+
+
+def patiently(table: Table, attempt: Callable[[], Commit | None], what: str) -> int | None:
+    """Commit what an attempt makes of the table as it is now, again where others were quicker.
+
+    Raises
+    ------
+    WarehouseWriteError
+        If other writers left no gap for minutes.
+    """
+    give_up = time.monotonic() + _PATIENCE_SECONDS
+    wait = _FIRST_WAIT
+    while True:
+        commit = attempt()
+        if commit is None:
+            return None
         try:
             return commit.send()
         except CommitFailedException as error:
             if time.monotonic() > give_up:
-                msg = f"{_what(scope)}: other writers left no gap to commit ({error}); run it again"
+                msg = f"{what}: other writers left no gap to commit ({error}); run it again"
                 raise WarehouseWriteError(msg) from error
         time.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311 - keeps writers out of step
         table.refresh()
@@ -119,14 +142,21 @@ def _what(scope: Mapping[str, str]) -> str:
 
 
 @dataclass
-class _Commit:
-    """One attempt, on the table as it was when the attempt began."""
+class Commit:
+    """One attempt, on the table as it was when the attempt began.
+
+    Attributes
+    ----------
+    removed
+        Data files of the partition, which go.
+    """
 
     partitions: Partitions
     table: Table
     scope: Mapping[str, str]
     new: list[DataFile]
     properties: Mapping[str, str]
+    operation: Operation
     removed: list[DataFile] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -137,7 +167,10 @@ class _Commit:
         self._sequence_number = self.table.metadata.next_sequence_number()
         self._entries: dict[str, tuple[ManifestEntry, ...]] = {}
         self._manifests = self.partitions.manifests(self.table, self.scope)
-        self.removed = [entry.data_file for one in self._manifests for entry in one.inside]
+        self.removed = self._outgoing()
+
+    def _outgoing(self) -> list[DataFile]:
+        return [entry.data_file for one in self._manifests for entry in one.inside]
 
     def send(self) -> int:
         """Write the snapshot and ask the catalog to take it.
@@ -218,7 +251,7 @@ class _Commit:
             if not one.inside:
                 kept.append(one.manifest)
             elif one.outside:
-                kept.append(self._write(_existing(one.outside), one.manifest))
+                kept.append(self._write(existing(one.outside), one.manifest))
         return kept
 
     def _merged(self, manifests: list[ManifestFile]) -> list[ManifestFile]:
@@ -236,7 +269,7 @@ class _Commit:
                 result += alike
                 continue
             entries = [e for m in alike for e in self.partitions.entries(self.table, m)]
-            result.append(self._write(_existing(entries), alike[0]))
+            result.append(self._write(existing(entries), alike[0]))
         return result
 
     def _write(
@@ -276,11 +309,13 @@ class _Commit:
             collector.add_file(file, partition_spec=self.table.spec(), schema=schema)
         for file in self.removed:
             collector.remove_file(file, partition_spec=specs[file.spec_id], schema=schema)
-        operation = Operation.OVERWRITE if self._parent else Operation.APPEND
-        return update_snapshot_summaries(
-            summary=Summary(operation, **collector.build(), **self.properties),
+        # PyIceberg counts no totals for a replacement; they are those of any other change.
+        counted = update_snapshot_summaries(
+            summary=Summary(Operation.OVERWRITE, **collector.build(), **self.properties),
             previous_summary=self._parent.summary if self._parent else None,
         )
+        operation = self.operation if self._parent else Operation.APPEND
+        return Summary(operation, **counted.additional_properties)
 
     def _metadata_path(self, name: str) -> str:
         path = self.table.location_provider().new_metadata_location(name)
@@ -309,7 +344,7 @@ def _as_read(entry: ManifestEntry, sequence_number: int) -> ManifestEntry:
     )
 
 
-def _existing(entries: Iterable[ManifestEntry]) -> list[ManifestEntry]:
+def existing(entries: Iterable[ManifestEntry]) -> list[ManifestEntry]:
     return [_as(ManifestEntryStatus.EXISTING, entry, entry.snapshot_id) for entry in entries]
 
 
