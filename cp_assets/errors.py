@@ -87,6 +87,14 @@ class WarehouseWriteError(WarehouseError, OSError):
     """A partition could not be written; what the table held before is still there."""
 
 
+class PartitionChangedError(WarehouseWriteError):
+    """Another run wrote the same partition meanwhile; what it wrote is there."""
+
+
+class MaintenanceError(WarehouseError, RuntimeError):
+    """A table's files are not as its metadata says; maintenance has removed none of them."""
+
+
 class SchemaConflictError(WarehouseError, TypeError):
     """A column of a plate has another type than the same column of the table."""
 

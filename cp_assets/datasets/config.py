@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import timedelta
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -11,7 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, BeforeValidator, ByteSize, ConfigDict, ValidationError
 
+from cp_assets.datasets.durations import duration
 from cp_assets.datasets.layouts import check_unique, detect_layout, split_source
+from cp_assets.datasets.maintenance import MaintenanceOptions
 from cp_assets.datasets.model import Border, Dataset, ImageOptions, Layout, Measurements
 from cp_assets.datasets.presets import Container, Preset, choose_preset
 from cp_assets.errors import ConfigurationError, PlateNotFoundError
@@ -36,12 +39,15 @@ class Configuration:
         A folder or the name of a configured PyIceberg catalog; None for the default.
     presets
         Dialects that the file defines.
+    maintenance
+        What maintenance keeps, and for how long.
     """
 
     path: Path | None = None
     warehouse: str | None = None
     datasets: tuple[Dataset, ...] = ()
     presets: tuple[Preset, ...] = ()
+    maintenance: MaintenanceOptions = field(default_factory=MaintenanceOptions)
 
     def dataset_of(self, key: PlateKey) -> Dataset:
         """The dataset that a plate belongs to.
@@ -133,8 +139,18 @@ class _Dataset(_Strict):
     config_permalink: str | None = _LEFT_OUT
 
 
+Span = Annotated[timedelta, BeforeValidator(duration)]
+
+
+class _Maintenance(_Strict):
+    older_than: Span = _LEFT_OUT
+    keep_snapshots: int = _LEFT_OUT
+    grace: Span = _LEFT_OUT
+
+
 class _File(_Strict):
     warehouse: str | None = None
+    maintenance: _Maintenance = _Maintenance()
     presets: dict[str, _Preset] = {}
     datasets: tuple[_Dataset, ...] = ()
 
@@ -171,6 +187,7 @@ def read_configuration(path: Path | str | None = None) -> Configuration:
     try:
         presets = _presets(parsed.presets)
         datasets = tuple(_dataset(entry, file.resolve(), presets) for entry in parsed.datasets)
+        maintenance = MaintenanceOptions(**parsed.maintenance.model_dump(exclude_unset=True))
     except ConfigurationError as error:
         msg = f"configuration {file}: {error}"
         raise ConfigurationError(msg) from error
@@ -178,7 +195,7 @@ def read_configuration(path: Path | str | None = None) -> Configuration:
     warehouse = parsed.warehouse
     if warehouse is not None and "/" in warehouse and not Path(warehouse).is_absolute():
         warehouse = str(base / warehouse)
-    return Configuration(file, warehouse, datasets, presets)
+    return Configuration(file, warehouse, datasets, presets, maintenance)
 
 
 def _told(fault: ErrorDetails) -> str:
@@ -196,6 +213,8 @@ def _model_of(place: list[str]) -> type[_Strict]:
     """The model that lacks a key at a place such as ``datasets.0.images.padding``."""
     if len(place) == 1:
         return _File
+    if place[0] == "maintenance":
+        return _Maintenance
     inner: dict[str, type[_Strict]] = {"images": _Images, "preset": _Preset}
     named = next((inner[part] for part in place[2:-1] if part in inner), _Dataset)
     return _Preset if place[0] == "presets" else named

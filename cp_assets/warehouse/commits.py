@@ -14,7 +14,7 @@ import time
 import uuid
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from pyiceberg.exceptions import CommitFailedException, CommitStateUnknownException
 from pyiceberg.manifest import (
@@ -39,7 +39,7 @@ from pyiceberg.table.update import (
     SetSnapshotRefUpdate,
 )
 
-from cp_assets.errors import WarehouseWriteError
+from cp_assets.errors import PartitionChangedError, WarehouseWriteError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -92,9 +92,10 @@ def replace_files(
 
     Raises
     ------
+    PartitionChangedError
+        If another writer changed the same partition meanwhile; the table is as they left it.
     WarehouseWriteError
-        If another writer changed the same partition meanwhile, or writers of other partitions left
-        no gap for minutes; the table is as they left it.
+        If writers of other partitions left no gap for minutes.
     """
     operation = Operation.OVERWRITE if rewritten is None else Operation.REPLACE
     seen = rewritten
@@ -105,15 +106,33 @@ def replace_files(
         there = frozenset(file.file_path for file in commit.removed)
         if seen is not None and there != seen:
             msg = f"{_what(scope)}: another run wrote the same partition meanwhile; run it again"
-            raise WarehouseWriteError(msg)
+            raise PartitionChangedError(msg)
         seen = there
         return commit if there or new else None
 
     return patiently(table, attempt, _what(scope))
 
 
-def patiently(table: Table, attempt: Callable[[], Commit | None], what: str) -> int | None:
+class Attempt(Protocol):
+    """A change of a table that the catalog may refuse."""
+
+    def send(self) -> int:
+        """Ask the catalog to take it.
+
+        Raises
+        ------
+        CommitFailedException
+            If the table has changed since; nothing is left behind.
+        """
+        ...
+
+
+def patiently(table: Table, attempt: Callable[[], Attempt | None], what: str) -> int | None:
     """Commit what an attempt makes of the table as it is now, again where others were quicker.
+
+    Returns
+    -------
+    What the attempt that was taken gives, or None where there is nothing to do.
 
     Raises
     ------
@@ -345,6 +364,7 @@ def _as_read(entry: ManifestEntry, sequence_number: int) -> ManifestEntry:
 
 
 def existing(entries: Iterable[ManifestEntry]) -> list[ManifestEntry]:
+    """Entries of files that stay, for another manifest."""
     return [_as(ManifestEntryStatus.EXISTING, entry, entry.snapshot_id) for entry in entries]
 
 

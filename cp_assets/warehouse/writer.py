@@ -101,9 +101,9 @@ def write_partition(  # noqa: PLR0913 - one writer for all tables, every option 
     staged = _StagedPartition(warehouse, spec, scope, fingerprint, table, rejected)
     try:
         for batch in batches:
-            with _write_errors(spec, scope):
+            with write_errors(spec, scope):
                 staged.add(batch, columns_to_come)
-        with _write_errors(spec, scope):
+        with write_errors(spec, scope):
             new = staged.finish()
             snapshot_id = staged.commit(new)
     except CommitStateUnknownException:
@@ -176,7 +176,7 @@ class _StagedPartition:
 
 
 @contextmanager
-def _write_errors(spec: TableSpec, scope: Mapping[str, str]) -> Iterator[None]:
+def write_errors(spec: TableSpec, scope: Mapping[str, str]) -> Iterator[None]:
     """Name table and partition in what storage and catalog raise."""
     try:
         yield
