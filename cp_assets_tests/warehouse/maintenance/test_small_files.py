@@ -93,7 +93,9 @@ def test_other_partitions_of_a_write_keep_their_files_order(
     told = {well: _numbers(before, well) for well in before.values("well_id")}
     assert told == {"A01": [0, 24, 48], "A02": [1, 25]}
     (found,) = rewritable(warehouse.partitions, table)
-    assert rewrite(warehouse, table, replace(spec, row_group_bytes=SPEC.row_group_bytes), found) == 2
+    assert (
+        rewrite(warehouse, table, replace(spec, row_group_bytes=SPEC.row_group_bytes), found) == 2
+    )
     after = PartitionRows(warehouse, "profiles.small", scope())
     assert {well: _numbers(after, well) for well in after.values("well_id")} == told
 
