@@ -15,6 +15,7 @@ from cp_assets.assets.specification import IO_MANAGER
 from cp_assets.checks.asset_checks import asset_checks
 from cp_assets.jobs import build_plates
 from cp_assets.resources import DatasetsResource, IcebergIOManager, WarehouseResource
+from cp_assets.run_logs import console_logger
 from cp_assets.sensors import plates_sensor
 
 with warnings.catch_warnings():
@@ -46,6 +47,7 @@ defs = dg.Definitions(
         "duckdb": DuckDBResource(database=":memory:", connection_config={"memory_limit": "1GB"}),
         IO_MANAGER: IcebergIOManager(warehouse=_warehouse),
     },
+    loggers={"console": console_logger},
     # A plate is one process: its steps share what they have loaded, and plates run side by side.
     executor=dg.in_process_executor,
 )

@@ -39,7 +39,7 @@ from pyiceberg.table.update import (
     SetSnapshotRefUpdate,
 )
 
-from cp_assets.errors import WarehouseWriteError
+from cp_assets.errors import WarehouseConflictError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -87,7 +87,7 @@ def replace_files(
 
     Raises
     ------
-    WarehouseWriteError
+    WarehouseConflictError
         If another writer changed the same partition meanwhile, or writers of other partitions left
         no gap for minutes; the table is as they left it.
     """
@@ -101,14 +101,14 @@ def replace_files(
             return None
         if seen is not None and there != seen:
             msg = f"{_what(scope)}: another run wrote the same partition meanwhile; run it again"
-            raise WarehouseWriteError(msg)
+            raise WarehouseConflictError(msg)
         seen = there
         try:
             return commit.send()
         except CommitFailedException as error:
             if time.monotonic() > give_up:
                 msg = f"{_what(scope)}: other writers left no gap to commit ({error}); run it again"
-                raise WarehouseWriteError(msg) from error
+                raise WarehouseConflictError(msg) from error
         time.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311 - keeps writers out of step
         table.refresh()
         wait = min(2 * wait, _LONGEST_WAIT)
