@@ -13,6 +13,7 @@ from cp_assets.assets.raw_measurements import raw_measurements
 from cp_assets.assets.source_images import source_images
 from cp_assets.assets.specification import IO_MANAGER
 from cp_assets.checks.asset_checks import asset_checks
+from cp_assets.failure_sensor import failed_runs
 from cp_assets.jobs import build_plates
 from cp_assets.resources import DatasetsResource, IcebergIOManager, WarehouseResource
 from cp_assets.run_logs import console_logger
@@ -39,7 +40,7 @@ defs = dg.Definitions(
     assets=ASSETS,
     asset_checks=asset_checks(),
     jobs=[build_plates],
-    sensors=[plates_sensor],
+    sensors=[plates_sensor, failed_runs],
     resources={
         "datasets": _datasets,
         "warehouse": _warehouse,

@@ -109,5 +109,9 @@ class SchemaConflictError(WarehouseError, TypeError):
     """A column of a plate has another type than the same column of the table."""
 
 
+class AlertError(CpAssetsError, RuntimeError):
+    """Somebody could not be told of a run that failed."""
+
+
 class QueryError(CpAssetsError, ValueError):
     """A column, predicate or argument of a read does not fit the table."""

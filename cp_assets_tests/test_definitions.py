@@ -18,7 +18,16 @@ from cp_assets.warehouse.spec import TableSpec
 
 HOUSE = Path(cp_assets.__file__).parent
 DAGSTER_MODULES = (
-    *("alerts", "definitions", "demo", "headless", "jobs", "partitions", "plate_run", "processes"),
+    *(
+        "definitions",
+        "demo",
+        "failure_sensor",
+        "headless",
+        "jobs",
+        "partitions",
+        "plate_run",
+        "processes",
+    ),
     *("resources", "run_logs", "sensors", "steps"),
 )
 DAGSTER_FOLDERS = ("assets", "checks", "cli")

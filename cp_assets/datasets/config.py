@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, BeforeValidator, ByteSize, ConfigDict, ValidationError
 
+from cp_assets.datasets.alert_options import AlertOptions, SmtpOptions
 from cp_assets.datasets.layouts import check_unique, detect_layout, split_source
 from cp_assets.datasets.model import Border, Dataset, ImageOptions, Layout, Measurements
 from cp_assets.datasets.presets import Container, Preset, choose_preset
@@ -36,12 +37,15 @@ class Configuration:
         A folder or the name of a configured PyIceberg catalog; None for the default.
     presets
         Dialects that the file defines.
+    alerts
+        Who is told of a run that failed.
     """
 
     path: Path | None = None
     warehouse: str | None = None
     datasets: tuple[Dataset, ...] = ()
     presets: tuple[Preset, ...] = ()
+    alerts: AlertOptions = field(default_factory=AlertOptions)
 
     def dataset_of(self, key: PlateKey) -> Dataset:
         """The dataset that a plate belongs to.
@@ -136,6 +140,7 @@ class _Dataset(_Strict):
 class _File(_Strict):
     warehouse: str | None = None
     presets: dict[str, _Preset] = {}
+    alerts: AlertOptions = AlertOptions()
     datasets: tuple[_Dataset, ...] = ()
 
 
@@ -178,7 +183,7 @@ def read_configuration(path: Path | str | None = None) -> Configuration:
     warehouse = parsed.warehouse
     if warehouse is not None and "/" in warehouse and not Path(warehouse).is_absolute():
         warehouse = str(base / warehouse)
-    return Configuration(file, warehouse, datasets, presets)
+    return Configuration(file, warehouse, datasets, presets, alerts=parsed.alerts)
 
 
 def _told(fault: ErrorDetails) -> str:
@@ -192,10 +197,12 @@ def _told(fault: ErrorDetails) -> str:
     return f"{'.'.join(place)}: no such key; {hint}"
 
 
-def _model_of(place: list[str]) -> type[_Strict]:
+def _model_of(place: list[str]) -> type[BaseModel]:
     """The model that lacks a key at a place such as ``datasets.0.images.padding``."""
     if len(place) == 1:
         return _File
+    if place[0] == "alerts":
+        return SmtpOptions if "smtp" in place[1:-1] else AlertOptions
     inner: dict[str, type[_Strict]] = {"images": _Images, "preset": _Preset}
     named = next((inner[part] for part in place[2:-1] if part in inner), _Dataset)
     return _Preset if place[0] == "presets" else named
