@@ -13,8 +13,10 @@ from cp_assets.assets.raw_measurements import raw_measurements
 from cp_assets.assets.source_images import source_images
 from cp_assets.assets.specification import IO_MANAGER
 from cp_assets.checks.asset_checks import asset_checks
+from cp_assets.failure_sensor import failed_runs
 from cp_assets.jobs import build_plates
 from cp_assets.resources import DatasetsResource, IcebergIOManager, WarehouseResource
+from cp_assets.run_logs import console_logger
 from cp_assets.sensors import plates_sensor
 
 with warnings.catch_warnings():
@@ -38,7 +40,7 @@ defs = dg.Definitions(
     assets=ASSETS,
     asset_checks=asset_checks(),
     jobs=[build_plates],
-    sensors=[plates_sensor],
+    sensors=[plates_sensor, failed_runs],
     resources={
         "datasets": _datasets,
         "warehouse": _warehouse,
@@ -46,6 +48,7 @@ defs = dg.Definitions(
         "duckdb": DuckDBResource(database=":memory:", connection_config={"memory_limit": "1GB"}),
         IO_MANAGER: IcebergIOManager(warehouse=_warehouse),
     },
+    loggers={"console": console_logger},
     # A plate is one process: its steps share what they have loaded, and plates run side by side.
     executor=dg.in_process_executor,
 )

@@ -17,6 +17,16 @@ class CpAssetsError(Exception):
     """Base of every error of cp_assets."""
 
 
+class PassingFaultError(CpAssetsError):
+    """What passes by itself: run it again, after a while.
+
+    Throttling, a broken connection, a database that restarts, a commit that others were faster
+    with, an input that is being replaced. Every other error of cp_assets is final: the same run
+    fails again until somebody mends data, configuration or disk. What is retried by Dagster is
+    decided here alone: derive from this class what passes.
+    """
+
+
 class ConfigurationError(CpAssetsError, ValueError):
     """The configuration, an option or an argument cannot be used."""
 
@@ -71,7 +81,7 @@ class ImageReadError(CpAssetsError, OSError):
     """An image file cannot be decoded."""
 
 
-class InputChangedError(CpAssetsError, RuntimeError):
+class InputChangedError(PassingFaultError, RuntimeError):
     """An input file changed while it was read; reading it again may succeed."""
 
 
@@ -87,8 +97,16 @@ class WarehouseWriteError(WarehouseError, OSError):
     """A partition could not be written; what the table held before is still there."""
 
 
-class PartitionChangedError(WarehouseWriteError):
+class WarehouseConflictError(WarehouseWriteError, PassingFaultError):
+    """Other writers were faster; the table is as they left it."""
+
+
+class PartitionChangedError(WarehouseConflictError):
     """Another run wrote the same partition meanwhile; what it wrote is there."""
+
+
+class WarehouseUnavailableError(WarehouseWriteError, PassingFaultError, ConnectionError):
+    """Catalog or storage did not answer; what the table held before is still there."""
 
 
 class MaintenanceError(WarehouseError, RuntimeError):
@@ -97,6 +115,10 @@ class MaintenanceError(WarehouseError, RuntimeError):
 
 class SchemaConflictError(WarehouseError, TypeError):
     """A column of a plate has another type than the same column of the table."""
+
+
+class AlertError(CpAssetsError, RuntimeError):
+    """Somebody could not be told of a run that failed."""
 
 
 class QueryError(CpAssetsError, ValueError):

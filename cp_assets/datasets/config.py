@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, BeforeValidator, ByteSize, ConfigDict, ValidationError
 
+from cp_assets.datasets.alert_options import AlertOptions, SmtpOptions
 from cp_assets.datasets.durations import duration
 from cp_assets.datasets.layouts import check_unique, detect_layout, split_source
 from cp_assets.datasets.maintenance import MaintenanceOptions
@@ -41,6 +42,8 @@ class Configuration:
         Dialects that the file defines.
     maintenance
         What maintenance keeps, and for how long.
+    alerts
+        Who is told of a run that failed.
     """
 
     path: Path | None = None
@@ -48,6 +51,7 @@ class Configuration:
     datasets: tuple[Dataset, ...] = ()
     presets: tuple[Preset, ...] = ()
     maintenance: MaintenanceOptions = field(default_factory=MaintenanceOptions)
+    alerts: AlertOptions = field(default_factory=AlertOptions)
 
     def dataset_of(self, key: PlateKey) -> Dataset:
         """The dataset that a plate belongs to.
@@ -152,6 +156,7 @@ class _File(_Strict):
     warehouse: str | None = None
     maintenance: _Maintenance = _Maintenance()
     presets: dict[str, _Preset] = {}
+    alerts: AlertOptions = AlertOptions()
     datasets: tuple[_Dataset, ...] = ()
 
 
@@ -195,7 +200,9 @@ def read_configuration(path: Path | str | None = None) -> Configuration:
     warehouse = parsed.warehouse
     if warehouse is not None and "/" in warehouse and not Path(warehouse).is_absolute():
         warehouse = str(base / warehouse)
-    return Configuration(file, warehouse, datasets, presets, maintenance)
+    return Configuration(
+        file, warehouse, datasets, presets, maintenance=maintenance, alerts=parsed.alerts
+    )
 
 
 def _told(fault: ErrorDetails) -> str:
@@ -209,12 +216,14 @@ def _told(fault: ErrorDetails) -> str:
     return f"{'.'.join(place)}: no such key; {hint}"
 
 
-def _model_of(place: list[str]) -> type[_Strict]:
+def _model_of(place: list[str]) -> type[BaseModel]:
     """The model that lacks a key at a place such as ``datasets.0.images.padding``."""
     if len(place) == 1:
         return _File
     if place[0] == "maintenance":
         return _Maintenance
+    if place[0] == "alerts":
+        return SmtpOptions if "smtp" in place[1:-1] else AlertOptions
     inner: dict[str, type[_Strict]] = {"images": _Images, "preset": _Preset}
     named = next((inner[part] for part in place[2:-1] if part in inner), _Dataset)
     return _Preset if place[0] == "presets" else named

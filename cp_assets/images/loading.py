@@ -25,6 +25,7 @@ from cp_assets.images.pixels import (
 from cp_assets.images.planes import SharedFiles, channel_names, meant_region
 from cp_assets.images.readers import open_image
 from cp_assets.images.resolve import ImageResolver, UnresolvedImage
+from cp_assets.stages import stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -151,9 +152,11 @@ class _SetLoading:
         cut_at_once = decoded + cut <= limit
         room = limit - decoded
         admit(decoded + (cut if cut_at_once else min(cut, room)))
+        with stage("decoding", sum(files[key].decoded_bytes for key in to_decode)):
+            channels = tuple(part for one in opened for part in self._parts(one, to_decode))
         return LoadedImageSet(
             image_set=self._set,
-            channels=tuple(part for one in opened for part in self._parts(one, to_decode)),
+            channels=channels,
             faults=tuple(self._faults),
             incomplete=tuple(self._incomplete.values()),
             cut_at_once=cut_at_once,

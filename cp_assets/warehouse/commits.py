@@ -39,7 +39,7 @@ from pyiceberg.table.update import (
     SetSnapshotRefUpdate,
 )
 
-from cp_assets.errors import PartitionChangedError, WarehouseWriteError
+from cp_assets.errors import PartitionChangedError, WarehouseConflictError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -94,7 +94,7 @@ def replace_files(
     ------
     PartitionChangedError
         If another writer changed the same partition meanwhile; the table is as they left it.
-    WarehouseWriteError
+    WarehouseConflictError
         If writers of other partitions left no gap for minutes.
     """
     operation = Operation.OVERWRITE if rewritten is None else Operation.REPLACE
@@ -136,7 +136,7 @@ def patiently(table: Table, attempt: Callable[[], Attempt | None], what: str) ->
 
     Raises
     ------
-    WarehouseWriteError
+    WarehouseConflictError
         If other writers left no gap for minutes.
     """
     give_up = time.monotonic() + _PATIENCE_SECONDS
@@ -150,7 +150,7 @@ def patiently(table: Table, attempt: Callable[[], Attempt | None], what: str) ->
         except CommitFailedException as error:
             if time.monotonic() > give_up:
                 msg = f"{what}: other writers left no gap to commit ({error}); run it again"
-                raise WarehouseWriteError(msg) from error
+                raise WarehouseConflictError(msg) from error
         time.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311 - keeps writers out of step
         table.refresh()
         wait = min(2 * wait, _LONGEST_WAIT)

@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING
 from pyiceberg.exceptions import CommitStateUnknownException
 from sqlalchemy.exc import SQLAlchemyError
 
-from cp_assets.errors import WarehouseWriteError
+from cp_assets.errors import WarehouseUnavailableError, WarehouseWriteError
+from cp_assets.stages import stage
 from cp_assets.warehouse.catalog import first_line
 from cp_assets.warehouse.commits import replace_files
 from cp_assets.warehouse.conforming import BatchForm
+from cp_assets.warehouse.faults import passes
 from cp_assets.warehouse.files import PartitionFiles
 from cp_assets.warehouse.spec import PLATE_COLUMNS
 from cp_assets.warehouse.tables import add_columns, find_table, open_table
@@ -96,16 +98,22 @@ def write_partition(  # noqa: PLR0913 - one writer for all tables, every option 
         If a column has another type than the table's.
     WarehouseWriteError
         If the files or the commit cannot be written; the table is as before.
+    WarehouseUnavailableError, WarehouseConflictError
+        The same, where running it again may help: catalog or storage did not answer, or others
+        wrote the same partition.
     """
     start = time.perf_counter()
     staged = _StagedPartition(warehouse, spec, scope, fingerprint, table, rejected)
     try:
         for batch in batches:
-            with write_errors(spec, scope):
+            with write_errors(spec, scope), stage("writing"):
                 staged.add(batch, columns_to_come)
         with write_errors(spec, scope):
-            new = staged.finish()
-            snapshot_id = staged.commit(new)
+            with stage("writing"):
+                new = staged.finish()
+            size = sum(file.file_size_in_bytes for file in new)
+            with stage("committing", size):
+                snapshot_id = staged.commit(new)
     except CommitStateUnknownException:
         # The catalog may have taken the commit: the files must stay.
         raise
@@ -115,7 +123,7 @@ def write_partition(  # noqa: PLR0913 - one writer for all tables, every option 
     return PartitionWrite(
         table=spec.name,
         rows=sum(file.record_count for file in new),
-        bytes=sum(file.file_size_in_bytes for file in new),
+        bytes=size,
         files=len(new),
         snapshot_id=snapshot_id,
         seconds=time.perf_counter() - start,
@@ -183,11 +191,12 @@ def write_errors(spec: TableSpec, scope: Mapping[str, str]) -> Iterator[None]:
     except WarehouseWriteError:
         raise
     except (OSError, SQLAlchemyError) as error:
-        msg = (
-            f"{spec.name} {_describe(scope)}: the partition could not be written "
-            f"({first_line(error)}); the "
-            "table still holds what it held before. Free space or mend the path, then run it again"
-        )
+        what = f"{spec.name} {_describe(scope)}: the partition could not be written"
+        told = f"{what} ({first_line(error)}); the table still holds what it held before."
+        if passes(error):
+            msg = f"{told} Catalog or storage did not answer: run it again"
+            raise WarehouseUnavailableError(msg) from error
+        msg = f"{told} Free space or mend the path, then run it again"
         raise WarehouseWriteError(msg) from error
 
 
