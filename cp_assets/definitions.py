@@ -7,6 +7,7 @@ from dagster_duckdb import DuckDBResource
 
 from cp_assets.assets.image_crops import image_crops
 from cp_assets.assets.joined_profiles import joined_profiles
+from cp_assets.assets.maintenance import MAINTENANCE, maintain_tables, weekly_maintenance
 from cp_assets.assets.manifest import manifest
 from cp_assets.assets.profile_with_images import profile_with_images
 from cp_assets.assets.raw_measurements import raw_measurements
@@ -30,6 +31,7 @@ with warnings.catch_warnings():
             source_images,
             profile_with_images,
             manifest,
+            *MAINTENANCE,
         ]
     )
 
@@ -39,7 +41,8 @@ _warehouse = WarehouseResource.configure_at_launch(datasets=_datasets)
 defs = dg.Definitions(
     assets=ASSETS,
     asset_checks=asset_checks(),
-    jobs=[build_plates],
+    jobs=[build_plates, maintain_tables],
+    schedules=[weekly_maintenance],
     sensors=[plates_sensor, failed_runs],
     resources={
         "datasets": _datasets,

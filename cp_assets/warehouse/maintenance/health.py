@@ -53,6 +53,21 @@ class TableHealth:
     delete_candidates: int
     metadata_bytes: int
 
+    def figures(self) -> dict[str, int]:
+        """All that is counted, by the name that people see."""
+        return {
+            "snapshots": self.snapshots,
+            "manifests": self.manifests,
+            "data files": self.data_files,
+            "small files": self.small_files,
+            "live bytes": self.live_bytes,
+            "stored bytes": self.stored_bytes,
+            "orphans": self.orphans,
+            "orphan bytes": self.orphan_bytes,
+            "delete candidates": self.delete_candidates,
+            "metadata.json bytes": self.metadata_bytes,
+        }
+
 
 def table_health(
     partitions: Partitions, table: Table, inventory: Inventory, grace: timedelta

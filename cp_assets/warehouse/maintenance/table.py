@@ -77,6 +77,19 @@ class TableMaintenance:
     bytes_removed: int
     health: TableHealth
 
+    def figures(self) -> dict[str, int]:
+        """What was done and how the table stands, by the name that people see."""
+        return {
+            "partitions rewritten": len(self.rewriting.partitions),
+            "partitions changed meanwhile": len(self.rewriting.changed_meanwhile),
+            "files rewritten": self.rewriting.files_before,
+            "manifests fewer": self.manifests_fewer,
+            "snapshots expired": self.snapshots_expired,
+            "files removed": self.files_removed,
+            "bytes removed": self.bytes_removed,
+            **self.health.figures(),
+        }
+
 
 @dataclass
 class TableMaintainer:
