@@ -116,6 +116,10 @@ class WarehouseConflictError(WarehouseWriteError, PassingFaultError):
     """Other writers were faster; the table is as they left it."""
 
 
+class PartitionChangedError(WarehouseConflictError):
+    """Another run wrote the same partition meanwhile; what it wrote is there."""
+
+
 class WarehouseUnavailableError(WarehouseWriteError, PassingFaultError, ConnectionError):
     """Catalog or storage did not answer; what the table held before is still there."""
 
@@ -127,8 +131,16 @@ class WarehouseCommitUnknownError(WarehouseUnavailableError):
     """
 
 
+class MaintenanceError(WarehouseError, RuntimeError):
+    """A table's files are not as its metadata says; maintenance has removed none of them."""
+
+
 class SchemaConflictError(WarehouseError, TypeError):
     """A column of a plate has another type than the same column of the table."""
+
+
+class AlertError(CpAssetsError, RuntimeError):
+    """Somebody could not be told of a run that failed."""
 
 
 class QueryError(CpAssetsError, ValueError):

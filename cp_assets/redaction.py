@@ -6,11 +6,10 @@ import re
 
 HIDDEN = "***"
 
-_USER = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]*://)[^\s/?#]*@", re.IGNORECASE)
+_SCHEME = r"(?P<scheme>\b[a-z][a-z0-9+.-]*://)"
+_USER = re.compile(rf"{_SCHEME}[^\s/?#]*@", re.IGNORECASE)
 # A password with a slash is no URL, yet SQLAlchemy takes it; after a host comes a port.
-_PASSWORD = re.compile(
-    r"(?P<scheme>\b[a-z][a-z0-9+.-]*://)[^\s/:@]+:(?!\d+/)[^\s@]*@", re.IGNORECASE
-)
+_PASSWORD = re.compile(rf"{_SCHEME}[^\s/:@]+:(?!\d+/)[^\s@]*@", re.IGNORECASE)
 _NAMED = re.compile(
     r"""(?P<name>\b[\w.-]*(?:signature|password|passwd|secret|token|credential|api[_-]?key
         |access[_-]?key(?:[_-]?id)?|account[_-]?key|\bsig)["']?\s*[=:]\s*["']?)

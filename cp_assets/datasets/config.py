@@ -10,17 +10,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
+from cp_assets.datasets.alert_options import AlertOptions, SmtpOptions
 from cp_assets.datasets.config_file import (
     ConfigFile,
     DatasetEntry,
     ImagesEntry,
+    MaintenanceEntry,
     PresetEntry,
     StoreEntry,
     Strict,
 )
 from cp_assets.datasets.layouts import check_unique, detect_layout, refuse_repeated, split_source
+from cp_assets.datasets.maintenance import MaintenanceOptions
 from cp_assets.datasets.model import Dataset, ImageOptions, Layout
 from cp_assets.datasets.presets import Preset, choose_preset
 from cp_assets.datasets.root_patterns import DEFAULT_ID, DatasetSource, filled, is_pattern, matching
@@ -55,6 +58,10 @@ class Configuration:
         Dialects that the file defines.
     stores
         How object stores are reached.
+    maintenance
+        What maintenance keeps, and for how long.
+    alerts
+        Who is told of a run that failed.
     """
 
     path: Path | None = None
@@ -62,6 +69,8 @@ class Configuration:
     sources: tuple[DatasetSource, ...] = ()
     presets: tuple[Preset, ...] = ()
     stores: StoreSettings = field(default_factory=StoreSettings)
+    maintenance: MaintenanceOptions = field(default_factory=MaintenanceOptions)
+    alerts: AlertOptions = field(default_factory=AlertOptions)
 
     @cached_property
     def datasets(self) -> tuple[Dataset, ...]:
@@ -131,12 +140,15 @@ def read_configuration(path: Path | str | None = None) -> Configuration:
         stores = _stores(parsed.stores)
         reader = _Reader(file.resolve(), presets, stores)
         sources = tuple(map(reader.source, parsed.datasets))
+        maintenance = MaintenanceOptions(**parsed.maintenance.model_dump(exclude_unset=True))
     except ConfigurationError as error:
         msg = f"configuration {file}: {error}"
         raise ConfigurationError(msg) from error
     refuse_repeated((one.dataset_id, one.root) for one in parsed.datasets if "*" not in one.root)
     warehouse = _warehouse(parsed.warehouse, base)
-    return Configuration(file, warehouse, sources, presets, stores)
+    return Configuration(
+        file, warehouse, sources, presets, stores, maintenance=maintenance, alerts=parsed.alerts
+    )
 
 
 def _warehouse(named: str | None, base: Path) -> str | None:
@@ -169,12 +181,15 @@ def _told(fault: ErrorDetails) -> str:
     return f"{'.'.join(where)}: no such key; {hint}"
 
 
-def _model_of(where: list[str]) -> type[Strict]:
+def _model_of(where: list[str]) -> type[BaseModel]:
     """The model that lacks a key at a place such as ``datasets.0.images.padding``."""
     if len(where) == 1:
         return ConfigFile
-    if where[0] == "stores":
-        return StoreEntry
+    if where[0] == "alerts":
+        return SmtpOptions if "smtp" in where[1:-1] else AlertOptions
+    whole: dict[str, type[Strict]] = {"maintenance": MaintenanceEntry, "stores": StoreEntry}
+    if where[0] in whole:
+        return whole[where[0]]
     inner: dict[str, type[Strict]] = {"images": ImagesEntry, "preset": PresetEntry}
     named = next((inner[part] for part in where[2:-1] if part in inner), DatasetEntry)
     return PresetEntry if where[0] == "presets" else named

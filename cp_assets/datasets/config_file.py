@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ByteSize, ConfigDict
 
+from cp_assets.datasets.alert_options import AlertOptions
+from cp_assets.datasets.durations import duration
 from cp_assets.datasets.model import Border, Layout, Measurements
 from cp_assets.datasets.presets import Container
 
@@ -104,10 +107,23 @@ class StoreEntry(Strict):
     timeout_seconds: float = _LEFT_OUT
 
 
+Span = Annotated[timedelta, BeforeValidator(duration)]
+
+
+class MaintenanceEntry(Strict):
+    """What maintenance keeps; see `cp_assets.datasets.maintenance.MaintenanceOptions`."""
+
+    older_than: Span = _LEFT_OUT
+    keep_snapshots: int = _LEFT_OUT
+    grace: Span = _LEFT_OUT
+
+
 class ConfigFile(Strict):
     """The whole file."""
 
     warehouse: str | None = None
     stores: dict[str, StoreEntry] = {}
+    maintenance: MaintenanceEntry = MaintenanceEntry()
+    alerts: AlertOptions = AlertOptions()
     presets: dict[str, PresetEntry] = {}
     datasets: tuple[DatasetEntry, ...] = ()

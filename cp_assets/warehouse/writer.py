@@ -19,6 +19,7 @@ from cp_assets.errors import (
     WarehouseUnavailableError,
     WarehouseWriteError,
 )
+from cp_assets.stages import stage
 from cp_assets.warehouse.commits import replace_files
 from cp_assets.warehouse.conforming import BatchForm
 from cp_assets.warehouse.faults import passes
@@ -109,11 +110,14 @@ def write_partition(  # noqa: PLR0913 - one writer for all tables, every option 
     staged = _StagedPartition(warehouse, spec, scope, fingerprint, table, rejected)
     try:
         for batch in batches:
-            with _write_errors(spec, scope):
+            with write_errors(spec, scope), stage("writing"):
                 staged.add(batch, columns_to_come)
-        with _write_errors(spec, scope):
-            new = staged.finish()
-            snapshot_id = staged.commit(new)
+        with write_errors(spec, scope):
+            with stage("writing"):
+                new = staged.finish()
+            size = sum(file.file_size_in_bytes for file in new)
+            with stage("committing", size):
+                snapshot_id = staged.commit(new)
     except WarehouseCommitUnknownError:
         # The catalog may have taken the commit: the files must stay.
         raise
@@ -128,7 +132,7 @@ def write_partition(  # noqa: PLR0913 - one writer for all tables, every option 
     return PartitionWrite(
         table=spec.name,
         rows=sum(file.record_count for file in new),
-        bytes=sum(file.file_size_in_bytes for file in new),
+        bytes=size,
         files=len(new),
         snapshot_id=snapshot_id,
         seconds=time.perf_counter() - start,
@@ -191,7 +195,7 @@ class _StagedPartition:
 
 
 @contextmanager
-def _write_errors(spec: TableSpec, scope: Mapping[str, str]) -> Iterator[None]:
+def write_errors(spec: TableSpec, scope: Mapping[str, str]) -> Iterator[None]:
     """Name table and partition in what storage and catalog raise."""
     try:
         yield

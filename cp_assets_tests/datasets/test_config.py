@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import yaml
 
 from cp_assets.datasets import Dataset, ImageOptions, PlateKey, config
 from cp_assets.datasets.config import read_configuration
+from cp_assets.datasets.maintenance import MaintenanceOptions
 from cp_assets.errors import ConfigurationError, PlateNotFoundError
 
 
@@ -114,7 +116,7 @@ def test_read_configuration_empty_file(tmp_path: Path) -> None:
     [
         ("datasets: [{dataset_id: a, root: r, rooot: x}]", r"datasets.0.rooot: .* mean root\?"),
         ("warehose: x", r"yaml: warehose: no such key; did you mean warehouse\?"),
-        ("quite: x", r"yaml: quite: no such key; there are warehouse, stores, presets, datasets"),
+        ("quite: x", r"yaml: quite: no such key; there are warehouse, .*datasets"),
         (
             "datasets: [{dataset_id: a, root: r, images: {Channel: [DNA]}}]",
             r"datasets.0.images.Channel: no such key; did you mean channels\?",
@@ -158,3 +160,28 @@ def test_dataset_of_unknown_id_lists_those_known(tmp_path: Path) -> None:
     configuration = read_configuration(written(tmp_path, "datasets: [{dataset_id: a, root: r}]"))
     with pytest.raises(PlateNotFoundError, match="no dataset 'b'; it has: a"):
         configuration.dataset_of(PlateKey("b", "b", "p"))
+
+
+def test_maintenance_is_read_as_spans(tmp_path: Path) -> None:
+    file = tmp_path / "cp_assets.yaml"
+    file.write_text("maintenance: {older_than: 14d, grace: 12h, keep_snapshots: 3}\n")
+    found = read_configuration(file).maintenance
+    assert found == MaintenanceOptions(timedelta(days=14), 3, timedelta(hours=12))
+
+
+@pytest.mark.parametrize(
+    ("section", "told"),
+    [
+        ("{older_then: 14d}", "maintenance.older_then: no such key; did you mean older_than"),
+        (
+            "{older_than: 14}",
+            "maintenance.older_than: .*'14' is no span of time; expected a number",
+        ),
+        ("{keep_snapshots: 0}", "keep_snapshots is 0: at least the current one is kept"),
+    ],
+)
+def test_maintenance_that_makes_no_sense(tmp_path: Path, section: str, told: str) -> None:
+    file = tmp_path / "cp_assets.yaml"
+    file.write_text(f"maintenance: {section}\n")
+    with pytest.raises(ConfigurationError, match=told):
+        read_configuration(file)
