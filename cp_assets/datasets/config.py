@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -14,9 +14,12 @@ from pydantic import BaseModel, BeforeValidator, ByteSize, ConfigDict, Validatio
 from cp_assets.datasets.layouts import check_unique, detect_layout, split_source
 from cp_assets.datasets.model import Border, Dataset, ImageOptions, Layout, Measurements
 from cp_assets.datasets.presets import Container, Preset, choose_preset
+from cp_assets.datasets.sensor_options import SensorOptions
 from cp_assets.errors import ConfigurationError, PlateNotFoundError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pydantic_core import ErrorDetails
 
     from cp_assets.datasets.identity import PlateKey
@@ -36,12 +39,15 @@ class Configuration:
         A folder or the name of a configured PyIceberg catalog; None for the default.
     presets
         Dialects that the file defines.
+    sensors
+        Dataset id -> how the dataset is watched.
     """
 
     path: Path | None = None
     warehouse: str | None = None
     datasets: tuple[Dataset, ...] = ()
     presets: tuple[Preset, ...] = ()
+    sensors: Mapping[str, SensorOptions] = field(default_factory=dict)
 
     def dataset_of(self, key: PlateKey) -> Dataset:
         """The dataset that a plate belongs to.
@@ -83,6 +89,15 @@ class _Images(_Strict):
     zstd_level: int | None = _LEFT_OUT
     workers: int = _LEFT_OUT
     max_memory: ByteSize = _LEFT_OUT
+
+
+class _Sensor(_Strict):
+    enabled: bool = _LEFT_OUT
+    interval: int = _LEFT_OUT
+    quiet_seconds: int = _LEFT_OUT
+    plates_per_tick: int = _LEFT_OUT
+    runs_per_tick: int = _LEFT_OUT
+    tick_seconds: int = _LEFT_OUT
 
 
 class _Preset(_Strict):
@@ -131,10 +146,12 @@ class _Dataset(_Strict):
     measurements: Measurements = _LEFT_OUT
     recipe_permalink: str | None = _LEFT_OUT
     config_permalink: str | None = _LEFT_OUT
+    sensor: _Sensor = _Sensor()
 
 
 class _File(_Strict):
     warehouse: str | None = None
+    sensor: _Sensor = _Sensor()
     presets: dict[str, _Preset] = {}
     datasets: tuple[_Dataset, ...] = ()
 
@@ -171,6 +188,7 @@ def read_configuration(path: Path | str | None = None) -> Configuration:
     try:
         presets = _presets(parsed.presets)
         datasets = tuple(_dataset(entry, file.resolve(), presets) for entry in parsed.datasets)
+        sensors = {entry.dataset_id: _sensor(parsed.sensor, entry) for entry in parsed.datasets}
     except ConfigurationError as error:
         msg = f"configuration {file}: {error}"
         raise ConfigurationError(msg) from error
@@ -178,7 +196,7 @@ def read_configuration(path: Path | str | None = None) -> Configuration:
     warehouse = parsed.warehouse
     if warehouse is not None and "/" in warehouse and not Path(warehouse).is_absolute():
         warehouse = str(base / warehouse)
-    return Configuration(file, warehouse, datasets, presets)
+    return Configuration(file, warehouse, datasets, presets, sensors)
 
 
 def _told(fault: ErrorDetails) -> str:
@@ -196,9 +214,10 @@ def _model_of(place: list[str]) -> type[_Strict]:
     """The model that lacks a key at a place such as ``datasets.0.images.padding``."""
     if len(place) == 1:
         return _File
-    inner: dict[str, type[_Strict]] = {"images": _Images, "preset": _Preset}
-    named = next((inner[part] for part in place[2:-1] if part in inner), _Dataset)
-    return _Preset if place[0] == "presets" else named
+    if place[0] != "datasets":
+        return _Preset if place[0] == "presets" else _Sensor
+    inner: dict[str, type[_Strict]] = {"images": _Images, "preset": _Preset, "sensor": _Sensor}
+    return next((inner[part] for part in place[2:-1] if part in inner), _Dataset)
 
 
 def _presets(given: dict[str, _Preset]) -> tuple[Preset, ...]:
@@ -210,8 +229,18 @@ def _presets(given: dict[str, _Preset]) -> tuple[Preset, ...]:
     return known
 
 
+def _sensor(of_all: _Sensor, entry: _Dataset) -> SensorOptions:
+    """A dataset's own options before those of all datasets."""
+    own = entry.sensor.model_dump(exclude_unset=True)
+    try:
+        return SensorOptions(**{**of_all.model_dump(exclude_unset=True), **own})
+    except ConfigurationError as error:
+        msg = f"dataset {entry.dataset_id}: {error}"
+        raise ConfigurationError(msg) from error
+
+
 def _dataset(entry: _Dataset, file: Path, presets: tuple[Preset, ...]) -> Dataset:
-    given = entry.model_dump(exclude_unset=True, exclude={"images"})
+    given = entry.model_dump(exclude_unset=True, exclude={"images", "sensor"})
     if given.get("preset") is not None:
         given["preset"] = choose_preset(given["preset"], presets)
     if presets:

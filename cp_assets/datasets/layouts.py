@@ -135,14 +135,24 @@ _EXPECTED: dict[Layout, str] = {
 }
 
 
-def _gallery_plates(dataset: Dataset, only: PlateKey | None) -> Iterator[PlateSources]:
+def workspace_kinds(dataset: Dataset) -> list[str]:
+    """Which folders of `WORKSPACE` a dataset is read from, the first that a plate has."""
     asked = dataset.measurements
-    kinds: list[str] = list(WORKSPACE) if asked == "automatic" else [asked]
+    return list(WORKSPACE) if asked == "automatic" else [asked]
+
+
+def gallery_plate_names(dataset: Dataset) -> dict[str, set[str]]:
+    """Batch -> the plates that have a folder of measurements, by listing folders alone."""
     by_batch: dict[str, set[str]] = {}
-    for folder in (dataset.root / WORKSPACE[kind] for kind in kinds):
+    for folder in (dataset.root / WORKSPACE[kind] for kind in workspace_kinds(dataset)):
         for batch in _folders(folder) if folder.is_dir() else ():
             by_batch.setdefault(batch.name, set()).update(plate.name for plate in _folders(batch))
-    for batch_id, names in sorted(by_batch.items()):
+    return by_batch
+
+
+def _gallery_plates(dataset: Dataset, only: PlateKey | None) -> Iterator[PlateSources]:
+    kinds = workspace_kinds(dataset)
+    for batch_id, names in sorted(gallery_plate_names(dataset).items()):
         for name in sorted(names):
             key = PlateKey(dataset.dataset_id, batch_id, name)
             if only in (None, key):
@@ -214,13 +224,14 @@ def _gallery_images(root: Path, batch: str, plate: str, siblings: tuple[str, ...
     full_names = [
         folder
         for folder in _folders(images)
-        if _is_full_name(folder.name, plate)
-        and not any(_is_full_name(folder.name, other) for other in longer)
+        if is_full_name(folder.name, plate)
+        and not any(is_full_name(folder.name, other) for other in longer)
     ]
     return full_names[0] if len(full_names) == 1 else images
 
 
-def _is_full_name(folder: str, plate: str) -> bool:
+def is_full_name(folder: str, plate: str) -> bool:
+    """Whether a folder's name begins with a plate's, and not in the middle of a longer one."""
     return folder.startswith(plate) and not folder[len(plate) : len(plate) + 1].isalnum()
 
 
