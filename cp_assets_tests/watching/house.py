@@ -58,7 +58,11 @@ class Run:
     number: int
     content: tuple[object, ...]
     at: float
-    is_finished: bool = False
+    ended_at: float = float("inf")
+
+    @property
+    def is_finished(self) -> bool:
+        return self.ended_at < float("inf")
 
 
 @dataclass
@@ -100,9 +104,7 @@ class House:
         """
         self.files.clock = 0.0
         remembered = Cursor.from_text(self.cursor if cursor is None else cursor)
-        tick = Tick(
-            self.files, self, self.options, now=self.now, clock=lambda: self.files.clock
-        )
+        tick = Tick(self.files, self, self.options, now=self.now, clock=lambda: self.files.clock)
         result = tick.run(remembered)
         if dies == "evaluating":
             return result
@@ -126,9 +128,9 @@ class House:
 
     def finish_runs(self) -> None:
         for run in self.runs:
-            run.is_finished = True
+            run.ended_at = min(run.ended_at, self.now)
 
-    def settle(self, ticks: int = 60) -> None:
+    def settle(self, ticks: int) -> None:
         """Time goes by and nothing else happens."""
         for _ in range(ticks):
             self.now += self.options.quiet_seconds + 1
