@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from cp_assets.datasets.config_file import (
     ImagesEntry,
     MaintenanceEntry,
     PresetEntry,
+    SensorEntry,
     StoreEntry,
     Strict,
 )
@@ -27,6 +28,7 @@ from cp_assets.datasets.maintenance import MaintenanceOptions
 from cp_assets.datasets.model import Dataset, ImageOptions, Layout
 from cp_assets.datasets.presets import Preset, choose_preset
 from cp_assets.datasets.root_patterns import DEFAULT_ID, DatasetSource, filled, is_pattern, matching
+from cp_assets.datasets.sensor_options import SensorOptions
 from cp_assets.errors import ConfigurationError, PlateNotFoundError
 from cp_assets.stores import ObjectPath, StoreOptions, StoreSettings, place
 from cp_assets.stores.connections import SCHEMES
@@ -91,13 +93,22 @@ class Configuration:
         PlateNotFoundError
             If no dataset has that id.
         """
-        near = (source for source in self.sources if source.may_have(key.dataset_id))
+        return self.dataset_named(key.dataset_id)
+
+    def dataset_named(self, dataset_id: str) -> Dataset:
+        """The dataset of an id; see `dataset_of`."""
+        near = (source for source in self.sources if source.may_have(dataset_id))
         for dataset in _unique(dataset for source in near for dataset in source.datasets):
-            if dataset.dataset_id == key.dataset_id:
+            if dataset.dataset_id == dataset_id:
                 return dataset
         known = ", ".join(dataset.dataset_id for dataset in self.datasets) or "none"
-        msg = f"{self.path or CONFIG_FILE} has no dataset {key.dataset_id!r}; it has: {known}"
+        msg = f"{self.path or CONFIG_FILE} has no dataset {dataset_id!r}; it has: {known}"
         raise PlateNotFoundError(msg)
+
+    def sensor_of(self, dataset_id: str) -> SensorOptions:
+        """How a dataset is watched."""
+        near = (source.sensor for source in self.sources if source.may_have(dataset_id))
+        return next(near, SensorOptions())
 
 
 def _unique(datasets: Iterable[Dataset]) -> tuple[Dataset, ...]:
@@ -138,7 +149,7 @@ def read_configuration(path: Path | str | None = None) -> Configuration:
     try:
         presets = _presets(parsed.presets)
         stores = _stores(parsed.stores)
-        reader = _Reader(file.resolve(), presets, stores)
+        reader = _Reader(file.resolve(), presets, stores, parsed.sensor)
         sources = tuple(map(reader.source, parsed.datasets))
         maintenance = MaintenanceOptions(**parsed.maintenance.model_dump(exclude_unset=True))
     except ConfigurationError as error:
@@ -187,12 +198,20 @@ def _model_of(where: list[str]) -> type[BaseModel]:
         return ConfigFile
     if where[0] == "alerts":
         return SmtpOptions if "smtp" in where[1:-1] else AlertOptions
-    whole: dict[str, type[Strict]] = {"maintenance": MaintenanceEntry, "stores": StoreEntry}
-    if where[0] in whole:
-        return whole[where[0]]
-    inner: dict[str, type[Strict]] = {"images": ImagesEntry, "preset": PresetEntry}
-    named = next((inner[part] for part in where[2:-1] if part in inner), DatasetEntry)
-    return PresetEntry if where[0] == "presets" else named
+    inner: dict[str, type[Strict]] = {
+        "images": ImagesEntry,
+        "preset": PresetEntry,
+        "sensor": SensorEntry,
+    }
+    if where[0] == "datasets":
+        return next((inner[part] for part in where[2:-1] if part in inner), DatasetEntry)
+    models: dict[str, type[Strict]] = {
+        "maintenance": MaintenanceEntry,
+        "presets": PresetEntry,
+        "sensor": SensorEntry,
+        "stores": StoreEntry,
+    }
+    return models[where[0]]
 
 
 def _presets(given: dict[str, PresetEntry]) -> tuple[Preset, ...]:
@@ -211,22 +230,34 @@ class _Reader:
     file: Path
     presets: tuple[Preset, ...]
     stores: StoreSettings
+    sensor: SensorEntry
 
     def source(self, entry: DatasetEntry) -> DatasetSource:
         """What an entry describes. Of one in a store the options alone are looked at."""
         root = self._place(entry.root)
+        sensor = self._sensor(entry)
         if is_pattern(root):
             template = entry.dataset_id or DEFAULT_ID
             self._dataset(entry, root, "cell-painting-gallery")
-            return DatasetSource(template, lambda: self._matching(entry, root))
+            return DatasetSource(template, lambda: self._matching(entry, root), sensor)
         if entry.dataset_id is None:
             msg = f"the dataset at {entry.root} has no dataset_id; only one with * in its root may"
             raise ConfigurationError(msg)
         if isinstance(root, ObjectPath):
             self._dataset(entry, root, "cell-painting-gallery")
-            return DatasetSource(entry.dataset_id, lambda: (self._looked_up(entry, root),))
+            found = partial(self._looked_up, entry, root)
+            return DatasetSource(entry.dataset_id, lambda: (found(),), sensor)
         dataset = self._looked_up(entry, root)
-        return DatasetSource(entry.dataset_id, lambda: (dataset,))
+        return DatasetSource(entry.dataset_id, lambda: (dataset,), sensor)
+
+    def _sensor(self, entry: DatasetEntry) -> SensorOptions:
+        """An entry's own options before those of all."""
+        of_all = self.sensor.model_dump(exclude_unset=True)
+        try:
+            return SensorOptions(**{**of_all, **entry.sensor.model_dump(exclude_unset=True)})
+        except ConfigurationError as error:
+            msg = f"dataset {entry.dataset_id or entry.root}: {error}"
+            raise ConfigurationError(msg) from error
 
     def _matching(self, entry: DatasetEntry, pattern: Place) -> tuple[Dataset, ...]:
         """A gallery prefix for each folder, unless the entry says another layout."""
@@ -237,7 +268,7 @@ class _Reader:
         return self._dataset(entry, root, entry.layout or detect_layout(root))
 
     def _dataset(self, entry: DatasetEntry, root: Place, layout: Layout) -> Dataset:
-        given = entry.model_dump(exclude_unset=True, exclude={"images", "root"})
+        given = entry.model_dump(exclude_unset=True, exclude={"images", "root", "sensor"})
         if given.get("preset") is not None:
             given["preset"] = choose_preset(given["preset"], self.presets)
         if self.presets:

@@ -73,7 +73,7 @@ def list_plates(dataset: Dataset) -> tuple[PlateKey, ...]:
     if dataset.layout == "cellprofiler":
         return tuple(sorted(sources.key for sources in _cellprofiler_plates(dataset)))
     _refuse_file(dataset)
-    folders = [dataset.root / WORKSPACE[kind] for kind in _kinds(dataset)]
+    folders = [dataset.root / WORKSPACE[kind] for kind in workspace_kinds(dataset)]
     batches = [batch for found in on_each(subfolders, folders, dataset.root) for batch in found]
     plates = on_each(subfolders, batches, dataset.root)
     names = {
@@ -176,7 +176,7 @@ def _plate(dataset: Dataset, key: PlateKey) -> PlateSources | None:
     if dataset.layout == "cellprofiler":
         return next((one for one in _cellprofiler_plates(dataset) if one.key == key), None)
     _refuse_file(dataset)
-    batch = [dataset.root / WORKSPACE[kind] / key.batch_id for kind in _kinds(dataset)]
+    batch = [dataset.root / WORKSPACE[kind] / key.batch_id for kind in workspace_kinds(dataset)]
     names = {plate.name for some in on_each(subfolders, batch, dataset.root) for plate in some}
     if key.plate_id not in names:
         return None
@@ -192,7 +192,8 @@ def _refuse_file(dataset: Dataset) -> None:
         raise ConfigurationError(msg)
 
 
-def _kinds(dataset: Dataset) -> tuple[str, ...]:
+def workspace_kinds(dataset: Dataset) -> tuple[str, ...]:
+    """Which folders of `WORKSPACE` a dataset is read from, the first that a plate has."""
     return tuple(WORKSPACE) if dataset.measurements == "automatic" else (dataset.measurements,)
 
 
@@ -210,7 +211,7 @@ def _gallery_plate(
     dataset: Dataset, key: PlateKey, siblings: tuple[str, ...]
 ) -> PlateSources | None:
     """What there is of a plate; None where nothing was measured."""
-    for kind in _kinds(dataset):
+    for kind in workspace_kinds(dataset):
         base = dataset.root / WORKSPACE[kind] / key.batch_id / key.plate_id
         if kind == "analysis":
             base /= "analysis"
@@ -275,13 +276,14 @@ def _gallery_images(root: Place, batch: str, plate: str, siblings: tuple[str, ..
         own = [
             one
             for one in folders
-            if _begins_with(one.name, plate)
-            and not any(_begins_with(one.name, other) for other in longer)
+            if is_full_name(one.name, plate)
+            and not any(is_full_name(one.name, other) for other in longer)
         ]
     return own[0] if len(own) == 1 else images
 
 
-def _begins_with(folder: str, plate: str) -> bool:
+def is_full_name(folder: str, plate: str) -> bool:
+    """Whether a folder's name begins with a plate's, and not in the middle of a longer one."""
     return folder.startswith(plate) and not folder[len(plate) : len(plate) + 1].isalnum()
 
 
