@@ -17,7 +17,7 @@ from cp_assets.sensors import plates_sensor
 from cp_assets.warehouse.spec import TableSpec
 
 HOUSE = Path(cp_assets.__file__).parent
-DAGSTER_ROOMS = ("definitions", "partitions", "resources", "sensors", "cli", "demo")
+DAGSTER_ROOMS = ("definitions", "partitions", "resources", "sensors", "cli", "demo", "launcher")
 UPPER = (*DAGSTER_ROOMS, "jobs", "assets", "checks")
 
 SNAPSHOT = {
