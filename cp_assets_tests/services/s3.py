@@ -100,10 +100,10 @@ def running_s3(rclone: str, scratch: Path) -> Iterator[S3Server]:
     served.folder.mkdir()
     with log.open("wb") as stream:
         process = subprocess.Popen(
-            # No listing is remembered: what another program put into the folder is seen at once.
+            # Never 0: rclone then lists without end while an object is put.
             [
                 *(rclone, "serve", "s3", str(served.folder), "--addr", f"{LOOPBACK}:{port}"),
-                *("--dir-cache-time", "0s", "--config", os.devnull),
+                *("--dir-cache-time", "1s", "--config", os.devnull),
             ],
             # Keys are no arguments, which every account of the machine could read.
             env=_environment({"RCLONE_AUTH_KEY": f'"{served.access_key},{served.secret_key}"'}),
