@@ -24,7 +24,7 @@ from cp_assets.launcher import WorkersRunLauncher
 from cp_assets_tests.docker.compose_file import find_program
 from cp_assets_tests.services.processes import LOOPBACK, end, free_port, listens, wait_until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 # A run that lasts until it is told to end.
 _CODE = """
@@ -41,7 +41,7 @@ def long():
 
 defs = dg.Definitions(jobs=[long])
 """
-_SECONDS = 60
+_SECONDS = 120
 
 
 @dataclass

@@ -23,7 +23,7 @@ from cp_assets_tests.services.processes import LOOPBACK, free_port, listens
 
 _HIDDEN = ("AWS_", "CP_ASSETS_", "DAGSTER_", "PYICEBERG_", "PG", "TMPDIR")
 _FOLDERS = re.compile(r"/etc/cp_assets\b|/tmp\b")
-_WAIT_SECONDS = 240
+_WAIT_SECONDS = 400
 _END_SECONDS = 20
 
 

@@ -10,15 +10,15 @@ import pytest
 import yaml
 from pyiceberg.catalog import load_catalog
 
-from cp_assets.sample import SampleTruth
-from cp_assets.warehouse.warehouse import Warehouse
+from cp_assets.sample import CHANNELS, SampleTruth
 from cp_assets_tests.docker.conftest import BUCKET
 from cp_assets_tests.docker.deployment import Deployment
 from cp_assets_tests.services.s3 import S3Server
 
-pytestmark = pytest.mark.slow
+# Half a minute where the machine has nothing else to do.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-_RUN_SECONDS = 240
+_RUN_SECONDS = 400
 
 _ADD = """mutation($key: String!) { addDynamicPartition(
   partitionKey: $key, partitionsDefName: "plates",
@@ -75,7 +75,7 @@ def running(deployment: Deployment, small_sample: SampleTruth) -> Deployment:
 
 
 def test_a_plate_is_built_on_postgresql_and_s3(
-    running: Deployment, bucket: S3Server, small_sample: SampleTruth, built: Warehouse
+    running: Deployment, bucket: S3Server, small_sample: SampleTruth
 ) -> None:
     plate = small_sample.options.plate_names[0]
     key = f"sample/{small_sample.options.batch}/{plate}"
@@ -91,16 +91,16 @@ def test_a_plate_is_built_on_postgresql_and_s3(
         warehouse=settings["PYICEBERG_CATALOG__CP_ASSETS__WAREHOUSE"],
         **bucket.pyiceberg(),
     )
-    for name, column in (
-        ("profiles.joined_profiles", "Metadata_ObjectID"),
-        ("images.image_crops", "Metadata_ImageCropID"),
-    ):
-        table = catalog.load_table(name)
-        found = table.scan(selected_fields=(column,)).to_arrow()[column]
-        expected = built.read_table(name, plate=plate, columns=[column])[column]
-        assert table.location().startswith(f"s3://{BUCKET}/warehouse/")
-        assert sorted(found.to_pylist()) == sorted(expected.to_pylist())
-        assert len(found) > 0
+    cells = [cell for cell in small_sample.cells if cell.plate == plate]
+    profiles = catalog.load_table("profiles.joined_profiles")
+    assert profiles.location().startswith(f"s3://{BUCKET}/warehouse/")
+    where = ("Metadata_Well", "Metadata_Site", "Metadata_ObjectNumber")
+    found = profiles.scan(selected_fields=where).to_arrow().select(where).to_pylist()
+    assert sorted(tuple(map(str, row.values())) for row in found) == sorted(
+        (cell.well, str(cell.site), str(cell.cell_number)) for cell in cells
+    )
+    crops = catalog.load_table("images.image_crops").scan().count()
+    assert crops == len(cells) * len(CHANNELS) > 0
     catalog.close()
 
     tags = {one["key"]: one["value"] for one in _run(running, run_id)["tags"]}
