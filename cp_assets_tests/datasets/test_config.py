@@ -8,6 +8,7 @@ import yaml
 
 from cp_assets.datasets import Dataset, ImageOptions, PlateKey, config
 from cp_assets.datasets.config import read_configuration
+from cp_assets.datasets.sensor_options import SensorOptions
 from cp_assets.errors import ConfigurationError, PlateNotFoundError
 
 
@@ -84,6 +85,49 @@ def test_read_configuration_how_crops_are_cut(tmp_path: Path) -> None:
         read_configuration(wrong)
 
 
+def test_read_configuration_how_datasets_are_watched(tmp_path: Path) -> None:
+    text = (
+        "sensor: {interval: 30, plates_per_tick: 7}\n"
+        "datasets:\n"
+        "- {dataset_id: one, root: a, sensor: {interval: 90, enabled: true}}\n"
+        "- {dataset_id: two, root: b}\n"
+    )
+    sensors = read_configuration(written(tmp_path, text)).sensors
+    assert sensors == {
+        "one": SensorOptions(interval=90, plates_per_tick=7, enabled=True),
+        "two": SensorOptions(interval=30, plates_per_tick=7),
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("sensor: {intervall: 1}", "sensor.intervall: no such key; did you mean interval"),
+        (
+            "datasets: [{dataset_id: a, root: b, sensor: {quiet: 1}}]",
+            "sensor.quiet: no such key; did you mean quiet_seconds",
+        ),
+        (
+            "datasets: [{dataset_id: a, root: b, sensor: {plates_per_tick: 1}}]",
+            "dataset a: sensor.plates_per_tick is 1; expected 2 or more",
+        ),
+        (
+            "sensor: {tick_seconds: 0}\ndatasets: [{dataset_id: a, root: b}]",
+            "dataset a: sensor.tick_seconds is 0; expected 1 or more",
+        ),
+    ],
+)
+def test_read_configuration_sensor_that_cannot_be(tmp_path: Path, text: str, told: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"cp_assets.yaml: .*{told}"):
+        read_configuration(written(tmp_path, text))
+
+
+def test_every_sensor_option_may_be_configured(tmp_path: Path) -> None:
+    defaults = {one.name: getattr(SensorOptions(), one.name) for one in fields(SensorOptions)}
+    text = yaml.dump({"sensor": defaults, "datasets": [{"dataset_id": "a", "root": "b"}]})
+    assert read_configuration(written(tmp_path, text)).sensors == {"a": SensorOptions()}
+
+
 def test_read_configuration_layout_is_found(tmp_path: Path) -> None:
     (tmp_path / "data" / "workspace" / "analysis").mkdir(parents=True)
     file = written(tmp_path, "datasets: [{dataset_id: one, root: data}]")
@@ -114,7 +158,7 @@ def test_read_configuration_empty_file(tmp_path: Path) -> None:
     [
         ("datasets: [{dataset_id: a, root: r, rooot: x}]", r"datasets.0.rooot: .* mean root\?"),
         ("warehose: x", r"yaml: warehose: no such key; did you mean warehouse\?"),
-        ("quite: x", r"yaml: quite: no such key; there are warehouse, presets, datasets"),
+        ("quite: x", r"yaml: quite: no such key; there are warehouse, sensor, presets, datasets"),
         (
             "datasets: [{dataset_id: a, root: r, images: {Channel: [DNA]}}]",
             r"datasets.0.images.Channel: no such key; did you mean channels\?",
