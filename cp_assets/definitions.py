@@ -6,6 +6,7 @@ import dagster as dg
 from dagster_duckdb import DuckDBResource
 
 from cp_assets.assets.image_crops import image_crops
+from cp_assets.assets.input_files import input_files
 from cp_assets.assets.joined_profiles import joined_profiles
 from cp_assets.assets.manifest import manifest
 from cp_assets.assets.profile_with_images import profile_with_images
@@ -15,13 +16,14 @@ from cp_assets.assets.specification import IO_MANAGER
 from cp_assets.checks.asset_checks import asset_checks
 from cp_assets.jobs import build_plates
 from cp_assets.resources import DatasetsResource, IcebergIOManager, WarehouseResource
-from cp_assets.sensors import plates_sensor
+from cp_assets.sensors.loading import configured_sensors
 
 with warnings.catch_warnings():
     # Links from asset to code are a beta feature of Dagster 1.13.
     warnings.simplefilter("ignore", dg.BetaWarning)
     ASSETS = dg.with_source_code_references(
         [
+            input_files,
             raw_measurements,
             joined_profiles,
             image_crops,
@@ -38,7 +40,7 @@ defs = dg.Definitions(
     assets=ASSETS,
     asset_checks=asset_checks(),
     jobs=[build_plates],
-    sensors=[plates_sensor],
+    sensors=configured_sensors(),
     resources={
         "datasets": _datasets,
         "warehouse": _warehouse,

@@ -59,7 +59,7 @@ def test_convert_takes_options_of_stores(tmp_path: Path, bucket: Bucket) -> None
     anonymous = StoreSettings({"s3://folders": StoreOptions(
         anonymous=True, endpoint_url=root.options.endpoint_url, attempts=1
     )})  # fmt: skip
-    with pytest.raises(StoreError, match="access denied"):
+    with pytest.raises(StoreError, match="access denied|refuses"):
         cp_assets.convert(str(root), tmp_path / "other", stores=anonymous)
     with pytest.raises(ConfigurationError, match="image_dir: s3://folders/none is not a folder"):
         cp_assets.convert(
@@ -84,7 +84,7 @@ def test_command_line_takes_urls(
     words = ("convert", site, "--warehouse", tmp_path / "wh", "--dataset-id", "d", *reached)
     assert "profiles.joined_profiles" in run(*words).stdout
     refused = run("plates", url, "--anonymous", *reached, code=2)
-    assert "access denied" in last_line(refused)
+    assert last_line(refused).startswith("cp-assets: s3://folders/")
 
 
 def test_command_line_reads_stores_of_the_configuration(

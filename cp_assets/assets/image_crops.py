@@ -15,6 +15,7 @@ from cp_assets.resources import DatasetsResource, WarehouseResource, plain_failu
         IMAGE_CROPS,
         kinds={"iceberg", "omearrow"},
         deps=(
+            "image_files",
             "raw_measurements",
             "joined_profiles",
         ),

@@ -10,7 +10,16 @@ from cp_assets.measurements.joined_columns import JOINED_PROFILES
 from cp_assets.resources import DatasetsResource, WarehouseResource, plain_failures
 
 
-@dg.asset(**table_asset(JOINED_PROFILES, kinds={"iceberg", "parquet"}, deps=("raw_measurements",)))
+@dg.asset(
+    **table_asset(
+        JOINED_PROFILES,
+        kinds={"iceberg", "parquet"},
+        deps=(
+            "annotation_files",
+            "raw_measurements",
+        ),
+    )
+)
 def joined_profiles(
     context: dg.AssetExecutionContext, datasets: DatasetsResource, warehouse: WarehouseResource
 ) -> Any:

@@ -10,7 +10,9 @@ from cp_assets.measurements.raw import RAW_MEASUREMENTS
 from cp_assets.resources import DatasetsResource, WarehouseResource, plain_failures
 
 
-@dg.asset(**table_asset(RAW_MEASUREMENTS, kinds={"cellprofiler", "iceberg"}))
+@dg.asset(
+    **table_asset(RAW_MEASUREMENTS, kinds={"cellprofiler", "iceberg"}, deps=("measurement_files",))
+)
 def raw_measurements(
     context: dg.AssetExecutionContext, datasets: DatasetsResource, warehouse: WarehouseResource
 ) -> Any:

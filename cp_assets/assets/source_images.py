@@ -10,7 +10,16 @@ from cp_assets.images import SOURCE_IMAGES
 from cp_assets.resources import DatasetsResource, WarehouseResource, plain_failures
 
 
-@dg.asset(**table_asset(SOURCE_IMAGES, kinds={"iceberg", "omearrow"}, deps=("raw_measurements",)))
+@dg.asset(
+    **table_asset(
+        SOURCE_IMAGES,
+        kinds={"iceberg", "omearrow"},
+        deps=(
+            "image_files",
+            "raw_measurements",
+        ),
+    )
+)
 def source_images(
     context: dg.AssetExecutionContext, datasets: DatasetsResource, warehouse: WarehouseResource
 ) -> Any:

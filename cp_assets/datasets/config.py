@@ -17,6 +17,7 @@ from cp_assets.datasets.config_file import (
     DatasetEntry,
     ImagesEntry,
     PresetEntry,
+    SensorEntry,
     StoreEntry,
     Strict,
 )
@@ -24,6 +25,7 @@ from cp_assets.datasets.layouts import check_unique, detect_layout, refuse_repea
 from cp_assets.datasets.model import Dataset, ImageOptions, Layout
 from cp_assets.datasets.presets import Preset, choose_preset
 from cp_assets.datasets.root_patterns import DEFAULT_ID, DatasetSource, filled, is_pattern, matching
+from cp_assets.datasets.sensor_options import SensorOptions
 from cp_assets.errors import ConfigurationError, PlateNotFoundError
 from cp_assets.stores import ObjectPath, StoreOptions, StoreSettings, place
 from cp_assets.stores.connections import SCHEMES
@@ -74,6 +76,17 @@ class Configuration:
         """
         return _unique(dataset for source in self.sources for dataset in source.datasets)
 
+    @cached_property
+    def sensors(self) -> dict[str, SensorOptions]:
+        """Dataset id -> how the dataset is watched."""
+        return {name: source.sensor for source in self.sources for name in source.dataset_ids}
+
+    def find(self, dataset_id: str) -> Dataset | None:
+        """A dataset by its id; None if there is none. Others are not looked up."""
+        near = (source for source in self.sources if source.may_have(dataset_id))
+        datasets = _unique(dataset for source in near for dataset in source.datasets)
+        return next((one for one in datasets if one.dataset_id == dataset_id), None)
+
     def dataset_of(self, key: PlateKey) -> Dataset:
         """The dataset that a plate belongs to; others are not looked up.
 
@@ -82,10 +95,9 @@ class Configuration:
         PlateNotFoundError
             If no dataset has that id.
         """
-        near = (source for source in self.sources if source.may_have(key.dataset_id))
-        for dataset in _unique(dataset for source in near for dataset in source.datasets):
-            if dataset.dataset_id == key.dataset_id:
-                return dataset
+        found = self.find(key.dataset_id)
+        if found is not None:
+            return found
         known = ", ".join(dataset.dataset_id for dataset in self.datasets) or "none"
         msg = f"{self.path or CONFIG_FILE} has no dataset {key.dataset_id!r}; it has: {known}"
         raise PlateNotFoundError(msg)
@@ -129,7 +141,7 @@ def read_configuration(path: Path | str | None = None) -> Configuration:
     try:
         presets = _presets(parsed.presets)
         stores = _stores(parsed.stores)
-        reader = _Reader(file.resolve(), presets, stores)
+        reader = _Reader(file.resolve(), presets, stores, parsed.sensor)
         sources = tuple(map(reader.source, parsed.datasets))
     except ConfigurationError as error:
         msg = f"configuration {file}: {error}"
@@ -173,11 +185,19 @@ def _model_of(where: list[str]) -> type[Strict]:
     """The model that lacks a key at a place such as ``datasets.0.images.padding``."""
     if len(where) == 1:
         return ConfigFile
-    if where[0] == "stores":
-        return StoreEntry
-    inner: dict[str, type[Strict]] = {"images": ImagesEntry, "preset": PresetEntry}
-    named = next((inner[part] for part in where[2:-1] if part in inner), DatasetEntry)
-    return PresetEntry if where[0] == "presets" else named
+    rooms: dict[str, type[Strict]] = {
+        "stores": StoreEntry,
+        "presets": PresetEntry,
+        "sensor": SensorEntry,
+    }
+    if where[0] in rooms:
+        return rooms[where[0]]
+    inner: dict[str, type[Strict]] = {
+        "images": ImagesEntry,
+        "preset": PresetEntry,
+        "sensor": SensorEntry,
+    }
+    return next((inner[part] for part in where[2:-1] if part in inner), DatasetEntry)
 
 
 def _presets(given: dict[str, PresetEntry]) -> tuple[Preset, ...]:
@@ -196,22 +216,34 @@ class _Reader:
     file: Path
     presets: tuple[Preset, ...]
     stores: StoreSettings
+    sensor: SensorEntry
 
     def source(self, entry: DatasetEntry) -> DatasetSource:
         """What an entry describes. Of one in a store the options alone are looked at."""
-        root = self._place(entry.root)
+        root, sensor = self._place(entry.root), self._sensor(entry)
         if is_pattern(root):
             template = entry.dataset_id or DEFAULT_ID
             self._dataset(entry, root, "cell-painting-gallery")
-            return DatasetSource(template, lambda: self._matching(entry, root))
+            return DatasetSource(
+                template, lambda: self._matching(entry, root), sensor, several=True
+            )
         if entry.dataset_id is None:
             msg = f"the dataset at {entry.root} has no dataset_id; only one with * in its root may"
             raise ConfigurationError(msg)
         if isinstance(root, ObjectPath):
             self._dataset(entry, root, "cell-painting-gallery")
-            return DatasetSource(entry.dataset_id, lambda: (self._looked_up(entry, root),))
+            return DatasetSource(entry.dataset_id, lambda: (self._looked_up(entry, root),), sensor)
         dataset = self._looked_up(entry, root)
-        return DatasetSource(entry.dataset_id, lambda: (dataset,))
+        return DatasetSource(entry.dataset_id, lambda: (dataset,), sensor)
+
+    def _sensor(self, entry: DatasetEntry) -> SensorOptions:
+        """A dataset's own options before those of all datasets."""
+        own = entry.sensor.model_dump(exclude_unset=True)
+        try:
+            return SensorOptions(**{**self.sensor.model_dump(exclude_unset=True), **own})
+        except ConfigurationError as error:
+            msg = f"dataset {entry.dataset_id or entry.root}: {error}"
+            raise ConfigurationError(msg) from error
 
     def _matching(self, entry: DatasetEntry, pattern: Place) -> tuple[Dataset, ...]:
         """A gallery prefix for each folder, unless the entry says another layout."""
@@ -222,7 +254,7 @@ class _Reader:
         return self._dataset(entry, root, entry.layout or detect_layout(root))
 
     def _dataset(self, entry: DatasetEntry, root: Place, layout: Layout) -> Dataset:
-        given = entry.model_dump(exclude_unset=True, exclude={"images", "root"})
+        given = entry.model_dump(exclude_unset=True, exclude={"images", "root", "sensor"})
         if given.get("preset") is not None:
             given["preset"] = choose_preset(given["preset"], self.presets)
         if self.presets:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cp_assets.datasets.model import Dataset
+    from cp_assets.datasets.sensor_options import SensorOptions
     from cp_assets.stores import Place
 
 DEFAULT_ID = "{project}-{source}"
@@ -35,18 +36,33 @@ class DatasetSource:
         The id; of a pattern, with ``{project}`` and ``{source}``.
     look_up
         Finds the datasets.
+    sensor
+        How they are watched.
+    several
+        Whether the entry is a pattern.
     """
 
     dataset_id: str
     look_up: Callable[[], tuple[Dataset, ...]]
+    sensor: SensorOptions
+    several: bool = False
 
     @cached_property
     def datasets(self) -> tuple[Dataset, ...]:
         """The datasets, looked up once."""
         return self.look_up()
 
+    @property
+    def dataset_ids(self) -> tuple[str, ...]:
+        """Ids of the datasets, which only those of a pattern are looked up for."""
+        if not self.several:
+            return (self.dataset_id,)
+        return tuple(dataset.dataset_id for dataset in self.datasets)
+
     def may_have(self, dataset_id: str) -> bool:
         """Whether a dataset may be one of these, by its id."""
+        if not self.several:
+            return dataset_id == self.dataset_id
         fixed = re.split(r"\{(?:project|source)\}", self.dataset_id)
         return re.fullmatch(".+".join(map(re.escape, fixed)), dataset_id) is not None
 

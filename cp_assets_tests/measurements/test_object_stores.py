@@ -259,9 +259,9 @@ def test_schema_of_a_large_database_is_read_without_its_middle(
     (database,) = folder.iterdir()
     root = put_plate(bucket, folder)
     truth = one_plate(folder, plate_id="P")
-    monkeypatch.setattr(spooling, "_FIRST_BYTES", 4096 * 40)
+    # Tables are made one after the other here: the last one begins far behind.
+    monkeypatch.setattr(spooling, "_FIRST_BYTES", database.stat().st_size - 30 * 4096)
     monkeypatch.setattr(spooling, "_LAST_BYTES", 4096)
-    assert database.stat().st_size > 4096 * 60
     fetched = []
     monkeypatch.setattr(databases, "spooled", lambda path: fetched.append(path) or spooled(path))
     found = one_plate(root, plate_id="P")
@@ -270,7 +270,7 @@ def test_schema_of_a_large_database_is_read_without_its_middle(
     # Rows need all of it, once.
     faulty.forget()
     assert rows_of(found) == rows_of(truth)
-    assert faulty.counts() == {"GetObject": 1, "HeadObject": 0}
+    assert faulty.counts() == {"GetObject": 1}
     # Where the schema lies elsewhere, all of it is fetched.
     monkeypatch.setattr(spooling, "_FIRST_BYTES", 4096)
     assert one_plate(root, plate_id="P").folders[0].tables == found.folders[0].tables
