@@ -4,7 +4,6 @@ import errno
 import logging
 import os
 import sys
-from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -20,10 +19,10 @@ from cp_assets.convert_options import convert_options, only_given
 from cp_assets.datasets import (
     Dataset,
     PlateKey,
-    PlateSources,
     choose_preset,
     dataset_from_folder,
     find_plates,
+    list_plates,
 )
 from cp_assets.datasets.config import Configuration, read_configuration
 from cp_assets.datasets.identity import normalise_site, normalise_well
@@ -35,6 +34,8 @@ from cp_assets.errors import (
     PlatesFailedError,
     one_line,
 )
+from cp_assets.store_options import store_options, take_store_options, with_options
+from cp_assets.stores import place
 from cp_assets.warehouse.catalog import default_warehouse
 from cp_assets.warehouse.warehouse import Warehouse, open_warehouse
 
@@ -139,15 +140,16 @@ def sample(out: Path, plates: int, wells: int, sites: int, seed: int) -> None:
 
 
 @main.command(epilog="Example: cp-assets convert CellProfiler/ --warehouse wh --image-dir images/")
-@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("source")
 @convert_options
+@store_options
 @click.option(
     "--no-join", is_flag=True, help="Keep measurements as they are: no joined profiles, no crops."
 )
 @_warehouse
 @_config
 def convert(
-    source: Path,
+    source: str,
     *,
     no_join: bool,
     warehouse: str | None,
@@ -158,9 +160,13 @@ def convert(
 
     SOURCE is a folder of measurement files or of such folders, a Cell Painting Gallery prefix, or
     one file that holds all tables: an SQLite database, CellProfiler's one object.csv, an export of
-    IN Carta or a site of DeepProfiler. What lies beside such a file is not read.
+    IN Carta or a site of DeepProfiler. What lies beside such a file is not read. It may be a URL,
+    and so may the folders: s3://, gs:// or az://.
     """
+    of_stores = take_store_options(options)
     given = only_given(options)
+    if config or of_stores:
+        given["stores"] = with_options(_configuration(config).stores, of_stores)
     if "preset" in given:
         given["preset"] = choose_preset(given["preset"], _configuration(config).presets)
 
@@ -182,22 +188,41 @@ def convert(
 
 
 @main.command(epilog="Example: cp-assets plates --config cp_assets.yaml")
-@click.argument("source", required=False, type=click.Path(path_type=Path))
+@click.argument("source", required=False)
+@click.option("--details", is_flag=True, help="Also say what there is of each plate.")
+@store_options
 @click.option("--register", is_flag=True, help="Also add them to Dagster (DAGSTER_HOME).")
 @_warehouse
 @_config
 def plates(
-    source: Path | None, *, register: bool, warehouse: str | None, config: str | None
+    source: str | None,
+    *,
+    details: bool,
+    register: bool,
+    warehouse: str | None,
+    config: str | None,
+    **of_stores: Any,
 ) -> None:
-    """List the plates of the configured datasets, or of a folder."""
-    datasets = _datasets(source, config)
-    found = _plates(datasets)
-    for key, sources in found.items():
-        click.echo(f"{key}\t{len(sources.folders)} measurement folder(s)\t{sources.choice}")
-    for dataset in datasets:
-        own = [one for key, one in found.items() if key.dataset_id == dataset.dataset_id]
-        for line in unread_measurements(dataset, own):
-            _say(line)
+    """List the plates of the configured datasets, or of a folder or URL.
+
+    Of a gallery prefix in a store by the names of folders alone; --details looks into each plate.
+    """
+    found: list[PlateKey] = []
+    for dataset in _datasets(source, config, take_store_options(of_stores)):
+        if details or dataset.layout == "cellprofiler" or isinstance(dataset.root, Path):
+            looked_into = find_plates(dataset)
+            for key, one in looked_into.items():
+                click.echo(f"{key}\t{len(one.folders)} measurement folder(s)\t{one.choice}")
+            for line in unread_measurements(dataset, looked_into.values()):
+                _say(line)
+            found += looked_into
+            continue
+        names = list_plates(dataset)
+        for key in names:
+            click.echo(str(key))
+        if not names:
+            _say(f"dataset {dataset.dataset_id}: no plate below {dataset.root}")
+        found += names
     if register:
         from cp_assets.jobs import dagster_instance
         from cp_assets.partitions import register_plates
@@ -215,7 +240,8 @@ def materialize(pattern: str, *, force: bool, warehouse: str | None, config: str
     """Build all tables of the plates whose key matches a pattern, through Dagster."""
     from cp_assets.jobs import dagster_instance, materialize_plates
 
-    wanted = [key for key in _plates(_datasets(None, config)) if fnmatchcase(str(key), pattern)]
+    there = (key for dataset in _datasets(None, config) for key in list_plates(dataset))
+    wanted = [key for key in there if fnmatchcase(str(key), pattern)]
     if not wanted:
         msg = f"no plate matches {pattern!r}; `cp-assets plates` lists the keys"
         raise PlateNotFoundError(msg)
@@ -333,10 +359,15 @@ def _open(warehouse: str | None, config: str | None) -> Warehouse:
     return open_warehouse(_location(warehouse, config))
 
 
-def _datasets(source: Path | None, config: str | None) -> tuple[Dataset, ...]:
-    if source is not None:
-        return (dataset_from_folder(source),)
+def _datasets(
+    source: str | None, config: str | None, of_stores: dict[str, Any] | None = None
+) -> tuple[Dataset, ...]:
+    if source is not None and "://" not in source:
+        return (dataset_from_folder(Path(source)),)
     configuration = _configuration(config)
+    if source is not None:
+        stores = with_options(configuration.stores, of_stores or {})
+        return (dataset_from_folder(place(source, stores)),)
     if not configuration.datasets:
         msg = (
             "no dataset is configured; write cp_assets.yaml, "
@@ -344,10 +375,6 @@ def _datasets(source: Path | None, config: str | None) -> tuple[Dataset, ...]:
         )
         raise ConfigurationError(msg)
     return configuration.datasets
-
-
-def _plates(datasets: Iterable[Dataset]) -> dict[PlateKey, PlateSources]:
-    return {key: sources for one in datasets for key, sources in find_plates(one).items()}
 
 
 def _check_plate(warehouse: Warehouse, table: str, plate: str | None) -> None:

@@ -17,6 +17,10 @@ class CpAssetsError(Exception):
     """Base of every error of cp_assets."""
 
 
+class PassingFaultError(CpAssetsError):
+    """A fault that passes by itself: the same run again may succeed."""
+
+
 class ConfigurationError(CpAssetsError, ValueError):
     """The configuration, an option or an argument cannot be used."""
 
@@ -71,8 +75,23 @@ class ImageReadError(CpAssetsError, OSError):
     """An image file cannot be decoded."""
 
 
-class InputChangedError(CpAssetsError, RuntimeError):
+class InputChangedError(PassingFaultError, RuntimeError):
     """An input file changed while it was read; reading it again may succeed."""
+
+
+class StoreError(CpAssetsError, RuntimeError):
+    """An object store refuses a request: no such bucket, no right to it, no credentials.
+
+    No `OSError`: what is taken for a missing file is left out, and this must end the run.
+    """
+
+
+class StoreUnavailableError(StoreError, PassingFaultError):
+    """An object store throttles, hangs or breaks off, however often it is asked."""
+
+
+class ScratchError(CpAssetsError, RuntimeError):
+    """The scratch folder cannot take what must lie on local disk for a while."""
 
 
 class WarehouseError(CpAssetsError):

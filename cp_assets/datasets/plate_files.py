@@ -13,25 +13,28 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, get_args
 
-from cp_assets.datasets.fingerprints import file_state, write_ahead_log
+from cp_assets.datasets.fingerprints import write_ahead_log
 from cp_assets.datasets.identity import PlateKey
 from cp_assets.datasets.layouts import (
+    LOAD_DATA,
     WORKSPACE,
     find_plates,
     gallery_plate_names,
     is_full_name,
     workspace_kinds,
 )
+from cp_assets.datasets.listing import lies_below, relative_path, subfolders
 from cp_assets.datasets.metadata_files import annotation_files
 from cp_assets.datasets.model import PlateSources
-from cp_assets.datasets.walking import walk
-from cp_assets.errors import CpAssetsError, PlateNotFoundError
+from cp_assets.datasets.walking import walk_each
+from cp_assets.errors import CpAssetsError, PlateNotFoundError, StoreError
+from cp_assets.stores import ObjectPath, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
     from cp_assets.datasets.model import Dataset
+    from cp_assets.stores import Place
 
 FileKind = Literal["measurement_files", "image_files", "annotation_files"]
 """What a file is to a plate: what was measured (with LoadData), images with masks and outlines, or
@@ -51,7 +54,7 @@ class InputFile:
     name
         Tells it from the plate's other files of its kind.
     state
-        What changes when its content does, as `file_state`; of a refused link, its target.
+        What changes when its content does, as `state_of`; of a refused link, its target.
     bytes
         Its size.
     changed_ns
@@ -102,6 +105,8 @@ class DatasetFiles(ABC):
         yield from self._own_files(key)
         try:
             annotation, _ = annotation_files(PlateSources(self.dataset, key, folders=()))
+        except StoreError:
+            raise
         except CpAssetsError as error:
             # Building the plate fails with it, where people see it; mending it is a change.
             yield InputFile("annotation_files", "fault", (str(error),))
@@ -109,26 +114,28 @@ class DatasetFiles(ABC):
         for file in annotation:
             yield _file("annotation_files", file.name, file.path)
 
-    def _tree(self, kind: FileKind, folder: Path, *, follow_links: bool) -> Iterator[InputFile]:
-        """Everything below a folder; nothing if there is no such folder."""
-        if not folder.is_dir():
-            return
-        root = self.dataset.root
-        # Below the root, so that a dataset that moves as a whole has not changed.
-        place = folder.relative_to(root) if folder.is_relative_to(root) else folder.name
-        for entry in walk(folder, follow_links=follow_links):
-            name = f"{place}/{entry.relative}"
-            own = "image_files" if _OVERLAYS & {*entry.relative.split("/")[:-1]} else kind
-            if entry.leads_out:
-                yield InputFile(own, name, (entry.leads_out,))
-            else:
-                yield _file(own, name, folder / entry.relative)
+    def _trees(
+        self, kind: FileKind, folders: Iterable[Place], *, follow_links: bool
+    ) -> Iterator[InputFile]:
+        """Everything below some folders; nothing of one that is not there."""
+        root, listed = self.dataset.root, list(folders)
+        walked = walk_each(listed, follow_links=follow_links)
+        for folder, entries in zip(listed, walked, strict=True):
+            # Below the root, so that a dataset that moves as a whole has not changed.
+            place = relative_path(folder, root) if lies_below(folder, root) else folder.name
+            for entry in entries:
+                name = f"{place}/{entry.relative}"
+                own = "image_files" if _OVERLAYS & {*entry.relative.split("/")[:-1]} else kind
+                if entry.leads_out:
+                    yield InputFile(own, name, (entry.leads_out,))
+                else:
+                    yield _file(own, name, entry.below(folder))
 
-    def _image_trees(self, folders: Iterable[Path]) -> Iterator[InputFile]:
+    def _image_trees(self, folders: Iterable[Place]) -> Iterator[InputFile]:
         given = (self.dataset.mask_dir, self.dataset.outline_dir)
         follow = self.dataset.images.follow_links
-        for folder in (*folders, *(one for one in given if one is not None)):
-            yield from self._tree("image_files", folder, follow_links=follow)
+        for some in (folders, (one for one in given if one is not None)):
+            yield from self._trees("image_files", some, follow_links=follow)
 
 
 class _GalleryFiles(DatasetFiles):
@@ -137,7 +144,7 @@ class _GalleryFiles(DatasetFiles):
     def __init__(self, dataset: Dataset) -> None:
         super().__init__(dataset)
         self._plates = gallery_plate_names(dataset)
-        self._images: dict[str, dict[str | None, list[Path]]] = {}
+        self._images: dict[str, dict[str | None, list[Place]]] = {}
 
     def keys(self) -> tuple[PlateKey, ...]:
         own = self.dataset.dataset_id
@@ -148,15 +155,13 @@ class _GalleryFiles(DatasetFiles):
 
     def _own_files(self, key: PlateKey) -> Iterator[InputFile]:
         root, batch, plate = self.dataset.root, key.batch_id, key.plate_id
-        for kind in workspace_kinds(self.dataset):
-            # Links to measurements are followed when they are read, too.
-            folder = root / WORKSPACE[kind] / batch / plate
-            yield from self._tree("measurement_files", folder, follow_links=True)
-        load_data = root / "workspace" / "load_data_csv" / batch / plate
-        yield from self._tree("measurement_files", load_data, follow_links=True)
+        below = [WORKSPACE[kind] for kind in workspace_kinds(self.dataset)]
+        folders = [root / folder / batch / plate for folder in (*below, LOAD_DATA)]
+        # Links to measurements are followed when they are read, too.
+        yield from self._trees("measurement_files", folders, follow_links=True)
         yield from self._image_trees(self._image_folders(batch, plate))
 
-    def _image_folders(self, batch: str, plate: str) -> tuple[Path, ...]:
+    def _image_folders(self, batch: str, plate: str) -> tuple[Place, ...]:
         """The plate's image folders; where none has its name, those that have no plate's."""
         if self.dataset.image_dir is not None:
             return (self.dataset.image_dir,)
@@ -165,12 +170,11 @@ class _GalleryFiles(DatasetFiles):
         by_plate = self._images[batch]
         return tuple(by_plate.get(plate) or by_plate[None])
 
-    def _folders_by_plate(self, batch: str) -> dict[str | None, list[Path]]:
+    def _folders_by_plate(self, batch: str) -> dict[str | None, list[Place]]:
         images = self.dataset.root / "images" / batch / "images"
-        found: dict[str | None, list[Path]] = defaultdict(list)
-        for folder in sorted(images.iterdir()) if images.is_dir() else ():
-            if folder.is_dir() and not folder.name.startswith("."):
-                found[_owner(folder.name, self._plates.get(batch, set()))].append(folder)
+        found: dict[str | None, list[Place]] = defaultdict(list)
+        for folder in subfolders(images):
+            found[_owner(folder.name, self._plates.get(batch, set()))].append(folder)
         return found
 
 
@@ -191,7 +195,7 @@ class _FolderFiles(DatasetFiles):
                 name = folder.relative_file(compartment)
                 yield _file("measurement_files", name, table.path)
                 log = write_ahead_log(table.path)
-                if log.is_file():
+                if not isinstance(log, ObjectPath) and log.is_file():
                     yield _file("measurement_files", f"{name}-wal", log)
         overlays = [one.path / name for one in sources.folders for name in sorted(_OVERLAYS)]
         images = () if sources.image_dir is None else (sources.image_dir,)
@@ -226,6 +230,6 @@ def _owner(folder: str, plates: set[str]) -> str | None:
     return next((plate for plate in own if is_full_name(folder, plate)), None)
 
 
-def _file(kind: FileKind, name: str, path: Path) -> InputFile:
+def _file(kind: FileKind, name: str, path: Place) -> InputFile:
     status = path.stat()
-    return InputFile(kind, name, file_state(path), status.st_size, status.st_mtime_ns)
+    return InputFile(kind, name, state_of(path), status.st_size, status.st_mtime_ns)

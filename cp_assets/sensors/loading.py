@@ -19,15 +19,12 @@ def configured_sensors() -> list[dg.SensorDefinition]:
     always on fails with what is wrong.
     """
     try:
-        configuration = DatasetsResource().configuration()
+        options = DatasetsResource().configuration().sensors
     except (CpAssetsError, OSError) as error:
         logger.error("there are no sensors of plates: %s", error)  # noqa: TRY400 - says enough
         return [_configuration_sensor(str(error))]
-    names = sensor_names(dataset.dataset_id for dataset in configuration.datasets)
-    return [
-        plate_sensor(name, dataset_id, configuration.sensors[dataset_id])
-        for dataset_id, name in names.items()
-    ]
+    names = sensor_names(options)
+    return [plate_sensor(name, one, options[one]) for one, name in names.items()]
 
 
 def _configuration_sensor(fault: str) -> dg.SensorDefinition:

@@ -41,15 +41,15 @@ def plate_sensor(name: str, dataset_id: str, options: SensorOptions) -> dg.Senso
         context: dg.SensorEvaluationContext, datasets: DatasetsResource
     ) -> dg.SensorResult | dg.SkipReason:
         configuration = datasets.configuration()
-        found = [one for one in configuration.datasets if one.dataset_id == dataset_id]
-        if not found:
+        dataset = configuration.find(dataset_id)
+        if dataset is None:
             return dg.SkipReason(
                 f"{configuration.path} no longer has the dataset {dataset_id!r}; reload the code "
                 "location"
             )
         records = DagsterRecords(context.instance, dataset_id)
         try:
-            files = dataset_files(found[0])
+            files = dataset_files(dataset)
         except PlateNotFoundError as error:
             # A folder that is not mounted looks the same: nobody's plates are called gone for it.
             known = len(records.plates())
