@@ -14,24 +14,25 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal, get_args
 
 from cp_assets.datasets.fingerprints import write_ahead_log
+from cp_assets.datasets.identity import PlateKey
 from cp_assets.datasets.layouts import (
+    LOAD_DATA,
     WORKSPACE,
     find_plates,
+    gallery_plate_names,
     is_full_name,
-    list_plates,
     workspace_kinds,
 )
 from cp_assets.datasets.listing import lies_below, relative_path, subfolders
 from cp_assets.datasets.metadata_files import annotation_files
 from cp_assets.datasets.model import PlateSources
-from cp_assets.datasets.walking import walk
-from cp_assets.errors import CpAssetsError, PassingFaultError, PlateNotFoundError
-from cp_assets.stores import state_of
+from cp_assets.datasets.walking import walk_each
+from cp_assets.errors import CpAssetsError, PassingFaultError, PlateNotFoundError, StoreError
+from cp_assets.stores import ObjectPath, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from cp_assets.datasets.identity import PlateKey
     from cp_assets.datasets.model import Dataset
     from cp_assets.stores import Place
 
@@ -104,7 +105,7 @@ class DatasetFiles(ABC):
         yield from self._own_files(key)
         try:
             annotation, _ = annotation_files(PlateSources(self.dataset, key, folders=()))
-        except PassingFaultError:
+        except (PassingFaultError, StoreError):
             raise
         except CpAssetsError as error:
             # Building the plate fails with it, where people see it; mending it is a change.
@@ -113,26 +114,28 @@ class DatasetFiles(ABC):
         for file in annotation:
             yield _file("annotation_files", file.name, file.path)
 
-    def _tree(self, kind: FileKind, folder: Place, *, follow_links: bool) -> Iterator[InputFile]:
-        """Everything below a folder; nothing if there is no such folder."""
-        if not folder.is_dir():
-            return
-        root = self.dataset.root
-        # Below the root, so that a dataset that moves as a whole has not changed.
-        place = relative_path(folder, root) if lies_below(folder, root) else folder.name
-        for entry in walk(folder, follow_links=follow_links):
-            name = f"{place}/{entry.relative}"
-            own = "image_files" if _OVERLAYS & {*entry.relative.split("/")[:-1]} else kind
-            if entry.leads_out:
-                yield InputFile(own, name, (entry.leads_out,))
-            else:
-                yield _file(own, name, entry.below(folder))
+    def _trees(
+        self, kind: FileKind, folders: Iterable[Place], *, follow_links: bool
+    ) -> Iterator[InputFile]:
+        """Everything below some folders; nothing of one that is not there."""
+        root, listed = self.dataset.root, list(folders)
+        walked = walk_each(listed, follow_links=follow_links)
+        for folder, entries in zip(listed, walked, strict=True):
+            # Below the root, so that a dataset that moves as a whole has not changed.
+            place = relative_path(folder, root) if lies_below(folder, root) else folder.name
+            for entry in entries:
+                name = f"{place}/{entry.relative}"
+                own = "image_files" if _OVERLAYS & {*entry.relative.split("/")[:-1]} else kind
+                if entry.leads_out:
+                    yield InputFile(own, name, (entry.leads_out,))
+                else:
+                    yield _file(own, name, entry.below(folder))
 
     def _image_trees(self, folders: Iterable[Place]) -> Iterator[InputFile]:
         given = (self.dataset.mask_dir, self.dataset.outline_dir)
         follow = self.dataset.images.follow_links
-        for folder in (*folders, *(one for one in given if one is not None)):
-            yield from self._tree("image_files", folder, follow_links=follow)
+        for some in (folders, (one for one in given if one is not None)):
+            yield from self._trees("image_files", some, follow_links=follow)
 
 
 class _GalleryFiles(DatasetFiles):
@@ -140,23 +143,22 @@ class _GalleryFiles(DatasetFiles):
 
     def __init__(self, dataset: Dataset) -> None:
         super().__init__(dataset)
-        self._keys = list_plates(dataset)
-        self._plates: dict[str, set[str]] = defaultdict(set)
-        for key in self._keys:
-            self._plates[key.batch_id].add(key.plate_id)
+        self._plates = gallery_plate_names(dataset)
         self._images: dict[str, dict[str | None, list[Place]]] = {}
 
     def keys(self) -> tuple[PlateKey, ...]:
-        return self._keys
+        own = self.dataset.dataset_id
+        batches = self._plates.items()
+        return tuple(
+            sorted(PlateKey(own, batch, name) for batch, names in batches for name in names)
+        )
 
     def _own_files(self, key: PlateKey) -> Iterator[InputFile]:
         root, batch, plate = self.dataset.root, key.batch_id, key.plate_id
-        for kind in workspace_kinds(self.dataset):
-            # Links to measurements are followed when they are read, too.
-            folder = root / WORKSPACE[kind] / batch / plate
-            yield from self._tree("measurement_files", folder, follow_links=True)
-        load_data = root / "workspace" / "load_data_csv" / batch / plate
-        yield from self._tree("measurement_files", load_data, follow_links=True)
+        below = [WORKSPACE[kind] for kind in workspace_kinds(self.dataset)]
+        folders = [root / folder / batch / plate for folder in (*below, LOAD_DATA)]
+        # Links to measurements are followed when they are read, too.
+        yield from self._trees("measurement_files", folders, follow_links=True)
         yield from self._image_trees(self._image_folders(batch, plate))
 
     def _image_folders(self, batch: str, plate: str) -> tuple[Place, ...]:
@@ -193,7 +195,7 @@ class _FolderFiles(DatasetFiles):
                 name = folder.relative_file(compartment)
                 yield _file("measurement_files", name, table.path)
                 log = write_ahead_log(table.path)
-                if log.is_file():
+                if not isinstance(log, ObjectPath) and log.is_file():
                     yield _file("measurement_files", f"{name}-wal", log)
         overlays = [one.path / name for one in sources.folders for name in sorted(_OVERLAYS)]
         images = () if sources.image_dir is None else (sources.image_dir,)

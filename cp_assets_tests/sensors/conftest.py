@@ -1,4 +1,4 @@
-"""A configured plate, its sensor, and an instance that takes results as the daemon does."""
+"""Two plates, their sensor, and an instance that takes a tick's results as the daemon does."""
 
 from __future__ import annotations
 
