@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 from cp_assets.stores.object_path import ObjectPath
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from typing import Self
 
 
@@ -33,3 +34,11 @@ class HeldObject(ObjectPath):
     def read_bytes(self) -> bytes:
         """The bytes."""
         return self.content
+
+    def read_range(self, start: int, stop: int | None = None) -> bytes:
+        """Some of the bytes."""
+        return self.content[start:stop]
+
+    def copy_to(self, path: Path) -> None:
+        """Write the bytes to a local file."""
+        path.write_bytes(self.content)
