@@ -78,6 +78,7 @@ class ImageSetLoader:
         self.shared = SharedFiles(all_sets, self.images)
         memory = sources.dataset.images.max_memory
         share = memory // _FETCHED_SHARE if _is_in_stores(sources) else 0
+        self.given_memory = memory
         self.max_memory = memory - share
         self._fetching = Fetching(share) if share else None
 
@@ -224,7 +225,8 @@ class _SetLoading:
         decoded += sum(reader.held_bytes for reader in {file.reader for file in files.values()})
         cut = sum(file.cut_bytes for channel in opened for file in channel.files)
         if decoded > limit:
-            self._faults += [_too_large(channel, decoded, limit) for channel in opened]
+            memory = self._loader.given_memory
+            self._faults += [_too_large(channel, decoded, limit, memory) for channel in opened]
             opened, decoded, cut = [], 0, 0
         cut_at_once = decoded + cut <= limit
         room = limit - decoded
@@ -406,11 +408,12 @@ def _absent(channel: str) -> ChannelFault:
     return ChannelFault(channel, "missing_image", detail, None)
 
 
-def _too_large(channel: _OpenChannel, decoded: int, limit: int) -> ChannelFault:
+def _too_large(channel: _OpenChannel, decoded: int, limit: int, memory: int) -> ChannelFault:
+    left = "" if limit == memory else f", of which {limit / 2**20:.0f} MiB are for decoding"
     detail = (
         f"image {channel.found.path}: decoding the files of its image set takes "
-        f"{decoded / 2**20:.0f} MiB, max_memory is {limit / 2**20:.0f} MiB; raise it, or store the "
-        "images in tiles, which are read one by one"
+        f"{decoded / 2**20:.0f} MiB, max_memory is {memory / 2**20:.0f} MiB{left}; raise it, or "
+        "store the images in tiles, which are read one by one"
     )
     return ChannelFault(channel.file.channel, "image_too_large", detail, channel.found.relative)
 

@@ -223,8 +223,10 @@ class PageReader:
         out = PIXEL_MEMORY.empty(_block_shape(keyframe, window), dtype.newbyteorder("="))
         row, columns = width * mixed, slice(*window.x)
         whole_rows = window.x == (0, width)
-        # A narrow window of wide rows must not take the memory of the whole plane.
-        slab = out.shape[2] if whole_rows else max(1, _SLAB_BYTES // (row * dtype.itemsize))
+        # A narrow window of wide rows must not take the memory of the whole plane, nor what comes
+        # from a store, beside the pixels, that of all of them.
+        at_once = whole_rows and file.is_file
+        slab = out.shape[2] if at_once else max(1, _SLAB_BYTES // (row * dtype.itemsize))
         for sample, z in product(range(separate), range(*window.z)):
             for y in range(*window.y, slab):
                 top = y - window.y[0]

@@ -82,6 +82,19 @@ def test_windows_of_a_large_tiled_file_take_few_requests(
     assert bucket.counts()["GetObject"] <= 1 + 3 * 2
 
 
+@pytest.mark.parametrize("columns", [(0, 3000), (10, 40)])
+def test_a_large_plane_is_read_piece_by_piece(
+    tmp_path: Path, bucket: Bucket, columns: tuple[int, int]
+) -> None:
+    image = pixels("uint16", (4000, 3000))
+    tifffile.imwrite(tmp_path / "a.tif", image)
+    (listed,) = bucket.put(tmp_path).iterdir()
+    with open_image(listed) as reader:
+        region = Region((0, 1), (0, 1), (0, 1), (0, 4000), columns)
+        np.testing.assert_array_equal(reader.read(region)[0, 0, 0], image[:, slice(*columns)])
+    assert 3 < len(bucket.requests) < 10
+
+
 def test_zarr_is_read_by_chunk(tmp_path: Path, bucket: Bucket, faulty: FaultyS3) -> None:
     write_zarr(tmp_path / "a.zarr", IMAGE, chunks=(10, 10))
     (listed,) = bucket.put(tmp_path).iterdir()
