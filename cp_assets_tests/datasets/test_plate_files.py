@@ -160,6 +160,5 @@ def test_no_file_of_measurements_is_opened(
 
     monkeypatch.setattr(Path, "open", spy)
     files: DatasetFiles = dataset_files(dataset)
-    for key in files.keys():
-        assert plate_state(files.files(key)).files
+    assert all(plate_state(files.files(key)).files for key in (*files.keys(),))
     assert set(opened) == {"barcode_platemap.csv"}

@@ -1,4 +1,4 @@
-"""The sensors with a real daemon: a plate that is uploaded meanwhile is built, untouched by hand."""
+"""Sensors with a real daemon: a plate that is uploaded meanwhile is built, untouched by hand."""
 
 from __future__ import annotations
 

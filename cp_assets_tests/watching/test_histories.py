@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -75,7 +77,7 @@ class Histories(RuleBasedStateMachine):
     def nothing_is_requested_twice_and_no_plate_has_two_runs_at_a_time(self) -> None:
         for key in (plate(0), plate(1)):
             runs = self.house.runs_of(key)
-            for one, other in zip(runs, runs[1:], strict=False):
+            for one, other in pairwise(runs):
                 assert one.content != other.content
                 assert one.ended_at <= other.at
 
