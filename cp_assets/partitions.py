@@ -10,7 +10,23 @@ import dagster as dg
 
 from cp_assets.datasets import PlateKey
 
+DATASET_TAG = "cp_assets/dataset"
+BATCH_TAG = "cp_assets/batch"
+PLATE_TAG = "cp_assets/plate"
+
 PLATES = dg.DynamicPartitionsDefinition(name="plates")
+
+
+def plate_tags(plate: PlateKey) -> dict[str, str]:
+    """Tags of a plate's runs: the UI filters runs by them, the run queue limits runs by them.
+
+    Values are the names as they are; Dagster restricts the signs of a run tag's key only.
+    """
+    return {
+        DATASET_TAG: plate.dataset_id,
+        BATCH_TAG: plate.batch_id,
+        PLATE_TAG: plate.plate_id,
+    }
 
 
 def register_plates(instance: dg.DagsterInstance, plates: Iterable[PlateKey]) -> list[str]:

@@ -6,6 +6,7 @@ import sys
 from collections import deque
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import closing
+from contextvars import copy_context
 from threading import Condition
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -62,7 +63,7 @@ def bounded_map(
     asked for.
     """
     workers = max(1, workers)
-    budget = _Budget(memory)
+    budget = Budget(memory)
     waiting: deque[Future[tuple[Result, int]]] = deque()
     pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="cp-assets-worker")
 
@@ -73,7 +74,9 @@ def bounded_map(
 
     try:
         for turn, item in enumerate(items):
-            waiting.append(pool.submit(_run, function, item, budget, turn))
+            # Each with the context of its own: what is measured or logged knows whose it is.
+            run = copy_context().run
+            waiting.append(pool.submit(run, _run, function, item, budget, turn))
             if len(waiting) > workers:
                 yield from fetched()
         while waiting:
@@ -84,7 +87,7 @@ def bounded_map(
 
 
 def _run(
-    function: Callable[[Item, Admit], Result], item: Item, budget: _Budget, turn: int
+    function: Callable[[Item, Admit], Result], item: Item, budget: Budget, turn: int
 ) -> tuple[Result, int]:
     asked = 0
 
@@ -99,8 +102,14 @@ def _run(
         budget.pass_turn(turn)
 
 
-class _Budget:
-    """Lets items take memory in their order, so that the one waited for is never shut out."""
+class Budget:
+    """Lets items take memory in their order, so that the one waited for is never shut out.
+
+    Parameters
+    ----------
+    limit
+        In bytes. An item that asks for more has it alone.
+    """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -110,14 +119,22 @@ class _Budget:
         self._stopped = False
         self._changed = Condition()
 
-    def take(self, turn: int, size: int) -> None:
+    def take(self, turn: int, size: int, *, at_once: Callable[[], bool] | None = None) -> None:
+        """Wait for the item's turn and for room.
+
+        Parameters
+        ----------
+        at_once
+            Whether the item need wait no more; asked whenever something changed.
+        """
+
+        def may_go_on() -> bool:
+            if self._stopped or (at_once is not None and at_once()):
+                return True
+            return turn == self._turn and (size <= self._free or self._free == self._limit)
+
         with self._changed:
-            self._changed.wait_for(
-                lambda: (
-                    self._stopped
-                    or (turn == self._turn and (size <= self._free or self._free == self._limit))
-                )
-            )
+            self._changed.wait_for(may_go_on)
             if self._stopped:
                 raise CancelledError
             self._free -= size
@@ -129,8 +146,14 @@ class _Budget:
             self._advance(turn)
 
     def release(self, size: int) -> None:
+        """Give memory back."""
         with self._changed:
             self._free += size
+            self._changed.notify_all()
+
+    def look_again(self) -> None:
+        """Ask those who wait whether they need to."""
+        with self._changed:
             self._changed.notify_all()
 
     def stop(self) -> None:

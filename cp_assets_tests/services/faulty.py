@@ -163,16 +163,19 @@ class _Handler(BaseHTTPRequestHandler):
         finally:
             upstream.close()
         headers = [(n, v) for n, v in answer.getheaders() if n.lower() not in _HOP]
+        # Of a part rclone says 200, the real stores 206.
+        is_part = answer.status == 200 and answer.getheader("Content-Range")
+        status = 206 if is_part else answer.status
         length = answer.getheader("Content-Length", str(len(content)))
         if kind == "lost" or (kind and not content):
             self._break()
         elif kind == "short":
-            self._answer(answer.status, headers, content[: len(content) // 2], length)
+            self._answer(status, headers, content[: len(content) // 2], length)
             self.close_connection = True
         elif kind == "truncated":
-            self._answer(answer.status, headers, content[: len(content) // 2])
+            self._answer(status, headers, content[: len(content) // 2])
         else:
-            self._answer(answer.status, headers, content, length)
+            self._answer(status, headers, content, length)
 
     def _answer(
         self,

@@ -88,8 +88,8 @@ class S3Server(S3Endpoint):
 
 
 @contextmanager
-def running_s3(rclone: str, scratch: Path) -> Iterator[S3Server]:
-    """``rclone serve s3`` on an empty folder."""
+def running_s3(rclone: str, scratch: Path, *, public: bool = False) -> Iterator[S3Server]:
+    """``rclone serve s3`` on an empty folder; a public one asks for no keys."""
     port, log = free_port(), scratch / "rclone.log"
     served = S3Server(
         endpoint=f"http://{LOOPBACK}:{port}",
@@ -98,6 +98,7 @@ def running_s3(rclone: str, scratch: Path) -> Iterator[S3Server]:
         folder=scratch / "buckets",
     )
     served.folder.mkdir()
+    keys = f'"{served.access_key},{served.secret_key}"'
     with log.open("wb") as stream:
         process = subprocess.Popen(
             # Never 0: rclone then lists without end while an object is put.
@@ -106,7 +107,7 @@ def running_s3(rclone: str, scratch: Path) -> Iterator[S3Server]:
                 *("--dir-cache-time", "1s", "--config", os.devnull),
             ],
             # Keys are no arguments, which every account of the machine could read.
-            env=_environment({"RCLONE_AUTH_KEY": f'"{served.access_key},{served.secret_key}"'}),
+            env=_environment({} if public else {"RCLONE_AUTH_KEY": keys}),
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=stream,
