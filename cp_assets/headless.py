@@ -1,6 +1,6 @@
 """Building many plates without Dagster's UI: resumed, side by side, each with its own run."""
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
@@ -8,7 +8,7 @@ import dagster as dg
 
 from cp_assets.building import STEPS, is_finished
 from cp_assets.datasets import PlateKey, PlateSources
-from cp_assets.errors import ConfigurationError
+from cp_assets.errors import ConfigurationError, CpAssetsError
 from cp_assets.jobs import RunOptions, dagster_instance, run_plate
 from cp_assets.partitions import register_plates
 from cp_assets.plate_run import PlateRun
@@ -68,14 +68,24 @@ class PlateBuilder:
         self._options = options
         self._warehouse: Warehouse | None = None
 
-    def build(self, sources: PlateSources) -> PlateRun:
+    def build(self, plate: PlateKey) -> PlateRun:
         """Build a plate, unless it is finished."""
         try:
-            if self.is_finished(sources):
-                return finished(sources.key, self._options)
-            return run_plate(self._instance, sources.key, self._options)
+            if self.needs_no_run(plate):
+                return finished(plate, self._options)
+            return run_plate(self._instance, plate, self._options)
         except KeyboardInterrupt:
-            return PlateRun(sources.key, error="interrupted", interrupted=True)
+            return PlateRun(plate, error="interrupted", interrupted=True)
+
+    def needs_no_run(self, plate: PlateKey) -> bool:
+        """Whether a plate is finished, which is looked into for that."""
+        if self._options.force:
+            return False
+        try:
+            sources = DatasetsResource().plate(plate.partition_key)
+        except CpAssetsError:
+            return False  # Its run says why, where people see it.
+        return self.is_finished(sources)
 
     def is_finished(self, sources: PlateSources) -> bool:
         """Whether a run of the plate would find nothing to do.
@@ -106,7 +116,7 @@ class PlateBuilder:
 
 
 def build_many(
-    plates: Mapping[PlateKey, PlateSources],
+    plates: Collection[PlateKey],
     options: RunOptions,
     *,
     workers: int = 1,
@@ -131,9 +141,9 @@ def build_many(
     with dagster_instance() as instance:
         register_plates(instance, plates)
         if workers == 1:
-            yield from _here(PlateBuilder(instance, options), plates.values(), fail_fast)
+            yield from _here(PlateBuilder(instance, options), plates, fail_fast)
         else:
-            yield from _side_by_side(plates.values(), options, workers, fail_fast)
+            yield from _side_by_side(plates, options, workers, fail_fast)
 
 
 def finished(plate: PlateKey, options: RunOptions) -> PlateRun:
@@ -142,10 +152,10 @@ def finished(plate: PlateKey, options: RunOptions) -> PlateRun:
 
 
 def _here(
-    builder: PlateBuilder, plates: Iterable[PlateSources], fail_fast: bool
+    builder: PlateBuilder, plates: Iterable[PlateKey], fail_fast: bool
 ) -> Generator[PlateRun, None, None]:
-    for sources in plates:
-        run = builder.build(sources)
+    for plate in plates:
+        run = builder.build(plate)
         yield run
         if run.interrupted:
             raise KeyboardInterrupt
@@ -154,9 +164,9 @@ def _here(
 
 
 def _side_by_side(
-    plates: Iterable[PlateSources], options: RunOptions, workers: int, fail_fast: bool
+    plates: Iterable[PlateKey], options: RunOptions, workers: int, fail_fast: bool
 ) -> Generator[PlateRun, None, None]:
-    crew: SideBySide[PlateSources, PlateRun] = SideBySide(partial(_builder, options), workers)
+    crew: SideBySide[PlateKey, PlateRun] = SideBySide(partial(_builder, options), workers)
     for result in crew.run(plates):
         run = _lost(result) if isinstance(result, Died) else result
         if fail_fast and not run.succeeded:
@@ -165,16 +175,16 @@ def _side_by_side(
 
 
 @contextmanager
-def _builder(options: RunOptions) -> Iterator[Callable[[PlateSources], PlateRun]]:
+def _builder(options: RunOptions) -> Iterator[Callable[[PlateKey], PlateRun]]:
     """A worker process's builder, with an instance of its own."""
     with dagster_instance() as instance:
         yield PlateBuilder(instance, options).build
 
 
-def _lost(died: Died[PlateSources]) -> PlateRun:
+def _lost(died: Died[PlateKey]) -> PlateRun:
     said = (
         "was killed (is there memory for so many workers?)"
         if died.exit_code == -9  # noqa: PLR2004 - SIGKILL
         else f"ended with {died.exit_code}"
     )
-    return PlateRun(died.task.key, error=f"its worker process {said}; its tables are as before")
+    return PlateRun(died.task, error=f"its worker process {said}; its tables are as before")

@@ -72,7 +72,7 @@ def test_plate_is_finished_only_if_dagster_knows_its_newest_run_as_good(plates: 
     with dagster_instance() as instance:
         builder = PlateBuilder(instance, ONE)
         assert not builder.is_finished(sources)
-        run = builder.build(sources)
+        run = builder.build(sources.key)
         assert builder.is_finished(sources)
         assert not PlateBuilder(instance, RunOptions()).is_finished(sources)
         assert not PlateBuilder(instance, RunOptions(ONE.assets, force=True)).is_finished(sources)

@@ -100,3 +100,18 @@ def test_command_line_reads_stores_of_the_configuration(
 
 def test_url_of_an_unknown_kind_is_a_mistake_of_the_call() -> None:
     assert "expected a folder, or a URL" in last_line(run("plates", "http://x/y", code=2))
+
+
+def test_materialize_looks_into_no_plate_that_is_not_wanted(
+    tmp_path: Path, small_sample: SampleTruth, bucket: Bucket, faulty: FaultyS3
+) -> None:
+    url = str(bucket.put(small_sample.root))
+    file = configure(tmp_path, faulty.endpoint)
+    with file.open("a") as stream:
+        layout = "cell-painting-gallery"
+        stream.write(f"\ndatasets: [{{dataset_id: d, root: '{url}', layout: {layout}}}]")
+    faulty.forget()
+    refused = run("materialize", "other/*", "--config", file, code=2)
+    assert "no plate matches 'other/*'" in last_line(refused)
+    # workspace/analysis and its batch; workspace/backend, which is not there.
+    assert faulty.counts() == {"ListObjectsV2": 3, "HeadObject": 1}

@@ -9,9 +9,9 @@ import click
 from cp_assets.datasets import (
     Dataset,
     PlateKey,
-    PlateSources,
     dataset_from_folder,
     find_plates,
+    list_plates,
 )
 from cp_assets.datasets.config import read_configuration
 from cp_assets.errors import ConfigurationError
@@ -72,9 +72,17 @@ def chosen_datasets(
     return configuration.datasets
 
 
-def found_plates(datasets: Iterable[Dataset]) -> dict[PlateKey, PlateSources]:
-    """All plates of datasets."""
-    return {key: sources for one in datasets for key, sources in find_plates(one).items()}
+def plate_keys(datasets: Iterable[Dataset]) -> list[PlateKey]:
+    """All plates of datasets; of a gallery prefix in a store, none is looked into."""
+    keys: list[PlateKey] = []
+    for dataset in datasets:
+        keys += find_plates(dataset) if is_near(dataset) else list_plates(dataset)
+    return keys
+
+
+def is_near(dataset: Dataset) -> bool:
+    """Whether to look into all plates takes little, or must be: their tables name them."""
+    return dataset.layout == "cellprofiler" or isinstance(dataset.root, Path)
 
 
 def print_tables(warehouse: Warehouse) -> None:

@@ -1,11 +1,16 @@
 """``cp-assets plates``: what lies below the configured datasets."""
 
-from pathlib import Path
 from typing import Any
 
 import click
 
-from cp_assets.cli.common import chosen_datasets, config_option, say, warehouse_option
+from cp_assets.cli.common import (
+    chosen_datasets,
+    config_option,
+    is_near,
+    say,
+    warehouse_option,
+)
 from cp_assets.datasets import Dataset, PlateKey, find_plates, list_plates
 from cp_assets.datasets.unread import unread_measurements
 from cp_assets.store_options import store_options, take_store_options
@@ -33,8 +38,7 @@ def plates(
     """
     found: list[PlateKey] = []
     for dataset in chosen_datasets(source, config, take_store_options(of_stores)):
-        is_near = dataset.layout == "cellprofiler" or isinstance(dataset.root, Path)
-        found += _looked_into(dataset) if details or is_near else _by_name(dataset)
+        found += _looked_into(dataset) if details or is_near(dataset) else _by_name(dataset)
     if register:
         from cp_assets.jobs import dagster_instance
         from cp_assets.partitions import register_plates

@@ -43,8 +43,7 @@ def site_folder(root: Path, batch: str, plate: str, site: int = 1) -> Path:
     name = f"{plate}-A01-{site}"
     folder = root / "workspace" / "analysis" / batch / plate / "analysis" / name
     folder.mkdir(parents=True)
-    for table in ("Image.csv", "Cells.csv"):
-        (folder / table).touch()
+    (folder / "Image.csv").touch()
     return folder
 
 
@@ -75,8 +74,9 @@ def test_plates_are_listed_without_a_look_into_them(
 def test_ten_thousand_plates_take_a_request_for_a_thousand_names(
     tmp_path: Path, bucket: Bucket, faulty: FaultyS3
 ) -> None:
-    keys = write_batches(tmp_path, batches=8, plates=1250, sites=1)
     root = bucket.put(tmp_path)
+    # Where the server has them: to copy as many folders takes as long again.
+    keys = write_batches(bucket.on_disk(root), batches=8, plates=1250, sites=1)
     faulty.forget()
     found = list_plates(Dataset(dataset_id="d", root=root))
     assert [str(key) for key in found] == keys
