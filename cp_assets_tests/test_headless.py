@@ -22,7 +22,7 @@ from cp_assets.sample import SampleOptions, write_sample
 from cp_assets.warehouse.warehouse import open_warehouse
 from cp_assets_tests.test_cli import last_line, run
 
-OPTIONS = SampleOptions(plates=3, wells=1, sites=1, cells=4, seed=4, image_size=(60, 70))
+OPTIONS = SampleOptions(plates=3, wells=1, sites=1, cells=4, seed=4, image_size=(100, 110))
 ONE = RunOptions(assets=("raw_measurements",))
 
 Plates = dict[PlateKey, PlateSources]
@@ -43,19 +43,20 @@ def plates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plates:
     return configured(tmp_path, monkeypatch)
 
 
-def spoil(sources: PlateSources) -> Path:
-    """Take a key column from a plate's cells."""
+def spoil(sources: PlateSources) -> tuple[Path, str]:
+    """Take a key column from a plate's cells; gives the file and what it held."""
     cells = sources.folders[0].path / "Cells.csv"
-    cells.write_text(cells.read_text().replace("ObjectNumber", "Number", 1))
-    return cells
+    text = cells.read_text()
+    cells.write_text(text.replace("ObjectNumber", "Number", 1))
+    return cells, text
 
 
 def test_second_time_only_what_changed_or_failed_is_run(plates: Plates) -> None:
     first, second, third = plates.values()
-    cells = spoil(second)
+    cells, good = spoil(second)
     runs = list(build_many(plates, ONE))
     assert [run.verdict for run in runs] == ["built", "FAILED", "built"]
-    cells.write_text(cells.read_text().replace("Number", "ObjectNumber", 1))
+    cells.write_text(good)
     image = third.folders[0].path / "Image.csv"
     os.utime(image, ns=(0, 0))
     again = list(build_many(find_plates(read_configuration().datasets[0]), ONE))
@@ -107,7 +108,7 @@ def test_assets_are_selected_as_dagster_does(
 
 @pytest.mark.parametrize("given", ["no_such_asset", "key:(", ""])
 def test_selection_of_nothing_is_refused(given: str) -> None:
-    with pytest.raises(ConfigurationError, match="means no asset of a plate.*raw_measurements"):
+    with pytest.raises(ConfigurationError, match=r"means no asset of a plate.*raw_measurements"):
         selected_assets([given])
 
 
