@@ -9,14 +9,12 @@ what another writer did meanwhile matters only where it touched the same partiti
 
 from __future__ import annotations
 
-import random
-import time
 import uuid
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pyiceberg.exceptions import CommitFailedException, CommitStateUnknownException
+from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.manifest import (
     ManifestContent,
     ManifestEntry,
@@ -39,10 +37,19 @@ from pyiceberg.table.update import (
     SetSnapshotRefUpdate,
 )
 
-from cp_assets.errors import WarehouseConflictError
+from cp_assets.errors import (
+    CpAssetsError,
+    WarehouseCommitUnknownError,
+    WarehouseConflictError,
+    WarehouseUnavailableError,
+    WarehouseWriteError,
+)
+from cp_assets.warehouse.faults import passes
+from cp_assets.warehouse.foreign_errors import first_line, shown_cause
+from cp_assets.warehouse.patience import Patience
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from pyiceberg.avro.codecs import AvroCompressionCodec
     from pyiceberg.manifest import DataFile, ManifestFile, ManifestWriter
@@ -51,7 +58,6 @@ if TYPE_CHECKING:
     from cp_assets.warehouse.partitions import Partitions
 
 _PATIENCE_SECONDS = 300.0
-_FIRST_WAIT, _LONGEST_WAIT = 0.02, 2.0
 
 _MERGE_AT = 10
 """Manifests of about the same size (1-9 files, 10-99, ...) that are merged into one."""
@@ -68,7 +74,8 @@ def replace_files(
 ) -> int | None:
     """Replace the data files of a partition in one snapshot.
 
-    Commits of others to the same table are waited out and built upon.
+    Commits of others to the same table are waited out and built upon, and so are a catalog or a
+    store that do not answer.
 
     Parameters
     ----------
@@ -90,32 +97,123 @@ def replace_files(
     WarehouseConflictError
         If another writer changed the same partition meanwhile, or writers of other partitions left
         no gap for minutes; the table is as they left it.
+    WarehouseCommitUnknownError
+        If the catalog could not say for minutes whether it took the commit: the new files must
+        stay. No other error of the class `Exception` leaves that open.
     """
-    give_up = time.monotonic() + _PATIENCE_SECONDS
-    wait = _FIRST_WAIT
     seen: frozenset[str] | None = None
-    while True:
+
+    def attempt() -> _Commit | None:
+        nonlocal seen
         commit = _Commit(partitions, table, scope, new, properties)
         there = frozenset(file.file_path for file in commit.removed)
-        if not there and not new:
-            return None
         if seen is not None and there != seen:
             msg = f"{_what(scope)}: another run wrote the same partition meanwhile; run it again"
             raise WarehouseConflictError(msg)
         seen = there
-        try:
-            return commit.send()
-        except CommitFailedException as error:
-            if time.monotonic() > give_up:
-                msg = f"{_what(scope)}: other writers left no gap to commit ({error}); run it again"
-                raise WarehouseConflictError(msg) from error
-        time.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311 - keeps writers out of step
-        table.refresh()
-        wait = min(2 * wait, _LONGEST_WAIT)
+        return commit if there or new else None
+
+    return _Attempts(table, attempt, _what(scope)).run()
 
 
 def _what(scope: Mapping[str, str]) -> str:
     return "/".join(scope.values())
+
+
+@dataclass
+class _Attempts:
+    """Commits one after the other, until the catalog has taken one.
+
+    Where a catalog does not answer, it may have taken the commit, now or in a moment: the table's
+    history tells. Another attempt is no danger, since each is built on the state before it, and
+    the catalog takes one of them at most.
+    """
+
+    table: Table
+    attempt: Callable[[], _Commit | None]
+    what: str
+    _unsure: list[_Commit] = field(default_factory=list)
+    _is_stale: bool = False
+
+    def run(self) -> int | None:
+        """The snapshot, or None where there was nothing to commit."""
+        patience = Patience(_PATIENCE_SECONDS)
+        while True:
+            try:
+                return self._try()
+            except CpAssetsError:
+                raise
+            except Exception as error:  # noqa: BLE001 - a catalog may be of any class
+                if not passes(error):
+                    return self._settle(error, patience)
+                if not patience.wait():
+                    raise self._given_up(error) from shown_cause(error)
+            self._is_stale = True
+
+    def _try(self) -> int | None:
+        if self._is_stale:
+            self.table.refresh()
+            self._is_stale = False
+        taken = self._taken()
+        if taken is not None:
+            return taken
+        commit = self.attempt()
+        if commit is None:
+            return None
+        try:
+            snapshot_id = commit.send()
+        finally:
+            if commit.may_be_taken:
+                self._unsure.append(commit)
+        self._forget(snapshot_id)
+        return snapshot_id
+
+    def _taken(self) -> int | None:
+        """The snapshot of an earlier attempt that the catalog has taken after all."""
+        history = {snapshot.snapshot_id for snapshot in self.table.metadata.snapshots}
+        for commit in self._unsure:
+            if commit.snapshot_id in history:
+                self._forget(commit.snapshot_id)
+                return commit.snapshot_id
+        return None
+
+    def _forget(self, taken: int | None) -> None:
+        """Remove the files of the other attempts, which the catalog can take no more."""
+        for commit in self._unsure:
+            if commit.snapshot_id != taken:
+                commit.discard()
+        self._unsure.clear()
+
+    def _settle(self, error: Exception, patience: Patience) -> int:
+        """Find out whether a commit that ended in an error is there; else raise the error."""
+        if not self._unsure:
+            raise error
+        while True:
+            try:
+                self.table.refresh()
+                break
+            except Exception as silence:  # noqa: BLE001 - as above
+                if not passes(silence) or not patience.wait():
+                    raise self._given_up(error) from shown_cause(silence)
+        taken = self._taken()
+        if taken is None:
+            self._forget(None)
+            raise error
+        return taken
+
+    def _given_up(self, error: Exception) -> WarehouseWriteError:
+        told = first_line(error)
+        if self._unsure:
+            msg = (
+                f"{self.what}: the catalog did not say whether it took the commit ({told}); the "
+                "table holds the old rows or the new ones: run it again"
+            )
+            return WarehouseCommitUnknownError(msg)
+        if isinstance(error, CommitFailedException):
+            msg = f"{self.what}: other writers left no gap to commit ({told}); run it again"
+            return WarehouseConflictError(msg)
+        msg = f"{self.what}: catalog or storage did not answer for minutes ({told}); run it again"
+        return WarehouseUnavailableError(msg)
 
 
 @dataclass
@@ -128,10 +226,11 @@ class _Commit:
     new: list[DataFile]
     properties: Mapping[str, str]
     removed: list[DataFile] = field(init=False)
+    may_be_taken: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         self._parent = self.table.current_snapshot()
-        self._id = self.table.metadata.new_snapshot_id()
+        self.snapshot_id = self.table.metadata.new_snapshot_id()
         self._token = uuid.uuid4()
         self._written: list[str] = []
         self._sequence_number = self.table.metadata.next_sequence_number()
@@ -142,6 +241,8 @@ class _Commit:
     def send(self) -> int:
         """Write the snapshot and ask the catalog to take it.
 
+        What `may_be_taken` after an error has left its files, for its sender to settle.
+
         Raises
         ------
         CommitFailedException
@@ -149,32 +250,39 @@ class _Commit:
         """
         try:
             snapshot, manifests = self._snapshot()
-            self.table.catalog.commit_table(
-                self.table,
-                (
-                    AssertTableUUID(uuid=self.table.metadata.table_uuid),
-                    AssertRefSnapshotId(ref=MAIN_BRANCH, snapshot_id=self._parent_id),
-                ),
-                (
-                    AddSnapshotUpdate(snapshot=snapshot),
-                    SetSnapshotRefUpdate(
-                        ref_name=MAIN_BRANCH,
-                        type=SnapshotRefType.BRANCH,
-                        snapshot_id=self._id,
-                        max_ref_age_ms=None,
-                        max_snapshot_age_ms=None,
-                        min_snapshots_to_keep=None,
-                    ),
-                ),
-            )
-        except CommitStateUnknownException:
-            # The catalog may have taken the snapshot: its files must stay.
-            raise
         except BaseException:
-            self._discard()
+            self.discard()
             raise
+        self.may_be_taken = True
+        try:
+            self._ask(snapshot)
+        except CommitFailedException:
+            self.may_be_taken = False
+            self.discard()
+            raise
+        self.may_be_taken = False
         self.partitions.learn(snapshot.manifest_list, manifests, self._entries)
-        return self._id
+        return self.snapshot_id
+
+    def _ask(self, snapshot: Snapshot) -> None:
+        self.table.catalog.commit_table(
+            self.table,
+            (
+                AssertTableUUID(uuid=self.table.metadata.table_uuid),
+                AssertRefSnapshotId(ref=MAIN_BRANCH, snapshot_id=self._parent_id),
+            ),
+            (
+                AddSnapshotUpdate(snapshot=snapshot),
+                SetSnapshotRefUpdate(
+                    ref_name=MAIN_BRANCH,
+                    type=SnapshotRefType.BRANCH,
+                    snapshot_id=self.snapshot_id,
+                    max_ref_age_ms=None,
+                    max_snapshot_age_ms=None,
+                    min_snapshots_to_keep=None,
+                ),
+            ),
+        )
 
     @property
     def _parent_id(self) -> int | None:
@@ -183,11 +291,11 @@ class _Commit:
     def _snapshot(self) -> tuple[Snapshot, list[ManifestFile]]:
         """The snapshot, and its manifests as a reader of it has them."""
         metadata = self.table.metadata
-        path = self._metadata_path(f"snap-{self._id}-0-{self._token}.avro")
+        path = self._metadata_path(f"snap-{self.snapshot_id}-0-{self._token}.avro")
         with write_manifest_list(
             format_version=metadata.format_version,
             output_file=self.table.io.new_output(path),
-            snapshot_id=self._id,
+            snapshot_id=self.snapshot_id,
             parent_snapshot_id=self._parent_id,
             sequence_number=self._sequence_number,
             avro_compression=_COMPRESSION,
@@ -195,7 +303,7 @@ class _Commit:
             manifests = [listing.prepare_manifest(one) for one in self._new_manifests()]
             listing.add_manifests(manifests)
         snapshot = Snapshot(
-            snapshot_id=self._id,
+            snapshot_id=self.snapshot_id,
             parent_snapshot_id=self._parent_id,
             sequence_number=self._sequence_number,
             manifest_list=path,
@@ -208,7 +316,7 @@ class _Commit:
         """The change itself, then what stays, with small manifests merged."""
         swapped = [self._entry(ManifestEntryStatus.ADDED, file) for file in self.new]
         for one in self._manifests:
-            swapped += [_as(ManifestEntryStatus.DELETED, e, self._id) for e in one.inside]
+            swapped += [_as(ManifestEntryStatus.DELETED, e, self.snapshot_id) for e in one.inside]
         return [self._write(swapped), *self._merged(self._kept())]
 
     def _kept(self) -> list[ManifestFile]:
@@ -249,7 +357,7 @@ class _Commit:
             spec=spec,
             schema=self.table.schema(),
             output_file=self.table.io.new_output(path),
-            snapshot_id=self._id,
+            snapshot_id=self.snapshot_id,
             avro_compression=_COMPRESSION,
         )
         with writer:
@@ -263,7 +371,7 @@ class _Commit:
         file.spec_id = self.table.spec().spec_id
         return ManifestEntry.from_args(
             status=status,
-            snapshot_id=self._id,
+            snapshot_id=self.snapshot_id,
             sequence_number=None,
             file_sequence_number=None,
             data_file=file,
@@ -287,7 +395,8 @@ class _Commit:
         self._written.append(path)
         return path
 
-    def _discard(self) -> None:
+    def discard(self) -> None:
+        """Remove the files of a commit that the catalog has not taken."""
         for path in self._written:
             try:
                 self.table.io.delete(path)
