@@ -114,7 +114,10 @@ def test_read_configuration_empty_file(tmp_path: Path) -> None:
     [
         ("datasets: [{dataset_id: a, root: r, rooot: x}]", r"datasets.0.rooot: .* mean root\?"),
         ("warehose: x", r"yaml: warehose: no such key; did you mean warehouse\?"),
-        ("quite: x", r"yaml: quite: no such key; there are warehouse, stores, presets, datasets"),
+        (
+            "quite: x",
+            r"yaml: quite: no such key; there are warehouse, stores, presets, alerts, datasets",
+        ),
         (
             "datasets: [{dataset_id: a, root: r, images: {Channel: [DNA]}}]",
             r"datasets.0.images.Channel: no such key; did you mean channels\?",
