@@ -6,7 +6,9 @@ import dagster as dg
 from dagster_duckdb import DuckDBResource
 
 from cp_assets.assets.image_crops import image_crops
+from cp_assets.assets.input_files import input_files
 from cp_assets.assets.joined_profiles import joined_profiles
+from cp_assets.assets.maintenance import MAINTENANCE, maintain_tables, weekly_maintenance
 from cp_assets.assets.manifest import manifest
 from cp_assets.assets.profile_with_images import profile_with_images
 from cp_assets.assets.raw_measurements import raw_measurements
@@ -17,19 +19,21 @@ from cp_assets.failure_sensor import failed_runs
 from cp_assets.jobs import build_plates
 from cp_assets.resources import DatasetsResource, IcebergIOManager, WarehouseResource
 from cp_assets.run_logs import console_logger
-from cp_assets.sensors import plates_sensor
+from cp_assets.sensors.loading import configured_sensors
 
 with warnings.catch_warnings():
     # Links from asset to code are a beta feature of Dagster 1.13.
     warnings.simplefilter("ignore", dg.BetaWarning)
     ASSETS = dg.with_source_code_references(
         [
+            input_files,
             raw_measurements,
             joined_profiles,
             image_crops,
             source_images,
             profile_with_images,
             manifest,
+            *MAINTENANCE,
         ]
     )
 
@@ -39,8 +43,9 @@ _warehouse = WarehouseResource.configure_at_launch(datasets=_datasets)
 defs = dg.Definitions(
     assets=ASSETS,
     asset_checks=asset_checks(),
-    jobs=[build_plates],
-    sensors=[plates_sensor, failed_runs],
+    jobs=[build_plates, maintain_tables],
+    schedules=[weekly_maintenance],
+    sensors=[*configured_sensors(), failed_runs],
     resources={
         "datasets": _datasets,
         "warehouse": _warehouse,

@@ -116,6 +116,10 @@ class WarehouseConflictError(WarehouseWriteError, PassingFaultError):
     """Other writers were faster; the table is as they left it."""
 
 
+class PartitionChangedError(WarehouseConflictError):
+    """Another run wrote the same partition meanwhile; what it wrote is there."""
+
+
 class WarehouseUnavailableError(WarehouseWriteError, PassingFaultError, ConnectionError):
     """Catalog or storage did not answer; what the table held before is still there."""
 
@@ -125,6 +129,10 @@ class WarehouseCommitUnknownError(WarehouseUnavailableError):
 
     Never a part of either; the new files stay where they are.
     """
+
+
+class MaintenanceError(WarehouseError, RuntimeError):
+    """A table's files are not as its metadata says; maintenance has removed none of them."""
 
 
 class SchemaConflictError(WarehouseError, TypeError):

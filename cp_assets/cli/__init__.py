@@ -10,6 +10,7 @@ import cp_assets
 from cp_assets.cli.common import say
 from cp_assets.cli.convert import convert
 from cp_assets.cli.demo import demo, sample, ui
+from cp_assets.cli.maintain import maintain
 from cp_assets.cli.materialize import materialize
 from cp_assets.cli.plates import plates
 from cp_assets.cli.reading import describe, read, show, tables
@@ -49,5 +50,7 @@ def main(*, verbose: bool, form: LogFormat | None) -> None:
     set_up_logging(logging.INFO if verbose else logging.WARNING, log_format(form))
 
 
-for _command in (*(convert, demo, describe, materialize, plates, read, sample, show, tables, ui),):
+for _command in (
+    *(convert, demo, describe, maintain, materialize, plates, read, sample, show, tables, ui),
+):
     main.add_command(_command)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ByteSize, ConfigDict
 
 from cp_assets.datasets.alert_options import AlertOptions
+from cp_assets.datasets.durations import duration
 from cp_assets.datasets.model import Border, Layout, Measurements
 from cp_assets.datasets.presets import Container
 
@@ -39,6 +41,17 @@ class ImagesEntry(Strict):
     zstd_level: int | None = _LEFT_OUT
     workers: int = _LEFT_OUT
     max_memory: ByteSize = _LEFT_OUT
+
+
+class SensorEntry(Strict):
+    """How plates are watched; see `cp_assets.datasets.sensor_options.SensorOptions`."""
+
+    enabled: bool = _LEFT_OUT
+    interval: int = _LEFT_OUT
+    quiet_seconds: int = _LEFT_OUT
+    plates_per_tick: int = _LEFT_OUT
+    runs_per_tick: int = _LEFT_OUT
+    tick_seconds: int = _LEFT_OUT
 
 
 class PresetEntry(Strict):
@@ -91,6 +104,7 @@ class DatasetEntry(Strict):
     measurements: Measurements = _LEFT_OUT
     recipe_permalink: str | None = _LEFT_OUT
     config_permalink: str | None = _LEFT_OUT
+    sensor: SensorEntry = SensorEntry()
 
 
 class StoreEntry(Strict):
@@ -105,11 +119,24 @@ class StoreEntry(Strict):
     timeout_seconds: float = _LEFT_OUT
 
 
+Span = Annotated[timedelta, BeforeValidator(duration)]
+
+
+class MaintenanceEntry(Strict):
+    """What maintenance keeps; see `cp_assets.datasets.maintenance.MaintenanceOptions`."""
+
+    older_than: Span = _LEFT_OUT
+    keep_snapshots: int = _LEFT_OUT
+    grace: Span = _LEFT_OUT
+
+
 class ConfigFile(Strict):
     """The whole file."""
 
     warehouse: str | None = None
+    sensor: SensorEntry = SensorEntry()
     stores: dict[str, StoreEntry] = {}
-    presets: dict[str, PresetEntry] = {}
+    maintenance: MaintenanceEntry = MaintenanceEntry()
     alerts: AlertOptions = AlertOptions()
+    presets: dict[str, PresetEntry] = {}
     datasets: tuple[DatasetEntry, ...] = ()

@@ -37,27 +37,18 @@ from pyiceberg.table.update import (
     SetSnapshotRefUpdate,
 )
 
-from cp_assets.errors import (
-    CpAssetsError,
-    WarehouseCommitUnknownError,
-    WarehouseConflictError,
-    WarehouseUnavailableError,
-    WarehouseWriteError,
-)
-from cp_assets.warehouse.faults import passes
-from cp_assets.warehouse.foreign_errors import first_line, shown_cause
-from cp_assets.warehouse.patience import Patience
+from cp_assets.errors import PartitionChangedError
+from cp_assets.warehouse.attempts import patiently
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pyiceberg.avro.codecs import AvroCompressionCodec
     from pyiceberg.manifest import DataFile, ManifestFile, ManifestWriter
     from pyiceberg.table import Table
+    from pyiceberg.table.metadata import TableMetadata
 
     from cp_assets.warehouse.partitions import Partitions
-
-_PATIENCE_SECONDS = 300.0
 
 _MERGE_AT = 10
 """Manifests of about the same size (1-9 files, 10-99, ...) that are merged into one."""
@@ -71,6 +62,8 @@ def replace_files(
     scope: Mapping[str, str],
     new: list[DataFile],
     properties: Mapping[str, str],
+    *,
+    rewritten: frozenset[str] | None = None,
 ) -> int | None:
     """Replace the data files of a partition in one snapshot.
 
@@ -87,6 +80,9 @@ def replace_files(
         Partition column -> value: whose files go.
     properties
         Entered into the snapshot's summary.
+    rewritten
+        Paths of the files whose rows the new ones hold: the snapshot's operation is then
+        ``replace``, and the partition must still consist of these files.
 
     Returns
     -------
@@ -94,26 +90,29 @@ def replace_files(
 
     Raises
     ------
+    PartitionChangedError
+        If another writer changed the same partition meanwhile; the table is as they left it.
     WarehouseConflictError
-        If another writer changed the same partition meanwhile, or writers of other partitions left
-        no gap for minutes; the table is as they left it.
+        If writers of other partitions left no gap for minutes.
     WarehouseCommitUnknownError
         If the catalog could not say for minutes whether it took the commit: the new files must
         stay. No other error of the class `Exception` leaves that open.
     """
-    seen: frozenset[str] | None = None
+    operation = Operation.OVERWRITE if rewritten is None else Operation.REPLACE
+    seen = rewritten
 
-    def attempt() -> _Commit | None:
+    def attempt() -> Commit | None:
         nonlocal seen
-        commit = _Commit(partitions, table, scope, new, properties)
+        commit = Commit(partitions, table, scope, new, properties, operation)
         there = frozenset(file.file_path for file in commit.removed)
         if seen is not None and there != seen:
             msg = f"{_what(scope)}: another run wrote the same partition meanwhile; run it again"
-            raise WarehouseConflictError(msg)
+            raise PartitionChangedError(msg)
         seen = there
         return commit if there or new else None
 
-    return _Attempts(table, attempt, _what(scope)).run()
+    taken = patiently(table, attempt, _what(scope))
+    return taken.snapshot_id if taken else None
 
 
 def _what(scope: Mapping[str, str]) -> str:
@@ -121,110 +120,23 @@ def _what(scope: Mapping[str, str]) -> str:
 
 
 @dataclass
-class _Attempts:
-    """Commits one after the other, until the catalog has taken one.
+class Commit:
+    """One attempt, on the table as it was when the attempt began.
 
-    Where a catalog does not answer, it may have taken the commit, now or in a moment: the table's
-    history tells. Another attempt is no danger, since each is built on the state before it, and
-    the catalog takes one of them at most.
+    Attributes
+    ----------
+    removed
+        Data files of the partition, which go.
+    may_be_taken
+        Whether the catalog was asked and did not answer.
     """
-
-    table: Table
-    attempt: Callable[[], _Commit | None]
-    what: str
-    _unsure: list[_Commit] = field(default_factory=list)
-    _is_stale: bool = False
-
-    def run(self) -> int | None:
-        """The snapshot, or None where there was nothing to commit."""
-        patience = Patience(_PATIENCE_SECONDS)
-        while True:
-            try:
-                return self._try()
-            except CpAssetsError:
-                raise
-            except Exception as error:  # noqa: BLE001 - a catalog may be of any class
-                if not passes(error):
-                    return self._settle(error, patience)
-                if not patience.wait():
-                    raise self._given_up(error) from shown_cause(error)
-            self._is_stale = True
-
-    def _try(self) -> int | None:
-        if self._is_stale:
-            self.table.refresh()
-            self._is_stale = False
-        taken = self._taken()
-        if taken is not None:
-            return taken
-        commit = self.attempt()
-        if commit is None:
-            return None
-        try:
-            snapshot_id = commit.send()
-        finally:
-            if commit.may_be_taken:
-                self._unsure.append(commit)
-        self._forget(snapshot_id)
-        return snapshot_id
-
-    def _taken(self) -> int | None:
-        """The snapshot of an earlier attempt that the catalog has taken after all."""
-        history = {snapshot.snapshot_id for snapshot in self.table.metadata.snapshots}
-        for commit in self._unsure:
-            if commit.snapshot_id in history:
-                self._forget(commit.snapshot_id)
-                return commit.snapshot_id
-        return None
-
-    def _forget(self, taken: int | None) -> None:
-        """Remove the files of the other attempts, which the catalog can take no more."""
-        for commit in self._unsure:
-            if commit.snapshot_id != taken:
-                commit.discard()
-        self._unsure.clear()
-
-    def _settle(self, error: Exception, patience: Patience) -> int:
-        """Find out whether a commit that ended in an error is there; else raise the error."""
-        if not self._unsure:
-            raise error
-        while True:
-            try:
-                self.table.refresh()
-                break
-            except Exception as silence:  # noqa: BLE001 - as above
-                if not passes(silence) or not patience.wait():
-                    raise self._given_up(error) from shown_cause(silence)
-        taken = self._taken()
-        if taken is None:
-            self._forget(None)
-            raise error
-        return taken
-
-    def _given_up(self, error: Exception) -> WarehouseWriteError:
-        told = first_line(error)
-        if self._unsure:
-            msg = (
-                f"{self.what}: the catalog did not say whether it took the commit ({told}); the "
-                "table holds the old rows or the new ones: run it again"
-            )
-            return WarehouseCommitUnknownError(msg)
-        if isinstance(error, CommitFailedException):
-            msg = f"{self.what}: other writers left no gap to commit ({told}); run it again"
-            return WarehouseConflictError(msg)
-        msg = f"{self.what}: catalog or storage did not answer for minutes ({told}); run it again"
-        return WarehouseUnavailableError(msg)
-
-
-@dataclass
-class _Commit:
-    """One attempt, on the table as it was when the attempt began."""
 
     partitions: Partitions
     table: Table
     scope: Mapping[str, str]
     new: list[DataFile]
     properties: Mapping[str, str]
+    operation: Operation
     removed: list[DataFile] = field(init=False)
     may_be_taken: bool = field(default=False, init=False)
 
@@ -236,9 +148,12 @@ class _Commit:
         self._sequence_number = self.table.metadata.next_sequence_number()
         self._entries: dict[str, tuple[ManifestEntry, ...]] = {}
         self._manifests = self.partitions.manifests(self.table, self.scope)
-        self.removed = [entry.data_file for one in self._manifests for entry in one.inside]
+        self.removed = self._outgoing()
 
-    def send(self) -> int:
+    def _outgoing(self) -> list[DataFile]:
+        return [entry.data_file for one in self._manifests for entry in one.inside]
+
+    def send(self) -> None:
         """Write the snapshot and ask the catalog to take it.
 
         What `may_be_taken` after an error has left its files, for its sender to settle.
@@ -262,7 +177,10 @@ class _Commit:
             raise
         self.may_be_taken = False
         self.partitions.learn(snapshot.manifest_list, manifests, self._entries)
-        return self.snapshot_id
+
+    def is_in(self, metadata: TableMetadata) -> bool:
+        """Whether a table's metadata have its snapshot."""
+        return any(one.snapshot_id == self.snapshot_id for one in metadata.snapshots)
 
     def _ask(self, snapshot: Snapshot) -> None:
         self.table.catalog.commit_table(
@@ -326,7 +244,7 @@ class _Commit:
             if not one.inside:
                 kept.append(one.manifest)
             elif one.outside:
-                kept.append(self._write(_existing(one.outside), one.manifest))
+                kept.append(self._write(existing(one.outside), one.manifest))
         return kept
 
     def _merged(self, manifests: list[ManifestFile]) -> list[ManifestFile]:
@@ -344,7 +262,7 @@ class _Commit:
                 result += alike
                 continue
             entries = [e for m in alike for e in self.partitions.entries(self.table, m)]
-            result.append(self._write(_existing(entries), alike[0]))
+            result.append(self._write(existing(entries), alike[0]))
         return result
 
     def _write(
@@ -384,11 +302,13 @@ class _Commit:
             collector.add_file(file, partition_spec=self.table.spec(), schema=schema)
         for file in self.removed:
             collector.remove_file(file, partition_spec=specs[file.spec_id], schema=schema)
-        operation = Operation.OVERWRITE if self._parent else Operation.APPEND
-        return update_snapshot_summaries(
-            summary=Summary(operation, **collector.build(), **self.properties),
+        # PyIceberg counts no totals for a replacement; they are those of any other change.
+        counted = update_snapshot_summaries(
+            summary=Summary(Operation.OVERWRITE, **collector.build(), **self.properties),
             previous_summary=self._parent.summary if self._parent else None,
         )
+        operation = self.operation if self._parent else Operation.APPEND
+        return Summary(operation, **counted.additional_properties)
 
     def _metadata_path(self, name: str) -> str:
         path = self.table.location_provider().new_metadata_location(name)
@@ -418,7 +338,8 @@ def _as_read(entry: ManifestEntry, sequence_number: int) -> ManifestEntry:
     )
 
 
-def _existing(entries: Iterable[ManifestEntry]) -> list[ManifestEntry]:
+def existing(entries: Iterable[ManifestEntry]) -> list[ManifestEntry]:
+    """Entries of files that stay, for another manifest."""
     return [_as(ManifestEntryStatus.EXISTING, entry, entry.snapshot_id) for entry in entries]
 
 

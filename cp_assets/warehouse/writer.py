@@ -110,9 +110,9 @@ def write_partition(  # noqa: PLR0913 - one writer for all tables, every option 
     staged = _StagedPartition(warehouse, spec, scope, fingerprint, table, rejected)
     try:
         for batch in batches:
-            with _write_errors(spec, scope), stage("writing"):
+            with write_errors(spec, scope), stage("writing"):
                 staged.add(batch, columns_to_come)
-        with _write_errors(spec, scope):
+        with write_errors(spec, scope):
             with stage("writing"):
                 new = staged.finish()
             size = sum(file.file_size_in_bytes for file in new)
@@ -195,7 +195,7 @@ class _StagedPartition:
 
 
 @contextmanager
-def _write_errors(spec: TableSpec, scope: Mapping[str, str]) -> Iterator[None]:
+def write_errors(spec: TableSpec, scope: Mapping[str, str]) -> Iterator[None]:
     """Name table and partition in what storage and catalog raise."""
     try:
         yield

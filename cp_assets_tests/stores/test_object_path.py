@@ -47,7 +47,10 @@ def test_what_a_listing_gave_costs_no_request(bucket: Bucket) -> None:
     assert not file.is_dir()
     assert file.stat().st_size == 5
     assert bucket.proxy.requests == []
-    assert file.stat().st_mtime_ns // 10**9 == (bucket.root / "folder/file").stat().st_mtime_ns // 10**9
+    assert (
+        file.stat().st_mtime_ns // 10**9
+        == (bucket.root / "folder/file").stat().st_mtime_ns // 10**9
+    )
 
 
 def test_the_state_is_the_same_listed_and_asked_for_and_new_with_new_bytes(bucket: Bucket) -> None:

@@ -29,7 +29,10 @@ TREES: st.SearchStrategy[Tree] = st.dictionaries(
 )
 
 
-def files_of(tree: Tree, above: PurePosixPath = PurePosixPath()) -> Iterator[tuple[str, bytes]]:
+_TOP = PurePosixPath()
+
+
+def files_of(tree: Tree, above: PurePosixPath = _TOP) -> Iterator[tuple[str, bytes]]:
     """Relative path and bytes of each file."""
     for name, below in tree.items():
         if isinstance(below, bytes):

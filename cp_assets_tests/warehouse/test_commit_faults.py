@@ -148,7 +148,7 @@ def test_a_catalog_that_never_answers_again_leaves_the_new_files(
         raise ConnectionRefusedError
 
     with monkeypatch.context():
-        monkeypatch.setattr("cp_assets.warehouse.commits._PATIENCE_SECONDS", 0.1)
+        monkeypatch.setattr("cp_assets.warehouse.attempts._PATIENCE_SECONDS", 0.1)
         monkeypatch.setattr(warehouse.catalog, "commit_table", silent)
         with pytest.raises(WarehouseCommitUnknownError, match=r"d/b/P1: the catalog did not say"):
             write(warehouse, batch([2, 3]))
