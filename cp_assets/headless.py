@@ -1,20 +1,21 @@
 """Building many plates without Dagster's UI: resumed, side by side, each with its own run."""
 
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import cached_property, partial
 
 import dagster as dg
 
 from cp_assets.building import STEPS, is_finished
-from cp_assets.datasets import PlateKey, PlateSources
+from cp_assets.datasets import PlateKey, find_plate
+from cp_assets.datasets.config import Configuration, read_configuration
 from cp_assets.errors import ConfigurationError, CpAssetsError
 from cp_assets.jobs import RunOptions, dagster_instance, run_plate
+from cp_assets.lost_runs import end_lost_runs
 from cp_assets.partitions import register_plates
 from cp_assets.plate_run import PlateRun
 from cp_assets.processes import Died, SideBySide
-from cp_assets.resources import DatasetsResource, WarehouseResource
-from cp_assets.warehouse.warehouse import Warehouse
+from cp_assets.warehouse.warehouse import Warehouse, open_warehouse
 
 _PARTITION_TAG = "dagster/partition"
 
@@ -66,28 +67,18 @@ class PlateBuilder:
     def __init__(self, instance: dg.DagsterInstance, options: RunOptions) -> None:
         self._instance = instance
         self._options = options
-        self._warehouse: Warehouse | None = None
+        self._tables = options.assets or tuple(STEPS)
 
     def build(self, plate: PlateKey) -> PlateRun:
         """Build a plate, unless it is finished."""
         try:
-            if self.needs_no_run(plate):
-                return finished(plate, self._options)
+            if self.is_finished(plate):
+                return PlateRun(plate, states=dict.fromkeys(self._tables, "unchanged"))
             return run_plate(self._instance, plate, self._options)
         except KeyboardInterrupt:
             return PlateRun(plate, error="interrupted", interrupted=True)
 
-    def needs_no_run(self, plate: PlateKey) -> bool:
-        """Whether a plate is finished, which is looked into for that."""
-        if self._options.force:
-            return False
-        try:
-            sources = DatasetsResource().plate(plate.partition_key)
-        except CpAssetsError:
-            return False  # Its run says why, where people see it.
-        return self.is_finished(sources)
-
-    def is_finished(self, sources: PlateSources) -> bool:
+    def is_finished(self, plate: PlateKey) -> bool:
         """Whether a run of the plate would find nothing to do.
 
         Its tables hold what its inputs give, and, where runs are remembered, its newest run
@@ -96,9 +87,14 @@ class PlateBuilder:
         """
         if self._options.force:
             return False
-        if self._instance.is_persistent and not self._succeeded_last(sources.key):
+        if self._instance.is_persistent and not self._succeeded_last(plate):
             return False
-        return is_finished(sources, self._open(), self._options.assets or tuple(STEPS))
+        try:
+            sources = find_plate(self._configuration.dataset_of(plate), plate)
+        except CpAssetsError:
+            # A run of it says what is wrong.
+            return False
+        return is_finished(sources, self._warehouse, self._tables)
 
     def _succeeded_last(self, plate: PlateKey) -> bool:
         runs = self._instance.get_runs(
@@ -106,17 +102,18 @@ class PlateBuilder:
         )
         return bool(runs) and runs[0].status is dg.DagsterRunStatus.SUCCESS
 
-    def _open(self) -> Warehouse:
-        if self._warehouse is None:
-            configured = WarehouseResource(
-                location=self._options.warehouse, datasets=DatasetsResource()
-            )
-            self._warehouse = configured.open()
-        return self._warehouse
+    @cached_property
+    def _configuration(self) -> Configuration:
+        return read_configuration()
+
+    @cached_property
+    def _warehouse(self) -> Warehouse:
+        location = self._options.warehouse or self._configuration.warehouse
+        return open_warehouse(location, create=True)
 
 
 def build_many(
-    plates: Collection[PlateKey],
+    plates: Sequence[PlateKey],
     options: RunOptions,
     *,
     workers: int = 1,
@@ -139,16 +136,12 @@ def build_many(
         After Ctrl-C, when the plates in work have been put away and given.
     """
     with dagster_instance() as instance:
+        end_lost_runs(instance)
         register_plates(instance, plates)
         if workers == 1:
             yield from _here(PlateBuilder(instance, options), plates, fail_fast)
         else:
             yield from _side_by_side(plates, options, workers, fail_fast)
-
-
-def finished(plate: PlateKey, options: RunOptions) -> PlateRun:
-    """What is said of a plate that needs no run."""
-    return PlateRun(plate, states=dict.fromkeys(options.assets or STEPS, "unchanged"))
 
 
 def _here(

@@ -17,7 +17,7 @@ from cp_assets.warehouse.spec import TableSpec
 HOUSE = Path(cp_assets.__file__).parent
 DAGSTER_ROOMS = (
     *("definitions", "demo", "failure_sensor", "headless", "jobs", "launcher", "observations"),
-    *("partitions", "plate_run", "processes", "resources", "run_logs", "steps"),
+    *("partitions", "lost_runs", "plate_run", "processes", "resources", "run_logs", "steps"),
 )
 PACKAGES = ("assets", "checks", "cli", "sensors")
 UPPER = (*DAGSTER_ROOMS, *PACKAGES)

@@ -1,18 +1,11 @@
 """What the commands share: options, where the warehouse is, what is said where."""
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import click
 
-from cp_assets.datasets import (
-    Dataset,
-    PlateKey,
-    dataset_from_folder,
-    find_plates,
-    list_plates,
-)
+from cp_assets.datasets import Dataset, dataset_from_folder
 from cp_assets.datasets.config import read_configuration
 from cp_assets.errors import ConfigurationError
 from cp_assets.store_options import with_options
@@ -70,19 +63,6 @@ def chosen_datasets(
         )
         raise ConfigurationError(msg)
     return configuration.datasets
-
-
-def plate_keys(datasets: Iterable[Dataset]) -> list[PlateKey]:
-    """All plates of datasets; of a gallery prefix in a store, none is looked into."""
-    keys: list[PlateKey] = []
-    for dataset in datasets:
-        keys += find_plates(dataset) if is_near(dataset) else list_plates(dataset)
-    return keys
-
-
-def is_near(dataset: Dataset) -> bool:
-    """Whether to look into all plates takes little, or must be: their tables name them."""
-    return dataset.layout == "cellprofiler" or isinstance(dataset.root, Path)
 
 
 def print_tables(warehouse: Warehouse) -> None:

@@ -11,13 +11,12 @@ import click
 from cp_assets.cli.common import (
     chosen_datasets,
     config_option,
-    plate_keys,
     say,
     warehouse_location,
     warehouse_option,
 )
 from cp_assets.cli.progress import Progress, print_summary
-from cp_assets.datasets import PlateKey
+from cp_assets.datasets import PlateKey, list_plates
 from cp_assets.errors import PlateNotFoundError
 
 if TYPE_CHECKING:
@@ -78,16 +77,17 @@ def materialize(  # noqa: PLR0913 - one option each
 
 def _wanted(patterns: tuple[str, ...], config: str | None) -> list[PlateKey]:
     """The plates that the patterns match; each must match one."""
-    found = plate_keys(chosen_datasets(None, config))
+    found = [key for dataset in chosen_datasets(None, config) for key in list_plates(dataset)]
     for pattern in patterns:
         if not any(fnmatchcase(str(key), pattern) for key in found):
             msg = f"no plate matches {pattern!r}; `cp-assets plates` lists the keys"
             raise PlateNotFoundError(msg)
-    return [
-        key
-        for key in found
-        if not patterns or any(fnmatchcase(str(key), pattern) for pattern in patterns)
-    ]
+    chosen = patterns or ("*",)
+    wanted = [key for key in found if any(fnmatchcase(str(key), one) for one in chosen)]
+    if not wanted:
+        msg = "no plate lies below the configured datasets; `cp-assets plates` says what it finds"
+        raise PlateNotFoundError(msg)
+    return wanted
 
 
 def _say_what_would_be_done(wanted: list[PlateKey], options: "RunOptions") -> None:
@@ -98,7 +98,7 @@ def _say_what_would_be_done(wanted: list[PlateKey], options: "RunOptions") -> No
     with dagster_instance() as instance:
         builder = PlateBuilder(instance, options)
         for key in wanted:
-            finished = builder.needs_no_run(key)
+            finished = builder.is_finished(key)
             to_build += not finished
             click.echo(f"{key}\t{'unchanged' if finished else 'to be built'}")
     say(f"{to_build} of {len(wanted)} plates would be built")

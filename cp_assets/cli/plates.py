@@ -1,5 +1,6 @@
 """``cp-assets plates``: what lies below the configured datasets."""
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -7,7 +8,6 @@ import click
 from cp_assets.cli.common import (
     chosen_datasets,
     config_option,
-    is_near,
     say,
     warehouse_option,
 )
@@ -38,7 +38,9 @@ def plates(
     """
     found: list[PlateKey] = []
     for dataset in chosen_datasets(source, config, take_store_options(of_stores)):
-        found += _looked_into(dataset) if details or is_near(dataset) else _by_name(dataset)
+        # Of a folder near by all plates are looked into; where tables name them they must be.
+        is_near = dataset.layout == "cellprofiler" or isinstance(dataset.root, Path)
+        found += _looked_into(dataset) if details or is_near else _by_name(dataset)
     if register:
         from cp_assets.jobs import dagster_instance
         from cp_assets.partitions import register_plates
