@@ -16,10 +16,11 @@ import urllib.error
 import urllib.request
 from dataclasses import asdict, dataclass
 from email.message import EmailMessage
+from http.client import HTTPException
 from typing import TYPE_CHECKING
 
 from cp_assets.errors import AlertError, ConfigurationError
-from cp_assets.redaction import redacted
+from cp_assets.redaction import HIDDEN, redacted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -149,9 +150,11 @@ def _post(alert: Alert, variable: str) -> None:
         # Its text could be the server's own, and that could repeat the URL.
         msg = f"the server answered {error.code}"
         raise ConnectionError(msg) from None
-    except (urllib.error.URLError, ValueError) as error:
-        reason = str(getattr(error, "reason", "no valid URL")).replace(url, "***")
-        raise ConnectionError(reason) from None
+    except urllib.error.URLError as error:
+        raise ConnectionError(str(error.reason).replace(url, HIDDEN)) from None
+    except (HTTPException, ValueError):
+        msg = f"environment variable {variable} holds no valid URL"
+        raise ConfigurationError(msg) from None
 
 
 def _mail(alert: Alert, options: SmtpOptions) -> None:
@@ -167,12 +170,18 @@ def _mail(alert: Alert, options: SmtpOptions) -> None:
         if options.security == "tls"
         else smtplib.SMTP(*address, timeout=_TIMEOUT_SECONDS)
     )
-    with server:
-        if options.security == "starttls":
-            server.starttls(context=tls)
-        if options.user_env and options.password_env:
-            server.login(_secret(options.user_env), _secret(options.password_env))
-        server.send_message(message)
+    try:
+        with server:
+            if options.security == "starttls":
+                server.starttls(context=tls)
+            if options.user_env and options.password_env:
+                server.login(_secret(options.user_env), _secret(options.password_env))
+            server.send_message(message)
+    except smtplib.SMTPResponseException as error:
+        # The server's own words could repeat what it was told.
+        kind = "the login" if isinstance(error, smtplib.SMTPAuthenticationError) else "the mail"
+        msg = f"the server refused {kind} with {error.smtp_code}"
+        raise ConnectionError(msg) from None
 
 
 def _call(alert: Alert, hook: str) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from cp_assets.building import STEPS, PlateBuild, build_table
 from cp_assets.datasets import (
@@ -22,10 +21,15 @@ from cp_assets.datasets import (
     dataset_from_folder,
     find_plates,
 )
+from cp_assets.datasets.config import read_configuration
 from cp_assets.datasets.metadata_files import named_files
 from cp_assets.datasets.unread import unread_measurements
 from cp_assets.errors import ConfigurationError, CpAssetsError, PlatesFailedError, one_line
+from cp_assets.stores import Place, StoreSettings, place
 from cp_assets.warehouse.warehouse import Warehouse, open_warehouse
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
@@ -36,17 +40,17 @@ Report = Callable[[PlateKey, PlateBuild], None]
 
 
 def convert(  # noqa: PLR0913 - the public contract: one call, every option by name
-    source: str | Path,
+    source: str | Place,
     warehouse: str | Path | Warehouse,
     *,
-    image_dir: str | Path | None = None,
-    mask_dir: str | Path | None = None,
-    outline_dir: str | Path | None = None,
+    image_dir: str | Place | None = None,
+    mask_dir: str | Place | None = None,
+    outline_dir: str | Place | None = None,
     include_source_images: bool = ImageOptions.include_source_images,
     bbox_column_map: Mapping[str, str] | None = ImageOptions.bbox_column_map,
     segmentation_file_regex: Mapping[str, str] | None = ImageOptions.segmentation_file_regex,
-    path_prefix_map: Mapping[str, str] | None = None,
-    annotations: Iterable[str | Path] = (),
+    path_prefix_map: Mapping[str, str | Place] | None = None,
+    annotations: Iterable[str | Place] = (),
     channels: tuple[str, ...] | None = ImageOptions.channels,
     preset: str | Preset | None = None,
     measurements: Measurements = Dataset.measurements,
@@ -65,6 +69,7 @@ def convert(  # noqa: PLR0913 - the public contract: one call, every option by n
     join: bool = True,
     workers: int = ImageOptions.workers,
     max_memory: int = ImageOptions.max_memory,
+    stores: StoreSettings | None = None,
     force: bool = False,
     fail_fast: bool = False,
     report: Report | None = None,
@@ -79,7 +84,8 @@ def convert(  # noqa: PLR0913 - the public contract: one call, every option by n
         A folder of measurement files, a folder of such folders, a Cell Painting Gallery prefix
         ``<project>/<source>`` (found by its ``workspace``), or one file that holds all tables: an
         SQLite database, CellProfiler's one CSV (``object.csv``), an export of IN Carta, a site of
-        DeepProfiler. What lies beside such a file is not read.
+        DeepProfiler. What lies beside such a file is not read. Here and below, a path or a URL
+        (``s3://``, ``gs://``, ``az://``).
     warehouse
         A folder, the name of a configured PyIceberg catalog, or an open warehouse.
     image_dir, mask_dir, outline_dir
@@ -123,6 +129,8 @@ def convert(  # noqa: PLR0913 - the public contract: one call, every option by n
         Image sets decoded at the same time.
     max_memory
         Most bytes of pixels held at a time.
+    stores
+        How object stores are reached; None for what ``cp_assets.yaml`` says, where there is one.
     force
         Write even what is unchanged.
     fail_fast
@@ -145,10 +153,20 @@ def convert(  # noqa: PLR0913 - the public contract: one call, every option by n
     CpAssetsError
         If the only plate, or with ``fail_fast`` the first, cannot be converted.
     """
+    annotations = tuple(annotations)
+    given = (
+        source,
+        image_dir,
+        mask_dir,
+        outline_dir,
+        *annotations,
+        *(path_prefix_map or {}).values(),
+    )
+    places = _Places(_stores(given) if stores is None else stores)
     images = ImageOptions(
         include_source_images=include_source_images,
         channels=channels,
-        path_prefix_map=path_prefix_map or {},
+        path_prefix_map=places.mapped(path_prefix_map or {}),
         bbox_column_map=bbox_column_map,
         segmentation_file_regex=segmentation_file_regex,
         follow_links=follow_links,
@@ -163,16 +181,16 @@ def convert(  # noqa: PLR0913 - the public contract: one call, every option by n
         max_memory=max_memory,
     )
     dataset = dataset_from_folder(
-        Path(source),
+        places.of(source),
         dataset_id=dataset_id,
         layout=layout,
         batch_id=batch_id,
         plate_id=plate_id,
-        image_dir=_folder("image_dir", image_dir),
-        mask_dir=_folder("mask_dir", mask_dir),
-        outline_dir=_folder("outline_dir", outline_dir),
+        image_dir=places.folder("image_dir", image_dir),
+        mask_dir=places.folder("mask_dir", mask_dir),
+        outline_dir=places.folder("outline_dir", outline_dir),
         images=images,
-        annotations=tuple(Path(one) for one in annotations),
+        annotations=tuple(places.of(one) for one in annotations),
         preset=choose_preset(preset) if isinstance(preset, str) else preset,
         measurements=measurements,
     )
@@ -259,14 +277,39 @@ def _build_step(
     return build
 
 
-def _folder(option: str, path: str | Path | None) -> Path | None:
-    if path is None:
-        return None
-    folder = Path(path)
-    if not folder.is_dir():
-        msg = f"{option}: {folder} is not a folder; expected the folder below which the files lie"
-        raise ConfigurationError(msg)
-    return folder
+def _stores(given: Iterable[str | Place | None]) -> StoreSettings:
+    """How ``cp_assets.yaml`` says that stores are reached; it is not read where none is named."""
+    if any(isinstance(one, str) and "://" in one for one in given):
+        return read_configuration().stores
+    return StoreSettings()
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Reads what a call says of places."""
+
+    stores: StoreSettings
+
+    def of(self, given: str | Place) -> Place:
+        return place(given, self.stores)
+
+    def folder(self, option: str, given: str | Place | None) -> Place | None:
+        if given is None:
+            return None
+        folder = self.of(given)
+        if not folder.is_dir():
+            msg = (
+                f"{option}: {folder} is not a folder; expected the folder below which the files lie"
+            )
+            raise ConfigurationError(msg)
+        return folder
+
+    def mapped(self, prefixes: Mapping[str, str | Place]) -> dict[str, str | Place]:
+        """Prefixes with the places of URLs; a folder stays as it stands."""
+        return {
+            recorded: self.of(here) if isinstance(here, str) and "://" in here else here
+            for recorded, here in prefixes.items()
+        }
 
 
 def _check(dataset: Dataset, *, join: bool) -> None:

@@ -85,6 +85,21 @@ class InputChangedError(PassingFaultError, RuntimeError):
     """An input file changed while it was read; reading it again may succeed."""
 
 
+class StoreError(CpAssetsError, RuntimeError):
+    """An object store refuses a request: no such bucket, no right to it, no credentials.
+
+    No `OSError`: what is taken for a missing file is left out, and this must end the run.
+    """
+
+
+class StoreUnavailableError(StoreError, PassingFaultError):
+    """An object store throttles, hangs or breaks off, however often it is asked."""
+
+
+class ScratchError(CpAssetsError, RuntimeError):
+    """The scratch folder cannot take what must lie on local disk for a while."""
+
+
 class WarehouseError(CpAssetsError):
     """Base of what can go wrong with a warehouse."""
 
@@ -107,6 +122,13 @@ class PartitionChangedError(WarehouseConflictError):
 
 class WarehouseUnavailableError(WarehouseWriteError, PassingFaultError, ConnectionError):
     """Catalog or storage did not answer; what the table held before is still there."""
+
+
+class WarehouseCommitUnknownError(WarehouseUnavailableError):
+    """The catalog did not say whether it took a commit: the table holds the old rows or the new.
+
+    Never a part of either; the new files stay where they are.
+    """
 
 
 class MaintenanceError(WarehouseError, RuntimeError):

@@ -1,20 +1,20 @@
 """Building many plates without Dagster's UI: resumed, side by side, each with its own run."""
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import cached_property, partial
 
 import dagster as dg
 
 from cp_assets.building import STEPS, is_finished
-from cp_assets.datasets import PlateKey, PlateSources
-from cp_assets.errors import ConfigurationError
+from cp_assets.datasets import PlateKey, find_plate
+from cp_assets.datasets.config import Configuration, read_configuration
+from cp_assets.errors import ConfigurationError, CpAssetsError
 from cp_assets.jobs import RunOptions, dagster_instance, run_plate
 from cp_assets.partitions import register_plates
 from cp_assets.plate_run import PlateRun
 from cp_assets.processes import Died, SideBySide
-from cp_assets.resources import DatasetsResource, WarehouseResource
-from cp_assets.warehouse.warehouse import Warehouse
+from cp_assets.warehouse.warehouse import Warehouse, open_warehouse
 
 _PARTITION_TAG = "dagster/partition"
 
@@ -66,18 +66,18 @@ class PlateBuilder:
     def __init__(self, instance: dg.DagsterInstance, options: RunOptions) -> None:
         self._instance = instance
         self._options = options
-        self._warehouse: Warehouse | None = None
+        self._tables = options.assets or tuple(STEPS)
 
-    def build(self, sources: PlateSources) -> PlateRun:
+    def build(self, plate: PlateKey) -> PlateRun:
         """Build a plate, unless it is finished."""
         try:
-            if self.is_finished(sources):
-                return finished(sources.key, self._options)
-            return run_plate(self._instance, sources.key, self._options)
+            if self.is_finished(plate):
+                return PlateRun(plate, states=dict.fromkeys(self._tables, "unchanged"))
+            return run_plate(self._instance, plate, self._options)
         except KeyboardInterrupt:
-            return PlateRun(sources.key, error="interrupted", interrupted=True)
+            return PlateRun(plate, error="interrupted", interrupted=True)
 
-    def is_finished(self, sources: PlateSources) -> bool:
+    def is_finished(self, plate: PlateKey) -> bool:
         """Whether a run of the plate would find nothing to do.
 
         Its tables hold what its inputs give, and, where runs are remembered, its newest run
@@ -86,9 +86,14 @@ class PlateBuilder:
         """
         if self._options.force:
             return False
-        if self._instance.is_persistent and not self._succeeded_last(sources.key):
+        if self._instance.is_persistent and not self._succeeded_last(plate):
             return False
-        return is_finished(sources, self._open(), self._options.assets or tuple(STEPS))
+        try:
+            sources = find_plate(self._configuration.dataset_of(plate), plate)
+        except CpAssetsError:
+            # A run of it says what is wrong.
+            return False
+        return is_finished(sources, self._warehouse, self._tables)
 
     def _succeeded_last(self, plate: PlateKey) -> bool:
         runs = self._instance.get_runs(
@@ -96,17 +101,18 @@ class PlateBuilder:
         )
         return bool(runs) and runs[0].status is dg.DagsterRunStatus.SUCCESS
 
-    def _open(self) -> Warehouse:
-        if self._warehouse is None:
-            configured = WarehouseResource(
-                location=self._options.warehouse, datasets=DatasetsResource()
-            )
-            self._warehouse = configured.open()
-        return self._warehouse
+    @cached_property
+    def _configuration(self) -> Configuration:
+        return read_configuration()
+
+    @cached_property
+    def _warehouse(self) -> Warehouse:
+        location = self._options.warehouse or self._configuration.warehouse
+        return open_warehouse(location, create=True)
 
 
 def build_many(
-    plates: Mapping[PlateKey, PlateSources],
+    plates: Sequence[PlateKey],
     options: RunOptions,
     *,
     workers: int = 1,
@@ -131,21 +137,16 @@ def build_many(
     with dagster_instance() as instance:
         register_plates(instance, plates)
         if workers == 1:
-            yield from _here(PlateBuilder(instance, options), plates.values(), fail_fast)
+            yield from _here(PlateBuilder(instance, options), plates, fail_fast)
         else:
-            yield from _side_by_side(plates.values(), options, workers, fail_fast)
-
-
-def finished(plate: PlateKey, options: RunOptions) -> PlateRun:
-    """What is said of a plate that needs no run."""
-    return PlateRun(plate, states=dict.fromkeys(options.assets or STEPS, "unchanged"))
+            yield from _side_by_side(plates, options, workers, fail_fast)
 
 
 def _here(
-    builder: PlateBuilder, plates: Iterable[PlateSources], fail_fast: bool
+    builder: PlateBuilder, plates: Iterable[PlateKey], fail_fast: bool
 ) -> Generator[PlateRun, None, None]:
-    for sources in plates:
-        run = builder.build(sources)
+    for plate in plates:
+        run = builder.build(plate)
         yield run
         if run.interrupted:
             raise KeyboardInterrupt
@@ -154,9 +155,9 @@ def _here(
 
 
 def _side_by_side(
-    plates: Iterable[PlateSources], options: RunOptions, workers: int, fail_fast: bool
+    plates: Iterable[PlateKey], options: RunOptions, workers: int, fail_fast: bool
 ) -> Generator[PlateRun, None, None]:
-    crew: SideBySide[PlateSources, PlateRun] = SideBySide(partial(_builder, options), workers)
+    crew: SideBySide[PlateKey, PlateRun] = SideBySide(partial(_builder, options), workers)
     for result in crew.run(plates):
         run = _lost(result) if isinstance(result, Died) else result
         if fail_fast and not run.succeeded:
@@ -165,16 +166,16 @@ def _side_by_side(
 
 
 @contextmanager
-def _builder(options: RunOptions) -> Iterator[Callable[[PlateSources], PlateRun]]:
+def _builder(options: RunOptions) -> Iterator[Callable[[PlateKey], PlateRun]]:
     """A worker process's builder, with an instance of its own."""
     with dagster_instance() as instance:
         yield PlateBuilder(instance, options).build
 
 
-def _lost(died: Died[PlateSources]) -> PlateRun:
+def _lost(died: Died[PlateKey]) -> PlateRun:
     said = (
         "was killed (is there memory for so many workers?)"
         if died.exit_code == -9  # noqa: PLR2004 - SIGKILL
         else f"ended with {died.exit_code}"
     )
-    return PlateRun(died.task.key, error=f"its worker process {said}; its tables are as before")
+    return PlateRun(died.task, error=f"its worker process {said}; its tables are as before")

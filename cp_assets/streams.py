@@ -63,7 +63,7 @@ def bounded_map(
     asked for.
     """
     workers = max(1, workers)
-    budget = _Budget(memory)
+    budget = Budget(memory)
     waiting: deque[Future[tuple[Result, int]]] = deque()
     pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="cp-assets-worker")
 
@@ -87,7 +87,7 @@ def bounded_map(
 
 
 def _run(
-    function: Callable[[Item, Admit], Result], item: Item, budget: _Budget, turn: int
+    function: Callable[[Item, Admit], Result], item: Item, budget: Budget, turn: int
 ) -> tuple[Result, int]:
     asked = 0
 
@@ -102,8 +102,14 @@ def _run(
         budget.pass_turn(turn)
 
 
-class _Budget:
-    """Lets items take memory in their order, so that the one waited for is never shut out."""
+class Budget:
+    """Lets items take memory in their order, so that the one waited for is never shut out.
+
+    Parameters
+    ----------
+    limit
+        In bytes. An item that asks for more has it alone.
+    """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -113,14 +119,22 @@ class _Budget:
         self._stopped = False
         self._changed = Condition()
 
-    def take(self, turn: int, size: int) -> None:
+    def take(self, turn: int, size: int, *, at_once: Callable[[], bool] | None = None) -> None:
+        """Wait for the item's turn and for room.
+
+        Parameters
+        ----------
+        at_once
+            Whether the item need wait no more; asked whenever something changed.
+        """
+
+        def may_go_on() -> bool:
+            if self._stopped or (at_once is not None and at_once()):
+                return True
+            return turn == self._turn and (size <= self._free or self._free == self._limit)
+
         with self._changed:
-            self._changed.wait_for(
-                lambda: (
-                    self._stopped
-                    or (turn == self._turn and (size <= self._free or self._free == self._limit))
-                )
-            )
+            self._changed.wait_for(may_go_on)
             if self._stopped:
                 raise CancelledError
             self._free -= size
@@ -132,8 +146,14 @@ class _Budget:
             self._advance(turn)
 
     def release(self, size: int) -> None:
+        """Give memory back."""
         with self._changed:
             self._free += size
+            self._changed.notify_all()
+
+    def look_again(self) -> None:
+        """Ask those who wait whether they need to."""
+        with self._changed:
             self._changed.notify_all()
 
     def stop(self) -> None:

@@ -10,18 +10,21 @@ import pytest
 from cp_assets.conversion import convert
 from cp_assets.sample import SampleOptions, SampleTruth, write_sample
 from cp_assets.warehouse.warehouse import Warehouse, open_warehouse
+from cp_assets_tests.services.fixtures import (
+    azurite,
+    bucket,
+    faulty,
+    postgres,
+    public_s3_server,
+    s3_server,
+)
+from cp_assets_tests.services.missing import missing
 
-_ISOLATED = ("PYICEBERG_", "CP_ASSETS_", "AWS_")
+__all__ = ["azurite", "bucket", "faulty", "missing", "postgres", "public_s3_server", "s3_server"]
+
+_ISOLATED = ("PYICEBERG_", "CP_ASSETS_", "AWS_", "AZURE_", "GOOGLE_")
 _GIVEN_DATA = os.environ.get("CP_ASSETS_TEST_DATA")
-_REQUIRED = bool(os.environ.get("CP_ASSETS_REQUIRE_SERVICES"))
 _KEPT = ("CP_ASSETS_TEST_DATA", "CP_ASSETS_REQUIRE_SERVICES")
-
-
-def missing(what: str) -> None:
-    """Skip the test that lacks something; fail it where nothing may be skipped."""
-    if _REQUIRED:
-        pytest.fail(f"{what}; CP_ASSETS_REQUIRE_SERVICES is set, so nothing may be skipped")
-    pytest.skip(what)
 
 
 @pytest.fixture(autouse=True)
@@ -35,6 +38,8 @@ def _isolated(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPath
     monkeypatch.setenv("HOME", home)
     # PyIceberg looks for .pyiceberg.yaml here, in the home folder and in the current folder.
     monkeypatch.setenv("PYICEBERG_HOME", home)
+    # No client asks the cloud machine that this may be for credentials.
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
 

@@ -76,7 +76,9 @@ def options_of_convert() -> dict[str, click.Option]:
 def test_convert_has_every_option_of_the_library_and_says_what_it_does() -> None:
     known = set(inspect.signature(cp_assets.convert).parameters)
     options = options_of_convert()
-    assert known - {"source", "report", "join"} == options.keys() - {"config", "no_join", "help"}
+    of_stores = {"anonymous", "profile", "region", "endpoint_url"}
+    beside = {"config", "no_join", "help", *of_stores}
+    assert known - {"source", "report", "join", "stores"} == options.keys() - beside
     assert all(option.help for option in options.values())
 
 

@@ -9,12 +9,14 @@ from pathlib import Path
 from cp_assets.checks.outcome import Outcome, PlateTables, TableCheck, first_of, outcome_of
 from cp_assets.datasets import PlateSources
 from cp_assets.datasets.layouts import WORKSPACE
+from cp_assets.datasets.listing import lies_below, relative_path
 from cp_assets.datasets.load_data import LoadDataRow, read_load_data
 from cp_assets.datasets.metadata_files import barcode_file, plate_maps
 from cp_assets.images.image_sets import IMAGE_SUFFIXES
 from cp_assets.images.prefixes import PrefixMap
 from cp_assets.images.recorded import normalise
 from cp_assets.measurements.joined_columns import raw_columns_of
+from cp_assets.stores import ObjectPath, Place
 from cp_assets.warehouse.spec import TableSpec
 
 _COMPARED_PLATES = 20
@@ -44,6 +46,9 @@ def _barcodes(tables: PlateTables, _spec: TableSpec) -> Outcome:
 def _siblings_with_data(sources: PlateSources) -> Iterator[str]:
     """Plates beside this one; a folder of a plate may have been left empty."""
     root, batch = sources.dataset.root, sources.key.batch_id
+    if isinstance(root, ObjectPath):
+        yield from sources.siblings  # A store has no empty folders.
+        return
     for name in sources.siblings:
         places = [root / below / batch / name for below in WORKSPACE.values()]
         there = [place for place in places if place.is_dir()]
@@ -117,13 +122,13 @@ def _load_data(tables: PlateTables, _spec: TableSpec) -> Outcome:
 def _expected_places(sources: PlateSources) -> tuple[str, ...]:
     """Parts of a path that lead to the plate's images, wherever the dataset lies."""
     root = sources.dataset.root.resolve()
-    if sources.image_dir is None or not sources.image_dir.resolve().is_relative_to(root):
+    if sources.image_dir is None or not lies_below(sources.image_dir.resolve(), root):
         return ()
-    below = sources.image_dir.resolve().relative_to(root).as_posix()
+    below = relative_path(sources.image_dir.resolve(), root)
     return (*_project(root), below)
 
 
-def _project(root: Path) -> tuple[str, ...]:
+def _project(root: Place) -> tuple[str, ...]:
     """``<project>/<source>`` where the dataset's folder is called so, as in the gallery."""
     named = _PROJECT.fullmatch(root.parent.name)
     return (f"{root.parent.name}/{root.name}",) if named else ()

@@ -46,7 +46,7 @@ def _without_objects(tables: PlateTables) -> set[str]:
 def _one_age(tables: PlateTables, _spec: TableSpec) -> Outcome:
     """Compare with the newest file: what was measured again must have been measured whole."""
     ages = {
-        folder.relative_file(name): table.path.stat().st_mtime
+        folder.relative_file(name): table.path.stat().st_mtime_ns / 1e9
         for folder in tables.sources.folders
         for name, table in folder.tables.items()
     }

@@ -1,19 +1,15 @@
 """What the commands share: options, where the warehouse is, what is said where."""
 
-from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import click
 
-from cp_assets.datasets import (
-    Dataset,
-    PlateKey,
-    PlateSources,
-    dataset_from_folder,
-    find_plates,
-)
+from cp_assets.datasets import Dataset, dataset_from_folder
 from cp_assets.datasets.config import read_configuration
 from cp_assets.errors import ConfigurationError
+from cp_assets.store_options import with_options
+from cp_assets.stores import place
 from cp_assets.warehouse.warehouse import Warehouse, open_warehouse
 
 warehouse_option = click.option(
@@ -39,17 +35,22 @@ def open_configured(warehouse: str | None, config: str | None) -> Warehouse:
     return open_warehouse(warehouse_location(warehouse, config))
 
 
-def chosen_datasets(source: Path | None, config: str | None) -> tuple[Dataset, ...]:
-    """The dataset of a folder, else those that are configured.
+def chosen_datasets(
+    source: str | None, config: str | None, of_stores: dict[str, Any] | None = None
+) -> tuple[Dataset, ...]:
+    """The dataset of a folder or a URL, else those that are configured.
 
     Raises
     ------
     ConfigurationError
         If there are none.
     """
-    if source is not None:
-        return (dataset_from_folder(source),)
+    if source is not None and "://" not in source:
+        return (dataset_from_folder(Path(source)),)
     configuration = read_configuration(config)
+    if source is not None:
+        stores = with_options(configuration.stores, of_stores or {})
+        return (dataset_from_folder(place(source, stores)),)
     if not configuration.datasets:
         msg = (
             "no dataset is configured; write cp_assets.yaml, "
@@ -57,11 +58,6 @@ def chosen_datasets(source: Path | None, config: str | None) -> tuple[Dataset, .
         )
         raise ConfigurationError(msg)
     return configuration.datasets
-
-
-def found_plates(datasets: Iterable[Dataset]) -> dict[PlateKey, PlateSources]:
-    """All plates of datasets."""
-    return {key: sources for one in datasets for key, sources in find_plates(one).items()}
 
 
 def print_tables(warehouse: Warehouse) -> None:

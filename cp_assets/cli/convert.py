@@ -1,7 +1,6 @@
 """``cp-assets convert``: a folder into a warehouse, without Dagster."""
 
 import sys
-from pathlib import Path
 from typing import Any
 
 import click
@@ -18,20 +17,22 @@ from cp_assets.convert_options import convert_options, only_given
 from cp_assets.datasets import PlateKey, choose_preset
 from cp_assets.datasets.config import read_configuration
 from cp_assets.errors import PlatesFailedError
+from cp_assets.store_options import store_options, take_store_options, with_options
 from cp_assets.warehouse.catalog import default_warehouse
 from cp_assets.warehouse.warehouse import open_warehouse
 
 
 @click.command(epilog="Example: cp-assets convert CellProfiler/ --warehouse wh --image-dir images/")
-@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("source")
 @convert_options
+@store_options
 @click.option(
     "--no-join", is_flag=True, help="Keep measurements as they are: no joined profiles, no crops."
 )
 @warehouse_option
 @config_option
 def convert(
-    source: Path,
+    source: str,
     *,
     no_join: bool,
     warehouse: str | None,
@@ -42,9 +43,13 @@ def convert(
 
     SOURCE is a folder of measurement files or of such folders, a Cell Painting Gallery prefix, or
     one file that holds all tables: an SQLite database, CellProfiler's one object.csv, an export of
-    IN Carta or a site of DeepProfiler. What lies beside such a file is not read.
+    IN Carta or a site of DeepProfiler. What lies beside such a file is not read. It may be a URL,
+    and so may the folders: s3://, gs:// or az://.
     """
+    of_stores = take_store_options(options)
     given = only_given(options)
+    if config or of_stores:
+        given["stores"] = with_options(read_configuration(config).stores, of_stores)
     if "preset" in given:
         given["preset"] = choose_preset(given["preset"], read_configuration(config).presets)
 

@@ -11,13 +11,12 @@ import click
 from cp_assets.cli.common import (
     chosen_datasets,
     config_option,
-    found_plates,
     say,
     warehouse_location,
     warehouse_option,
 )
 from cp_assets.cli.progress import Progress, print_summary
-from cp_assets.datasets import PlateKey, PlateSources
+from cp_assets.datasets import PlateKey, list_plates
 from cp_assets.errors import PlateNotFoundError
 
 if TYPE_CHECKING:
@@ -76,37 +75,36 @@ def materialize(  # noqa: PLR0913 - one option each
         sys.exit(_build(wanted, options, workers, fail_fast))
 
 
-def _wanted(patterns: tuple[str, ...], config: str | None) -> dict[PlateKey, PlateSources]:
+def _wanted(patterns: tuple[str, ...], config: str | None) -> list[PlateKey]:
     """The plates that the patterns match; each must match one."""
-    found = found_plates(chosen_datasets(None, config))
+    found = [key for dataset in chosen_datasets(None, config) for key in list_plates(dataset)]
     for pattern in patterns:
         if not any(fnmatchcase(str(key), pattern) for key in found):
             msg = f"no plate matches {pattern!r}; `cp-assets plates` lists the keys"
             raise PlateNotFoundError(msg)
-    return {
-        key: sources
-        for key, sources in found.items()
-        if not patterns or any(fnmatchcase(str(key), pattern) for pattern in patterns)
-    }
+    chosen = patterns or ("*",)
+    wanted = [key for key in found if any(fnmatchcase(str(key), one) for one in chosen)]
+    if not wanted:
+        msg = "no plate lies below the configured datasets; `cp-assets plates` says what it finds"
+        raise PlateNotFoundError(msg)
+    return wanted
 
 
-def _say_what_would_be_done(wanted: dict[PlateKey, PlateSources], options: "RunOptions") -> None:
+def _say_what_would_be_done(wanted: list[PlateKey], options: "RunOptions") -> None:
     from cp_assets.headless import PlateBuilder
     from cp_assets.jobs import dagster_instance
 
     to_build = 0
     with dagster_instance() as instance:
         builder = PlateBuilder(instance, options)
-        for key, sources in wanted.items():
-            finished = builder.is_finished(sources)
+        for key in wanted:
+            finished = builder.is_finished(key)
             to_build += not finished
             click.echo(f"{key}\t{'unchanged' if finished else 'to be built'}")
     say(f"{to_build} of {len(wanted)} plates would be built")
 
 
-def _build(
-    wanted: dict[PlateKey, PlateSources], options: "RunOptions", workers: int, fail_fast: bool
-) -> int:
+def _build(wanted: list[PlateKey], options: "RunOptions", workers: int, fail_fast: bool) -> int:
     """Build the plates, say what becomes of them, give the exit code."""
     from cp_assets.headless import build_many
 

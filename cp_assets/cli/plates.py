@@ -1,36 +1,57 @@
 """``cp-assets plates``: what lies below the configured datasets."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from cp_assets.cli.common import (
     chosen_datasets,
     config_option,
-    found_plates,
     say,
     warehouse_option,
 )
+from cp_assets.datasets import PlateKey, find_plates, list_plates
 from cp_assets.datasets.unread import unread_measurements
+from cp_assets.store_options import store_options, take_store_options
 
 
 @click.command(epilog="Example: cp-assets plates --config cp_assets.yaml")
-@click.argument("source", required=False, type=click.Path(path_type=Path))
+@click.argument("source", required=False)
+@click.option("--details", is_flag=True, help="Also say what there is of each plate.")
+@store_options
 @click.option("--register", is_flag=True, help="Also add them to Dagster (DAGSTER_HOME).")
 @warehouse_option
 @config_option
 def plates(
-    source: Path | None, *, register: bool, warehouse: str | None, config: str | None
+    source: str | None,
+    *,
+    details: bool,
+    register: bool,
+    warehouse: str | None,
+    config: str | None,
+    **of_stores: Any,
 ) -> None:
-    """List the plates of the configured datasets, or of a folder."""
-    datasets = chosen_datasets(source, config)
-    found = found_plates(datasets)
-    for key, sources in found.items():
-        click.echo(f"{key}\t{len(sources.folders)} measurement folder(s)\t{sources.choice}")
-    for dataset in datasets:
-        own = [one for key, one in found.items() if key.dataset_id == dataset.dataset_id]
-        for line in unread_measurements(dataset, own):
-            say(line)
+    """List the plates of the configured datasets, or of a folder or URL.
+
+    Of a gallery prefix in a store by the names of folders alone; --details looks into each plate.
+    """
+    found: list[PlateKey] = []
+    for dataset in chosen_datasets(source, config, take_store_options(of_stores)):
+        if details or dataset.layout == "cellprofiler" or isinstance(dataset.root, Path):
+            looked_into = find_plates(dataset)
+            for key, one in looked_into.items():
+                click.echo(f"{key}\t{len(one.folders)} measurement folder(s)\t{one.choice}")
+            for line in unread_measurements(dataset, looked_into.values()):
+                say(line)
+            found += looked_into
+            continue
+        names = list_plates(dataset)
+        for key in names:
+            click.echo(str(key))
+        if not names:
+            say(f"dataset {dataset.dataset_id}: no plate below {dataset.root}")
+        found += names
     if register:
         from cp_assets.jobs import dagster_instance
         from cp_assets.partitions import register_plates

@@ -9,6 +9,7 @@ from cp_assets.datasets.layouts import (
     detect_layout,
     find_plate,
     find_plates,
+    list_plates,
 )
 from cp_assets.datasets.model import (
     Border,
@@ -40,6 +41,7 @@ __all__ = [
     "detect_layout",
     "find_plate",
     "find_plates",
+    "list_plates",
     "normalise_site",
     "normalise_well",
 ]

@@ -10,7 +10,7 @@ from cp_assets.datasets.presets import KEYS
 from cp_assets.errors import MeasurementError
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from cp_assets.stores import Place
 
 HEADER_ROWS = 2
 
@@ -29,7 +29,7 @@ class CombinedHeader:
         return tuple(dict.fromkeys((IMAGE, *(compartment for compartment, _ in self.columns))))
 
 
-def is_combined_csv(path: Path) -> bool:
+def is_combined_csv(path: Place) -> bool:
     """Whether a CSV file has two header rows: object names over those of columns with the keys.
 
     A file that is no CSV text has not.
@@ -53,7 +53,7 @@ def _is_combined(header: tuple[tuple[str, ...], ...]) -> bool:
     )
 
 
-def read_combined_header(path: Path, name: str) -> CombinedHeader:
+def read_combined_header(path: Place, name: str) -> CombinedHeader:
     """Read the two header rows.
 
     Parameters

@@ -4,26 +4,41 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from datetime import timedelta
 from difflib import get_close_matches
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ByteSize, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from cp_assets.datasets.alert_options import AlertOptions, SmtpOptions
-from cp_assets.datasets.durations import duration
-from cp_assets.datasets.layouts import check_unique, detect_layout, split_source
+from cp_assets.datasets.config_file import (
+    ConfigFile,
+    DatasetEntry,
+    ImagesEntry,
+    MaintenanceEntry,
+    PresetEntry,
+    StoreEntry,
+    Strict,
+)
+from cp_assets.datasets.layouts import check_unique, detect_layout, refuse_repeated, split_source
 from cp_assets.datasets.maintenance import MaintenanceOptions
-from cp_assets.datasets.model import Border, Dataset, ImageOptions, Layout, Measurements
-from cp_assets.datasets.presets import Container, Preset, choose_preset
+from cp_assets.datasets.model import Dataset, ImageOptions, Layout
+from cp_assets.datasets.presets import Preset, choose_preset
+from cp_assets.datasets.root_patterns import DEFAULT_ID, DatasetSource, filled, is_pattern, matching
 from cp_assets.errors import ConfigurationError, PlateNotFoundError
+from cp_assets.stores import ObjectPath, StoreOptions, StoreSettings, place
+from cp_assets.stores.connections import SCHEMES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from pydantic import BaseModel
     from pydantic_core import ErrorDetails
 
     from cp_assets.datasets.identity import PlateKey
+    from cp_assets.stores import Place
 
 CONFIG_FILE = "cp_assets.yaml"
 
@@ -38,8 +53,12 @@ class Configuration:
         The file, or None if nothing is configured.
     warehouse
         A folder or the name of a configured PyIceberg catalog; None for the default.
+    sources
+        The datasets as they are described; those in stores are looked up when they are asked for.
     presets
         Dialects that the file defines.
+    stores
+        How object stores are reached.
     maintenance
         What maintenance keeps, and for how long.
     alerts
@@ -48,20 +67,33 @@ class Configuration:
 
     path: Path | None = None
     warehouse: str | None = None
-    datasets: tuple[Dataset, ...] = ()
+    sources: tuple[DatasetSource, ...] = ()
     presets: tuple[Preset, ...] = ()
+    stores: StoreSettings = field(default_factory=StoreSettings)
     maintenance: MaintenanceOptions = field(default_factory=MaintenanceOptions)
     alerts: AlertOptions = field(default_factory=AlertOptions)
 
+    @cached_property
+    def datasets(self) -> tuple[Dataset, ...]:
+        """All datasets; a pattern stands for those that there are now.
+
+        Raises
+        ------
+        ConfigurationError
+            If an id is given twice.
+        """
+        return _unique(dataset for source in self.sources for dataset in source.datasets)
+
     def dataset_of(self, key: PlateKey) -> Dataset:
-        """The dataset that a plate belongs to.
+        """The dataset that a plate belongs to; others are not looked up.
 
         Raises
         ------
         PlateNotFoundError
             If no dataset has that id.
         """
-        for dataset in self.datasets:
+        near = (source for source in self.sources if source.may_have(key.dataset_id))
+        for dataset in _unique(dataset for source in near for dataset in source.datasets):
             if dataset.dataset_id == key.dataset_id:
                 return dataset
         known = ", ".join(dataset.dataset_id for dataset in self.datasets) or "none"
@@ -69,99 +101,14 @@ class Configuration:
         raise PlateNotFoundError(msg)
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-_LEFT_OUT: Any = None
-"""Stands for a key that is not in the file: the model, not the file, has the defaults."""
-
-
-class _Images(_Strict):
-    include_source_images: bool = _LEFT_OUT
-    channels: tuple[str, ...] | None = _LEFT_OUT
-    path_prefix_map: dict[str, str] = _LEFT_OUT
-    bbox_column_map: dict[Literal["x_min", "x_max", "y_min", "y_max"], str] | None = _LEFT_OUT
-    segmentation_file_regex: dict[str, str] | None = _LEFT_OUT
-    follow_links: bool = _LEFT_OUT
-    wells: tuple[str, ...] | None = _LEFT_OUT
-    sites: tuple[str, ...] | None = _LEFT_OUT
-    box_compartment: str | None = _LEFT_OUT
-    padding: int = _LEFT_OUT
-    crop_size: int | None = _LEFT_OUT
-    border: Border = _LEFT_OUT
-    zstd_level: int | None = _LEFT_OUT
-    workers: int = _LEFT_OUT
-    max_memory: ByteSize = _LEFT_OUT
-
-
-class _Preset(_Strict):
-    extends: str | None = None
-    doc: str = _LEFT_OUT
-    container: Container = _LEFT_OUT
-    endings: tuple[str, ...] = _LEFT_OUT
-    image_table: str = _LEFT_OUT
-    object_tables: str = _LEFT_OUT
-    compartment: str = _LEFT_OUT
-    side_by_side: str | None = _LEFT_OUT
-    not_measurements: tuple[str, ...] = _LEFT_OUT
-    image_number: str = _LEFT_OUT
-    object_number: str = _LEFT_OUT
-    table_number: str | None = _LEFT_OUT
-    image_prefix: str = _LEFT_OUT
-    object_prefix: str = _LEFT_OUT
-    anchor: str | None = _LEFT_OUT
-    compartments: tuple[str, ...] | None = _LEFT_OUT
-    parents: dict[str, tuple[str, ...]] = _LEFT_OUT
-
-
-def _name_or_preset(given: object) -> object:
-    """A preset's name stands for that preset as it is."""
-    return {"extends": given} if isinstance(given, str) else given
-
-
-class _Dataset(_Strict):
-    dataset_id: str
-    root: Path
-    layout: Layout | None = _LEFT_OUT
-    batch_id: str | None = _LEFT_OUT
-    plate_id: str | None = _LEFT_OUT
-    image_dir: Path | None = _LEFT_OUT
-    mask_dir: Path | None = _LEFT_OUT
-    outline_dir: Path | None = _LEFT_OUT
-    images: _Images = _Images()
-    anchor: str | None = _LEFT_OUT
-    compartments: tuple[str, ...] | None = _LEFT_OUT
-    column_types: dict[str, Literal["float", "int", "string"]] = _LEFT_OUT
-    annotations: tuple[Path, ...] = _LEFT_OUT
-    image_columns: tuple[str, ...] | None = _LEFT_OUT
-    drop_empty_rows: bool = _LEFT_OUT
-    parents: dict[str, tuple[str, ...]] = _LEFT_OUT
-    preset: Annotated[_Preset, BeforeValidator(_name_or_preset)] | None = _LEFT_OUT
-    measurements: Measurements = _LEFT_OUT
-    recipe_permalink: str | None = _LEFT_OUT
-    config_permalink: str | None = _LEFT_OUT
-
-
-Span = Annotated[timedelta, BeforeValidator(duration)]
-
-
-class _Maintenance(_Strict):
-    older_than: Span = _LEFT_OUT
-    keep_snapshots: int = _LEFT_OUT
-    grace: Span = _LEFT_OUT
-
-
-class _File(_Strict):
-    warehouse: str | None = None
-    maintenance: _Maintenance = _Maintenance()
-    presets: dict[str, _Preset] = {}
-    alerts: AlertOptions = AlertOptions()
-    datasets: tuple[_Dataset, ...] = ()
+def _unique(datasets: Iterable[Dataset]) -> tuple[Dataset, ...]:
+    found = tuple(datasets)
+    check_unique(found)
+    return found
 
 
 def read_configuration(path: Path | str | None = None) -> Configuration:
-    """Read ``cp_assets.yaml``; paths in it are relative to its folder.
+    """Read ``cp_assets.yaml``; paths in it are relative to its folder. No store is asked.
 
     Parameters
     ----------
@@ -181,7 +128,7 @@ def read_configuration(path: Path | str | None = None) -> Configuration:
         msg = f"configuration {file} does not exist; expected a YAML file with `datasets`"
         raise ConfigurationError(msg)
     try:
-        parsed = _File.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")) or {})
+        parsed = ConfigFile.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")) or {})
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         msg = f"configuration {file} is not YAML: {error}"
         raise ConfigurationError(msg) from error
@@ -191,45 +138,72 @@ def read_configuration(path: Path | str | None = None) -> Configuration:
     base = file.resolve().parent
     try:
         presets = _presets(parsed.presets)
-        datasets = tuple(_dataset(entry, file.resolve(), presets) for entry in parsed.datasets)
+        stores = _stores(parsed.stores)
         maintenance = MaintenanceOptions(**parsed.maintenance.model_dump(exclude_unset=True))
+        reader = _Reader(file.resolve(), presets, stores)
+        sources = tuple(map(reader.source, parsed.datasets))
     except ConfigurationError as error:
         msg = f"configuration {file}: {error}"
         raise ConfigurationError(msg) from error
-    check_unique(datasets)
-    warehouse = parsed.warehouse
-    if warehouse is not None and "/" in warehouse and not Path(warehouse).is_absolute():
-        warehouse = str(base / warehouse)
+    refuse_repeated((one.dataset_id, one.root) for one in parsed.datasets if "*" not in one.root)
+    warehouse = _warehouse(parsed.warehouse, base)
     return Configuration(
-        file, warehouse, datasets, presets, maintenance=maintenance, alerts=parsed.alerts
+        file,
+        warehouse,
+        sources,
+        presets,
+        stores,
+        maintenance=maintenance,
+        alerts=parsed.alerts,
     )
+
+
+def _warehouse(named: str | None, base: Path) -> str | None:
+    """A folder relative to the file's own; a URL, and the name of a catalog, as they are."""
+    if named is None or "/" not in named or "://" in named or Path(named).is_absolute():
+        return named
+    return str(base / named)
+
+
+def _stores(given: Mapping[str, StoreEntry]) -> StoreSettings:
+    unknown = next((one for one in given if one.partition("://")[0] not in SCHEMES), None)
+    if unknown is not None:
+        known = ", ".join(f"{scheme}://" for scheme in SCHEMES)
+        msg = f"stores: {unknown} is no URL that begins with {known}"
+        raise ConfigurationError(msg)
+    options = {
+        url: StoreOptions(**one.model_dump(exclude_unset=True)) for url, one in given.items()
+    }
+    return StoreSettings(options)
 
 
 def _told(fault: ErrorDetails) -> str:
     """What is wrong, after the place of it."""
-    place = [str(part) for part in fault["loc"]]
+    where = [str(part) for part in fault["loc"]]
     if fault["type"] != "extra_forbidden":
-        return f"{'.'.join(place)}: {fault['msg']}"
-    known = _model_of(place).model_fields
-    near = get_close_matches(place[-1].lower(), known, n=1, cutoff=0.5)
+        return f"{'.'.join(where)}: {fault['msg']}"
+    known = _model_of(where).model_fields
+    near = get_close_matches(where[-1].lower(), known, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
-    return f"{'.'.join(place)}: no such key; {hint}"
+    return f"{'.'.join(where)}: no such key; {hint}"
 
 
-def _model_of(place: list[str]) -> type[BaseModel]:
+def _model_of(where: list[str]) -> type[BaseModel]:
     """The model that lacks a key at a place such as ``datasets.0.images.padding``."""
-    if len(place) == 1:
-        return _File
-    if place[0] == "maintenance":
-        return _Maintenance
-    if place[0] == "alerts":
-        return SmtpOptions if "smtp" in place[1:-1] else AlertOptions
-    inner: dict[str, type[_Strict]] = {"images": _Images, "preset": _Preset}
-    named = next((inner[part] for part in place[2:-1] if part in inner), _Dataset)
-    return _Preset if place[0] == "presets" else named
+    if len(where) == 1:
+        return ConfigFile
+    if where[0] == "stores":
+        return StoreEntry
+    if where[0] == "maintenance":
+        return MaintenanceEntry
+    if where[0] == "alerts":
+        return SmtpOptions if "smtp" in where[1:-1] else AlertOptions
+    inner: dict[str, type[Strict]] = {"images": ImagesEntry, "preset": PresetEntry}
+    named = next((inner[part] for part in where[2:-1] if part in inner), DatasetEntry)
+    return PresetEntry if where[0] == "presets" else named
 
 
-def _presets(given: dict[str, _Preset]) -> tuple[Preset, ...]:
+def _presets(given: dict[str, PresetEntry]) -> tuple[Preset, ...]:
     """Presets of the file's own, in its order; each may extend one before it."""
     known: tuple[Preset, ...] = ()
     for name, fields in given.items():
@@ -238,19 +212,69 @@ def _presets(given: dict[str, _Preset]) -> tuple[Preset, ...]:
     return known
 
 
-def _dataset(entry: _Dataset, file: Path, presets: tuple[Preset, ...]) -> Dataset:
-    given = entry.model_dump(exclude_unset=True, exclude={"images"})
-    if given.get("preset") is not None:
-        given["preset"] = choose_preset(given["preset"], presets)
-    if presets:
-        given["presets"] = presets
-    for name in ("root", "image_dir", "mask_dir", "outline_dir"):
-        if given.get(name) is not None:
-            given[name] = file.parent / given[name].expanduser()
-    if "annotations" in given:
-        named = given["annotations"]
-        given["annotations"] = tuple(file.parent / path.expanduser() for path in named)
-    given["layout"] = entry.layout or detect_layout(given["root"])
-    given["root"], given["file"] = split_source(given["root"])
-    images = ImageOptions(**entry.images.model_dump(exclude_unset=True))
-    return Dataset(**given, images=images, config_file=file)
+@dataclass(frozen=True)
+class _Reader:
+    """Makes datasets of the file's entries."""
+
+    file: Path
+    presets: tuple[Preset, ...]
+    stores: StoreSettings
+
+    def source(self, entry: DatasetEntry) -> DatasetSource:
+        """What an entry describes. Of one in a store the options alone are looked at."""
+        root = self._place(entry.root)
+        if is_pattern(root):
+            template = entry.dataset_id or DEFAULT_ID
+            self._dataset(entry, root, "cell-painting-gallery")
+            return DatasetSource(template, lambda: self._matching(entry, root))
+        if entry.dataset_id is None:
+            msg = f"the dataset at {entry.root} has no dataset_id; only one with * in its root may"
+            raise ConfigurationError(msg)
+        if isinstance(root, ObjectPath):
+            self._dataset(entry, root, "cell-painting-gallery")
+            return DatasetSource(entry.dataset_id, lambda: (self._looked_up(entry, root),))
+        dataset = self._looked_up(entry, root)
+        return DatasetSource(entry.dataset_id, lambda: (dataset,))
+
+    def _matching(self, entry: DatasetEntry, pattern: Place) -> tuple[Dataset, ...]:
+        """A gallery prefix for each folder, unless the entry says another layout."""
+        layout = entry.layout or "cell-painting-gallery"
+        return tuple(self._dataset(entry, root, layout) for root in matching(pattern))
+
+    def _looked_up(self, entry: DatasetEntry, root: Place) -> Dataset:
+        return self._dataset(entry, root, entry.layout or detect_layout(root))
+
+    def _dataset(self, entry: DatasetEntry, root: Place, layout: Layout) -> Dataset:
+        given = entry.model_dump(exclude_unset=True, exclude={"images", "root"})
+        if given.get("preset") is not None:
+            given["preset"] = choose_preset(given["preset"], self.presets)
+        if self.presets:
+            given["presets"] = self.presets
+        for name in ("image_dir", "mask_dir", "outline_dir"):
+            if given.get(name) is not None:
+                given[name] = self._place(filled(given[name], root))
+        if "annotations" in given:
+            named = given["annotations"]
+            given["annotations"] = tuple(self._place(filled(path, root)) for path in named)
+        given["dataset_id"] = filled(entry.dataset_id or DEFAULT_ID, root)
+        given["layout"] = layout
+        given["root"], given["file"] = split_source(root, layout)
+        images = ImageOptions(**self._images(entry, root))
+        return Dataset(**given, images=images, config_file=self.file)
+
+    def _images(self, entry: DatasetEntry, root: Place) -> dict[str, Any]:
+        given = entry.images.model_dump(exclude_unset=True)
+        if given.get("path_prefix_map"):
+            given["path_prefix_map"] = {
+                filled(recorded, root): self._mapped(filled(here, root))
+                for recorded, here in given["path_prefix_map"].items()
+            }
+        return given
+
+    def _mapped(self, here: str) -> str | Place:
+        """A URL with its options; a folder as it stands."""
+        return place(here, self.stores) if "://" in here else here
+
+    def _place(self, text: str) -> Place:
+        named = place(text, self.stores)
+        return named if isinstance(named, ObjectPath) else self.file.parent / named.expanduser()

@@ -6,22 +6,25 @@ import gzip
 import io
 from typing import TYPE_CHECKING, BinaryIO, TextIO, cast
 
+from cp_assets.stores import ObjectPath
+
 if TYPE_CHECKING:
-    from pathlib import Path
+    from cp_assets.stores import Place
 
 
-def is_gzipped(path: Path) -> bool:
+def is_gzipped(path: Place) -> bool:
     """Whether a file's name says that it is compressed."""
     return path.suffix.lower() == ".gz"
 
 
-def open_bytes(path: Path) -> BinaryIO:
+def open_bytes(path: Place) -> BinaryIO:
     """The file's content as bytes, unpacked."""
-    if is_gzipped(path):
-        return cast("BinaryIO", gzip.open(path, "rb"))
-    return path.open("rb")
+    if not is_gzipped(path):
+        return path.open("rb")
+    packed = path.open("rb") if isinstance(path, ObjectPath) else path
+    return cast("BinaryIO", gzip.open(packed, "rb"))
 
 
-def open_text(path: Path, errors: str = "strict") -> TextIO:
+def open_text(path: Place, errors: str = "strict") -> TextIO:
     """The file's content as text in UTF-8, without a byte order mark, as `csv` wants it."""
     return io.TextIOWrapper(open_bytes(path), newline="", encoding="utf-8-sig", errors=errors)

@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING, BinaryIO
 from cp_assets.datasets.csv_files import is_gzipped, open_bytes
 from cp_assets.datasets.fingerprints import unchanged
 from cp_assets.errors import MeasurementError
+from cp_assets.stores import ObjectPath
+from cp_assets.streams import ahead
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Generator, Iterator
+
+    from cp_assets.stores import Place
 
 NULLS = ("", "nan", "NaN", "NAN", "-nan", "NA", "N/A", "null", "NULL", "None", "#N/A")
 """Texts that stand for no value, in every dialect.
@@ -52,15 +55,22 @@ class CsvText:
     header: tuple[tuple[str, ...], ...]
     size: int | None
     _stream: BinaryIO
+    _is_in_store: bool
 
     def pieces(self, size: int | None) -> Iterator[bytes]:
         """The rest of the file in pieces of about ``size`` bytes that end with a row; None for one.
+
+        Of a store, the next comes while one is used.
 
         Raises
         ------
         MeasurementError
             If a quoted value does not end, or a compressed file is damaged.
         """
+        pieces = self._pieces(size)
+        return ahead(pieces) if self._is_in_store and size is not None else pieces
+
+    def _pieces(self, size: int | None) -> Generator[bytes, None, None]:
         while piece := self._read(size):
             # A piece may end in the middle of a row, and a row in a quoted line break.
             if not piece.endswith(b"\n"):
@@ -80,7 +90,7 @@ class CsvText:
 
 
 @contextmanager
-def open_csv(path: Path, name: str, header_rows: int = 1) -> Iterator[CsvText]:
+def open_csv(path: Place, name: str, header_rows: int = 1) -> Iterator[CsvText]:
     """Open a CSV file in UTF-8, with or without a byte order mark, plain or (``.gz``) compressed.
 
     Parameters
@@ -110,7 +120,8 @@ def open_csv(path: Path, name: str, header_rows: int = 1) -> Iterator[CsvText]:
             if cells:
                 header.append(tuple(cells))
         size = None if is_gzipped(path) else path.stat().st_size or None
-        yield CsvText(name, tuple(header), size, stream)
+        is_in_store = isinstance(path, ObjectPath)
+        yield CsvText(name, tuple(header), size, stream, is_in_store)
 
 
 def _to_row_end(rows: bytes, stream: BinaryIO, name: str) -> bytes:

@@ -2,25 +2,34 @@
 
 A database is read in one transaction a table, so that what a writer adds meanwhile is not seen. In
 mode ``ro`` SQLite writes nothing into the file itself, but of a database with a write-ahead log it
-would leave files behind; how that is kept from happening is said at `_uri`.
+would leave files behind; how that is kept from happening is said at `_uri`. One of a store
+is fetched to be read.
 """
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, TypeVar
 
 import pyarrow as pa
 from adbc_driver_manager import Error as DatabaseError
 
-from cp_assets.datasets.fingerprints import file_state, write_ahead_log
+from cp_assets.datasets.fingerprints import write_ahead_log
+from cp_assets.datasets.listing import existing_file
+from cp_assets.datasets.spooling import without_middle
 from cp_assets.errors import InputChangedError, MeasurementError
+from cp_assets.stores import ObjectPath, state_of
+from cp_assets.stores.spool import spooled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from adbc_driver_sqlite import dbapi
+
+    from cp_assets.stores import Place, State
+
+    Answer = TypeVar("Answer")
 
 BUSY_SECONDS = 5.0
 """How long a locked database is waited for."""
@@ -69,7 +78,7 @@ def quoted(name: str) -> str:
 
 
 @contextmanager
-def open_database(path: Path, name: str) -> Iterator[Database]:
+def open_database(path: Place, name: str) -> Iterator[Database]:
     """Open a database to read it, and hold it to be the same afterwards.
 
     Parameters
@@ -85,6 +94,11 @@ def open_database(path: Path, name: str) -> Iterator[Database]:
     InputChangedError
         If it changes while it is read.
     """
+    if isinstance(path, ObjectPath):
+        _refuse_log(path, name)
+        with spooled(path) as file, open_database(file, name) as database:
+            yield database
+        return
     # Imported here: it loads pandas and polars, which most plates have no need of.
     from adbc_driver_sqlite import dbapi  # noqa: PLC0415
 
@@ -110,8 +124,39 @@ def open_database(path: Path, name: str) -> Iterator[Database]:
         raise InputChangedError(_changed(name))
 
 
+def _refuse_log(path: ObjectPath, name: str) -> None:
+    """Refuse a database of a store with rows that are not in its file yet."""
+    log = existing_file(write_ahead_log(path))
+    if log is not None and log.stat().st_size:
+        msg = (
+            f"{name} was copied with a write-ahead log ({log.name}), in which rows may lie. Finish "
+            f"it where it was copied from, with: sqlite3 {path.name} "
+            "'PRAGMA wal_checkpoint(TRUNCATE)', and copy it again"
+        )
+        raise MeasurementError(msg)
+
+
+def ask_schema(path: Place, name: str, question: Callable[[Database], Answer]) -> Answer:
+    """Ask a database about its tables and columns, not about its rows.
+
+    Of a large one of a store not all is fetched, unless its schema lies elsewhere than usual.
+
+    Raises
+    ------
+    MeasurementError, InputChangedError
+        As `open_database`.
+    """
+    if isinstance(path, ObjectPath):
+        with without_middle(path) as part, suppress(MeasurementError):
+            if part is not None:
+                with open_database(part, name) as database:
+                    return question(database)
+    with open_database(path, name) as database:
+        return question(database)
+
+
 @contextmanager
-def unchanged_databases(paths: Iterable[Path]) -> Iterator[None]:
+def unchanged_databases(paths: Iterable[Place]) -> Iterator[None]:
     """Hold databases to be the same before and after several of their tables are read.
 
     Raises
@@ -126,13 +171,15 @@ def unchanged_databases(paths: Iterable[Path]) -> Iterator[None]:
             raise InputChangedError(_changed(str(path)))
 
 
-def database_state(path: Path) -> tuple[tuple[int, int], ...]:
+def database_state(path: Place) -> tuple[State, ...]:
     """Size and time of change of a database, and of its write-ahead log where there is one."""
+    if isinstance(path, ObjectPath):
+        return (state_of(path),)
     log = write_ahead_log(path)
-    return (file_state(path), *((file_state(log),) if log.is_file() else ()))
+    return (state_of(path), *((state_of(log),) if log.is_file() else ()))
 
 
-def is_other_programs(path: Path) -> bool:
+def is_other_programs(path: Place) -> bool:
     """Whether a ``.db`` is none by its name or content; one that is empty or cut short may be."""
     if path.suffix.lower() != ".db":
         return False

@@ -17,10 +17,15 @@ from cp_assets.datasets.identity import (
     site_sort_key,
     well_sort_key,
 )
+from cp_assets.datasets.listing import files_below
 from cp_assets.datasets.walking import walk
+from cp_assets.errors import ConfigurationError
+from cp_assets.stores import ObjectPath
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
+
+    from cp_assets.stores import Place
 
 _EMBEDDING = frozenset({"embedding.npz", "embedding.parquet"})
 _SITE_FILE = re.compile(r"([A-Za-z]{1,2}\d{1,3})_([^/]+)\.npz", re.IGNORECASE)
@@ -40,7 +45,7 @@ class DeepProfilerFile:
         None where there is none.
     """
 
-    path: Path
+    path: Place
     relative: str
     plate: str | None
     well: str
@@ -53,7 +58,7 @@ class DeepProfilerFile:
 
 
 def find_deepprofiler_files(
-    root: Path, *, follow_links: bool = False
+    root: Place, *, follow_links: bool = False, most: int | None = None
 ) -> tuple[DeepProfilerFile, ...]:
     """All of DeepProfiler's files below a folder, in the order of plate, well, site and path.
 
@@ -64,17 +69,15 @@ def find_deepprofiler_files(
     ----------
     follow_links
         Whether links that lead out of the folder are followed too.
+    most
+        Files of a store that may lie there; None for any number.
 
     Raises
     ------
     ConfigurationError
-        If a folder cannot be listed; names it.
+        If a folder cannot be listed, or holds more files; names it.
     """
-    found = (
-        deepprofiler_file(root, entry.relative)
-        for entry in walk(root, follow_links=follow_links)
-        if not entry.leads_out and not entry.is_folder
-    )
+    found = (deepprofiler_file(root, *file) for file in _files(root, follow_links, most))
     return tuple(
         sorted(
             (one for one in found if one is not None),
@@ -88,10 +91,38 @@ def find_deepprofiler_files(
     )
 
 
-def deepprofiler_file(root: Path, relative: str) -> DeepProfilerFile | None:
-    """A file below a folder, or None if its path is not that of a file of DeepProfiler."""
+def _files(
+    root: Place, follow_links: bool, most: int | None
+) -> Iterator[tuple[str, ObjectPath | None]]:
+    """Files below a folder, each with its path below that and, in a store, as it was listed."""
+    if isinstance(root, ObjectPath):
+        for count, file in enumerate(files_below(root)):
+            if count == most:
+                msg = (
+                    f"{root}: more than {most} files lie below it, too many to look for those of "
+                    "DeepProfiler; expected other measurements in it or one level below. Name the "
+                    "plate's own folder, or the preset"
+                )
+                raise ConfigurationError(msg)
+            yield file
+        return
+    for entry in walk(root, follow_links=follow_links):
+        if not entry.leads_out and not entry.is_folder:
+            yield entry.relative, None
+
+
+def deepprofiler_file(
+    root: Place, relative: str, found: Place | None = None
+) -> DeepProfilerFile | None:
+    """A file below a folder, or None if its path is not that of a file of DeepProfiler.
+
+    Parameters
+    ----------
+    found
+        The path of the file as it was listed; None where it was not.
+    """
     place = place_of(f"{root.resolve().as_posix()}/{relative}")
-    return None if place is None else DeepProfilerFile(root / relative, relative, *place)
+    return None if place is None else DeepProfilerFile(found or root / relative, relative, *place)
 
 
 def place_of(path: str) -> tuple[str | None, str, str] | None:

@@ -11,12 +11,13 @@ from cp_assets.datasets.npz import MAX_ARRAY_BYTES, Npz, open_npz
 from cp_assets.datasets.restricted_pickle import PlainValue, plain_dict, unpickle_object
 from cp_assets.errors import MeasurementError
 from cp_assets.rejections import Rejection
+from cp_assets.stores import ObjectPath
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from cp_assets.rejections import Outcome, RejectionKind
+    from cp_assets.stores import Place
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class SiteIdentity:
     """
 
     name: str
-    path: Path
+    path: Place
     metadata: Mapping[str, PlainValue]
 
     def texts(self) -> dict[str, str | None]:
@@ -99,7 +100,7 @@ class SiteIdentity:
         )
 
     def _by_path(self) -> tuple[str | None, str | None, str | None]:
-        return place_of(self.path.absolute().as_posix()) or (None, None, None)
+        return place_of(_whole(self.path)) or (None, None, None)
 
     def _by_metadata(self) -> tuple[str | None, str | None, str | None]:
         texts = self.texts()
@@ -109,12 +110,16 @@ class SiteIdentity:
         return plate_name(plate), normalise_well(well), normalise_site(site)
 
 
+def _whole(path: Place) -> str:
+    return path.as_posix() if isinstance(path, ObjectPath) else path.absolute().as_posix()
+
+
 def _column(key: str) -> str:
     """Column of a metadata entry."""
     return key if key.startswith("Metadata_") else f"Metadata_{key}"
 
 
-def read_identity(path: Path, name: str) -> SiteIdentity:
+def read_identity(path: Place, name: str) -> SiteIdentity:
     """Read the metadata of a site, and nothing else; nothing in the file is run.
 
     Parameters
@@ -134,7 +139,7 @@ def read_identity(path: Path, name: str) -> SiteIdentity:
         return identity_of(path, npz)
 
 
-def identity_of(path: Path, npz: Npz) -> SiteIdentity:
+def identity_of(path: Place, npz: Npz) -> SiteIdentity:
     """The identity in an open file.
 
     Raises

@@ -142,6 +142,14 @@ def plate_name(text: str) -> str | None:
     return None if name in NULLS else name
 
 
+def plate_of_image_folder(name: str) -> str:
+    """The plate of a full plate name, as the gallery's image folders are called.
+
+    ``BR00117035__2021-05-02T16_02_51-Measurement1`` is a measurement of ``BR00117035``.
+    """
+    return name.partition("__")[0]
+
+
 def normalise_well(text: str) -> str | None:
     """The well's standard name, letters then two digits, or None if the text names no well.
 

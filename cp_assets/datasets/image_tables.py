@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
-import pyarrow.parquet as pq
 
 from cp_assets.datasets.combined_header import HEADER_ROWS, IMAGE, read_combined_header
 from cp_assets.datasets.csv_files import open_text
@@ -18,14 +17,15 @@ from cp_assets.datasets.databases import open_database, quoted
 from cp_assets.datasets.deepprofiler_identity import SiteIdentity, read_identity
 from cp_assets.datasets.identity import PLATE_COLUMNS, plate_name
 from cp_assets.datasets.in_carta_names import identity_columns, in_carta_columns
+from cp_assets.datasets.parquet_files import open_parquet
 from cp_assets.errors import InputChangedError, MeasurementError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from pathlib import Path
 
     from cp_assets.datasets.model import MeasurementFolder, TableFile
     from cp_assets.datasets.presets import Container, Preset
+    from cp_assets.stores import Place
 
 
 _PIECE_BYTES = 16 * 2**20
@@ -101,7 +101,7 @@ def _of_in_carta(image: TableFile, _preset: Preset) -> Iterable[object]:
     return _distinct_values(image.path, len(columns), columns.index(column), 1)
 
 
-def _distinct_values(path: Path, width: int, place: int, header_rows: int) -> list[object]:
+def _distinct_values(path: Place, width: int, place: int, header_rows: int) -> list[object]:
     """Different texts of one column of a CSV file, whose rows need not be read for it.
 
     Parameters
@@ -140,11 +140,12 @@ def _of_database(image: TableFile, preset: Preset) -> Iterable[object]:
 
 
 def _of_parquet(image: TableFile, preset: Preset) -> Iterable[object]:
-    column = _plate_column(preset, pq.read_schema(image.path).names)
-    if column is None:
-        return []
-    found: list[object] = pc.unique(pq.read_table(image.path, columns=[column])[column]).to_pylist()
-    return found
+    with open_parquet(image.path) as file:
+        column = _plate_column(preset, file.schema_arrow.names)
+        if column is None:
+            return []
+        found: list[object] = pc.unique(file.read(columns=[column])[column]).to_pylist()
+        return found
 
 
 _PLATES: dict[Container, Callable[[TableFile, Preset], Iterable[object]]] = {

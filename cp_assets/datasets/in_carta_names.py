@@ -9,7 +9,8 @@ from cp_assets.errors import MeasurementError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
+
+    from cp_assets.stores import Place
 
 _OBJECT = "OBJECT ID"
 _NAMES = {
@@ -46,7 +47,7 @@ def is_in_carta(columns: tuple[str, ...]) -> bool:
     return object_column(columns) is not None and has_well and "site" in places
 
 
-def in_carta_columns(path: Path) -> tuple[str, ...]:
+def in_carta_columns(path: Place) -> tuple[str, ...]:
     """The columns of a CSV file that is an export of IN Carta; none of another file."""
     try:
         with open_csv(path, path.name) as text:

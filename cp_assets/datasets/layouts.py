@@ -3,16 +3,21 @@
 ``cell-painting-gallery``: the folder structure of the Cell Painting Gallery's documentation, below
 one ``<project>/<source>``. ``cellprofiler``: one folder of measurement files, or of folders of
 them, beside folders of images, masks and outlines.
+
+In a store, `list_plates` of a gallery prefix asks for the names in ``workspace/analysis`` and
+``workspace/backend`` and in each batch, and for nothing below a plate; `find_plate` looks into one.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
+from itertools import islice
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from cp_assets.datasets.identity import PlateKey, split_site_folder
+from cp_assets.datasets.identity import PlateKey, plate_of_image_folder, split_site_folder
 from cp_assets.datasets.image_tables import image_table_plates
+from cp_assets.datasets.listing import entries, on_each, subfolders
 from cp_assets.datasets.measurement_folders import (
     FoundFolders,
     expected,
@@ -23,20 +28,34 @@ from cp_assets.datasets.measurement_folders import (
 )
 from cp_assets.datasets.model import Dataset, Layout, MeasurementFolder, PlateSources
 from cp_assets.errors import ConfigurationError, PlateNotFoundError
+from cp_assets.stores import ObjectPath
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from cp_assets.rejections import Rejection
+    from cp_assets.stores import Place
 
-WORKSPACE = {"analysis": Path("workspace/analysis"), "backend": Path("workspace/backend")}
+WORKSPACE = {
+    "analysis": PurePosixPath("workspace/analysis"),
+    "backend": PurePosixPath("workspace/backend"),
+}
 """Where a gallery prefix has measurements: CellProfiler's own files, and one database a plate."""
 
 UNBATCHED = "unbatched"
 """``batch_id`` of the layout ``cellprofiler`` where the user names none."""
 
+_MOST_NEAR = 20
+"""Folders that are looked at for a gallery prefix that was meant."""
 
-def detect_layout(root: Path) -> Layout:
+_LOAD_DATA = tuple(
+    f"{name}{ending}"
+    for name in ("load_data", "load_data_with_illum")
+    for ending in (".csv", ".csv.gz", ".parquet")
+)
+
+
+def detect_layout(root: Place) -> Layout:
     """The layout of a folder: the gallery's if it holds one of its measurement folders.
 
     A file is of the other layout.
@@ -45,8 +64,28 @@ def detect_layout(root: Path) -> Layout:
     return "cell-painting-gallery" if in_gallery else "cellprofiler"
 
 
+def list_plates(dataset: Dataset) -> tuple[PlateKey, ...]:
+    """Name the plates of a dataset, in the order of batch and plate; none where there are none.
+
+    Of a gallery prefix by the names of folders, so that a plate may turn out to have nothing that
+    was measured. In the other layout the tables name plates, and are read for it.
+    """
+    if dataset.layout == "cellprofiler":
+        return tuple(sorted(sources.key for sources in _cellprofiler_plates(dataset)))
+    _refuse_file(dataset)
+    folders = [dataset.root / WORKSPACE[kind] for kind in _kinds(dataset)]
+    batches = [batch for found in on_each(subfolders, folders, dataset.root) for batch in found]
+    plates = on_each(subfolders, batches, dataset.root)
+    names = {
+        PlateKey(dataset.dataset_id, batch.name, plate.name)
+        for batch, some in zip(batches, plates, strict=True)
+        for plate in some
+    }
+    return tuple(sorted(names))
+
+
 def find_plates(dataset: Dataset) -> dict[PlateKey, PlateSources]:
-    """All measured plates of a dataset, in the order of batch and plate.
+    """All measured plates of a dataset and what there is of each, in the order of batch and plate.
 
     Raises
     ------
@@ -59,7 +98,7 @@ def find_plates(dataset: Dataset) -> dict[PlateKey, PlateSources]:
             "expected where the measurements lie, check the spelling"
         )
         raise PlateNotFoundError(msg)
-    plates = {sources.key: sources for sources in _plates(dataset, None)}
+    plates = {sources.key: sources for sources in _plates(dataset)}
     if not plates:
         told = _nothing_in_folder(dataset) if dataset.file is None else _nothing_in_file(dataset)
         there = unknown_databases(dataset)
@@ -68,9 +107,24 @@ def find_plates(dataset: Dataset) -> dict[PlateKey, PlateSources]:
     return dict(sorted(plates.items()))
 
 
+def _plates(dataset: Dataset) -> Iterator[PlateSources]:
+    if dataset.layout == "cellprofiler":
+        yield from _cellprofiler_plates(dataset)
+        return
+    keys = list_plates(dataset)
+    names: dict[str, list[str]] = {}
+    for key in keys:
+        names.setdefault(key.batch_id, []).append(key.plate_id)
+    for key in keys:
+        siblings = tuple(name for name in names[key.batch_id] if name != key.plate_id)
+        found = _gallery_plate(dataset, key, siblings)
+        if found is not None:
+            yield found
+
+
 def _nothing_in_folder(dataset: Dataset) -> str:
     root = dataset.root.resolve()
-    near = (*root.parents, *_folders(root))
+    near = (*root.parents, *islice(subfolders(root), _MOST_NEAR))
     prefix = next((one for one in near if detect_layout(one) == "cell-painting-gallery"), None)
     hint = f"; for the plates of a gallery, name the gallery prefix {prefix}" if prefix else ""
     return (
@@ -93,17 +147,23 @@ def _nothing_in_file(dataset: Dataset) -> str:
 
 
 def find_plate(dataset: Dataset, key: PlateKey) -> PlateSources:
-    """One plate of a dataset.
+    """One plate of a dataset; of a gallery prefix no other is looked into.
 
     Raises
     ------
     PlateNotFoundError
         If the dataset has no such plate.
     """
-    found = next((plate for plate in _plates(dataset, key) if plate.key == key), None)
+    found = _plate(dataset, key) if key.dataset_id == dataset.dataset_id else None
     if found is None:
-        plates = find_plates(dataset)
-        known = ", ".join(str(other) for other in list(plates)[:5])
+        plates = list_plates(dataset) or tuple(find_plates(dataset))
+        if key in plates:
+            msg = (
+                f"dataset {dataset.dataset_id}: nothing measured lies in the folder of plate "
+                f"{key}; expected {_EXPECTED[dataset.layout]}"
+            )
+            raise PlateNotFoundError(msg)
+        known = ", ".join(str(other) for other in plates[:5])
         msg = (
             f"dataset {dataset.dataset_id} has no plate {key}; "
             f"it has {len(plates)}, such as {known}"
@@ -112,17 +172,28 @@ def find_plate(dataset: Dataset, key: PlateKey) -> PlateSources:
     return found
 
 
-def _plates(dataset: Dataset, only: PlateKey | None) -> Iterator[PlateSources]:
-    """Plates of the dataset; with ``only``, no other folder of the gallery's layout is listed."""
-    if dataset.layout == "cell-painting-gallery":
-        if dataset.file is not None:
-            msg = (
-                f"dataset {dataset.dataset_id}: {dataset.file} is a file; a gallery prefix is a "
-                "folder. Leave the layout out, or name the folder that holds workspace"
-            )
-            raise ConfigurationError(msg)
-        return _gallery_plates(dataset, only)
-    return _cellprofiler_plates(dataset)
+def _plate(dataset: Dataset, key: PlateKey) -> PlateSources | None:
+    if dataset.layout == "cellprofiler":
+        return next((one for one in _cellprofiler_plates(dataset) if one.key == key), None)
+    _refuse_file(dataset)
+    batch = [dataset.root / WORKSPACE[kind] / key.batch_id for kind in _kinds(dataset)]
+    names = {plate.name for some in on_each(subfolders, batch, dataset.root) for plate in some}
+    if key.plate_id not in names:
+        return None
+    return _gallery_plate(dataset, key, tuple(sorted(names - {key.plate_id})))
+
+
+def _refuse_file(dataset: Dataset) -> None:
+    if dataset.file is not None:
+        msg = (
+            f"dataset {dataset.dataset_id}: {dataset.file} is a file; a gallery prefix is a "
+            "folder. Leave the layout out, or name the folder that holds workspace"
+        )
+        raise ConfigurationError(msg)
+
+
+def _kinds(dataset: Dataset) -> tuple[str, ...]:
+    return tuple(WORKSPACE) if dataset.measurements == "automatic" else (dataset.measurements,)
 
 
 _EXPECTED: dict[Layout, str] = {
@@ -135,25 +206,11 @@ _EXPECTED: dict[Layout, str] = {
 }
 
 
-def _gallery_plates(dataset: Dataset, only: PlateKey | None) -> Iterator[PlateSources]:
-    asked = dataset.measurements
-    kinds: list[str] = list(WORKSPACE) if asked == "automatic" else [asked]
-    by_batch: dict[str, set[str]] = {}
-    for folder in (dataset.root / WORKSPACE[kind] for kind in kinds):
-        for batch in _folders(folder) if folder.is_dir() else ():
-            by_batch.setdefault(batch.name, set()).update(plate.name for plate in _folders(batch))
-    for batch_id, names in sorted(by_batch.items()):
-        for name in sorted(names):
-            key = PlateKey(dataset.dataset_id, batch_id, name)
-            if only in (None, key):
-                siblings = tuple(sorted(names - {name}))
-                yield from _gallery_plate(dataset, key, kinds, siblings)
-
-
 def _gallery_plate(
-    dataset: Dataset, key: PlateKey, kinds: list[str], siblings: tuple[str, ...]
-) -> Iterator[PlateSources]:
-    for kind in kinds:
+    dataset: Dataset, key: PlateKey, siblings: tuple[str, ...]
+) -> PlateSources | None:
+    """What there is of a plate; None where nothing was measured."""
+    for kind in _kinds(dataset):
         base = dataset.root / WORKSPACE[kind] / key.batch_id / key.plate_id
         if kind == "analysis":
             base /= "analysis"
@@ -164,7 +221,7 @@ def _gallery_plate(
         )
         if not found.folders:
             continue
-        yield PlateSources(
+        return PlateSources(
             dataset=_with_join_defaults(dataset, found.folders[0]),
             key=key,
             folders=found.folders,
@@ -177,7 +234,7 @@ def _gallery_plate(
             choice=f"{found.choice} ({_which(dataset, kind)})",
             left_out=found.left_out,
         )
-        return
+    return None
 
 
 def _which(dataset: Dataset, kind: str) -> str:
@@ -199,36 +256,39 @@ def _with_join_defaults(dataset: Dataset, folder: MeasurementFolder) -> Dataset:
     )
 
 
-def _gallery_images(root: Path, batch: str, plate: str, siblings: tuple[str, ...]) -> Path | None:
+def _gallery_images(root: Place, batch: str, plate: str, siblings: tuple[str, ...]) -> Place | None:
     """The plate's image folder, by its full name; else the batch's images; None without images.
 
-    A plate's name may be cut short: ``BR00117035`` for the folder
-    ``BR00117035__2021-05-02T16_02_51-Measurement1``. Of several measurements none is preferred:
-    then the recorded paths tell, below the batch's folder. A folder whose name begins with a
-    longer plate name (``BR-1-2__...`` beside a plate ``BR-1``) is that plate's.
+    A plate's name is the full one up to ``__``: ``BR00117035`` of
+    ``BR00117035__2021-05-02T16_02_51-Measurement1``; where no folder is called so, one whose name
+    begins with it. Of several measurements none is preferred: then the recorded paths tell, below
+    the batch's folder. A folder whose name begins with a longer plate name (``BR-1-2_...`` beside a
+    plate ``BR-1``) is that plate's.
     """
     images = root / "images" / batch / "images"
-    if not images.is_dir():
+    folders = subfolders(images)
+    if not folders and not images.is_dir():
         return None
-    longer = tuple(other for other in siblings if other.startswith(plate))
-    full_names = [
-        folder
-        for folder in _folders(images)
-        if _is_full_name(folder.name, plate)
-        and not any(_is_full_name(folder.name, other) for other in longer)
-    ]
-    return full_names[0] if len(full_names) == 1 else images
+    own = [one for one in folders if plate in (one.name, plate_of_image_folder(one.name))]
+    if not own:
+        longer = tuple(other for other in siblings if other.startswith(plate))
+        own = [
+            one
+            for one in folders
+            if _begins_with(one.name, plate)
+            and not any(_begins_with(one.name, other) for other in longer)
+        ]
+    return own[0] if len(own) == 1 else images
 
 
-def _is_full_name(folder: str, plate: str) -> bool:
+def _begins_with(folder: str, plate: str) -> bool:
     return folder.startswith(plate) and not folder[len(plate) : len(plate) + 1].isalnum()
 
 
-def _load_data(root: Path, batch: str, plate: str) -> tuple[Path, ...]:
+def _load_data(root: Place, batch: str, plate: str) -> tuple[Place, ...]:
     folder = root / "workspace" / "load_data_csv" / batch / plate
-    names = ("load_data.csv", "load_data.csv.gz", "load_data.parquet", "load_data_with_illum.csv",
-             "load_data_with_illum.csv.gz", "load_data_with_illum.parquet")  # fmt: skip
-    return tuple(folder / name for name in names if (folder / name).is_file())
+    there = {path.name: path for path in entries(folder)}
+    return tuple(there[name] for name in _LOAD_DATA if name in there and there[name].is_file())
 
 
 def _cellprofiler_plates(dataset: Dataset) -> Iterator[PlateSources]:
@@ -255,7 +315,7 @@ def _cellprofiler_plates(dataset: Dataset) -> Iterator[PlateSources]:
 
 def _may_be_of(left_out: Rejection, plate: str, plates: Sequence[str]) -> bool:
     """Whether a file may be a plate's: of those that its path names, else of all."""
-    parts = Path(left_out.source_file or "").parts
+    parts = PurePosixPath(left_out.source_file or "").parts
     named = [one for one in plates if any(f"{part}-".startswith(f"{one}-") for part in parts)]
     return plate in (named or plates)
 
@@ -267,7 +327,8 @@ def _split_by_plate(
     if dataset.plate_id is not None:
         yield dataset.plate_id, None, folders
         return
-    named = {folder.relative: image_table_plates(folder) for folder in folders}
+    plates = on_each(image_table_plates, folders, dataset.root)
+    named = {folder.relative: some for folder, some in zip(folders, plates, strict=True)}
     by_plate: dict[str, list[MeasurementFolder]] = {}
     for folder in folders:
         for plate in named[folder.relative] or {_own_name(dataset, folder)}:
@@ -297,11 +358,7 @@ def _own_name(dataset: Dataset, folder: MeasurementFolder) -> str:
     return named or dataset.root.resolve().name
 
 
-def _folders(parent: Path) -> list[Path]:
-    return sorted(child for child in parent.iterdir() if child.is_dir() and child.name[0] != ".")
-
-
-def dataset_from_folder(source: Path, **options: object) -> Dataset:
+def dataset_from_folder(source: Place, **options: object) -> Dataset:
     """A dataset for a folder or file in no configuration: its layout found, named after the folder.
 
     Parameters
@@ -310,15 +367,19 @@ def dataset_from_folder(source: Path, **options: object) -> Dataset:
         Other fields of `Dataset`; None stands for one that is not given.
     """
     known = {name: value for name, value in options.items() if value is not None}
-    root, file = split_source(source)
-    base = Dataset(
-        dataset_id=root.resolve().name, root=root, file=file, layout=detect_layout(source)
-    )
+    layout = known.pop("layout", None) or detect_layout(source)
+    root, file = split_source(source, layout)  # type: ignore[arg-type]
+    base = Dataset(dataset_id=root.resolve().name, root=root, file=file, layout=layout)  # type: ignore[arg-type]
     return replace(base, **known)  # type: ignore[arg-type]
 
 
-def split_source(source: Path) -> tuple[Path, Path | None]:
-    """The folder that a source is or lies in, and the source where it is a file."""
+def split_source(source: Place, layout: Layout) -> tuple[Place, Place | None]:
+    """The folder that a source is or lies in, and the source where it is a file.
+
+    A gallery prefix in a store is a folder: nothing is asked for.
+    """
+    if layout == "cell-painting-gallery" and isinstance(source, ObjectPath):
+        return source, None
     return (source.parent, source) if source.is_file() else (source, None)
 
 
@@ -330,13 +391,23 @@ def check_unique(datasets: Iterable[Dataset]) -> None:
     ConfigurationError
         If an id is given twice.
     """
-    seen: dict[str, Path] = {}
-    for dataset in datasets:
-        if dataset.dataset_id in seen:
+    refuse_repeated((dataset.dataset_id, dataset.root) for dataset in datasets)
+
+
+def refuse_repeated(roots: Iterable[tuple[str | None, object]]) -> None:
+    """Refuse an id that is given for two roots.
+
+    Raises
+    ------
+    ConfigurationError
+        If one is.
+    """
+    seen: dict[str | None, object] = {}
+    for dataset_id, root in roots:
+        if dataset_id in seen:
             msg = (
-                f"dataset id {dataset.dataset_id!r} is given twice, for {seen[dataset.dataset_id]} "
-                "and "
-                f"{dataset.root}; ids must differ"
+                f"dataset id {dataset_id!r} is given twice, for {seen[dataset_id]} and {root}; ids "
+                "must differ"
             )
             raise ConfigurationError(msg)
-        seen[dataset.dataset_id] = dataset.root
+        seen[dataset_id] = root

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import csv
-import gzip
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from cp_assets.datasets.csv_files import open_text
 from cp_assets.datasets.identity import normalise_site, normalise_well
+from cp_assets.datasets.parquet_files import open_parquet
 from cp_assets.errors import MeasurementError
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from cp_assets.stores import Place
 
 LoadDataRow = Mapping[str, str | None]
-Place = tuple[str | None, str | None]
+WellSite = tuple[str | None, str | None]
 """Well and site."""
 
 
-def read_load_data(path: Path) -> list[LoadDataRow]:
+def read_load_data(path: Place) -> list[LoadDataRow]:
     """Rows of a LoadData file (``.csv``, ``.csv.gz`` or ``.parquet``), every value as text.
 
     Raises
@@ -46,27 +46,25 @@ def read_load_data(path: Path) -> list[LoadDataRow]:
     return rows
 
 
-def _read_csv(path: Path) -> list[LoadDataRow]:
-    if path.suffix == ".gz":
-        with gzip.open(path, "rt", newline="", encoding="utf-8-sig") as file:
-            return list(csv.DictReader(file))
-    with path.open(newline="", encoding="utf-8-sig") as file:
+def _read_csv(path: Place) -> list[LoadDataRow]:
+    with open_text(path) as file:
         return list(csv.DictReader(file))
 
 
-def _read_parquet(path: Path) -> list[LoadDataRow]:
-    return [
-        {name: None if value is None else str(value) for name, value in row.items()}
-        for row in pq.read_table(path).to_pylist()
-    ]
+def _read_parquet(path: Place) -> list[LoadDataRow]:
+    with open_parquet(path) as file:
+        return [
+            {name: None if value is None else str(value) for name, value in row.items()}
+            for row in file.read().to_pylist()
+        ]
 
 
-def image_set_places(paths: Iterable[Path]) -> dict[tuple[str, str], Place]:
+def image_set_places(paths: Iterable[Place]) -> dict[tuple[str, str], WellSite]:
     """Well and site by (``FileName_...`` column, file name), for names at one place only.
 
     For Image tables that do not say their wells and sites.
     """
-    places: dict[tuple[str, str], Place] = {}
+    places: dict[tuple[str, str], WellSite] = {}
     ambiguous: set[tuple[str, str]] = set()
     for path in paths:
         for row in read_load_data(path):

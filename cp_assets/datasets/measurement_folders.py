@@ -6,14 +6,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cp_assets.datasets.combined_header import is_combined_csv, read_combined_header
-from cp_assets.datasets.databases import is_other_programs, open_database
-from cp_assets.datasets.deepprofiler_files import deepprofiler_file, find_deepprofiler_files
+from cp_assets.datasets.databases import Database, ask_schema, is_other_programs
+from cp_assets.datasets.deepprofiler_files import (
+    DeepProfilerFile,
+    deepprofiler_file,
+    find_deepprofiler_files,
+)
 from cp_assets.datasets.identity import (
     site_sort_key,
     split_site_folder,
     well_sort_key,
 )
 from cp_assets.datasets.in_carta_names import in_carta_columns
+from cp_assets.datasets.listing import Listing, existing_file, relative_path, with_subfolders
 from cp_assets.datasets.model import Dataset, MeasurementFolder, TableFile
 from cp_assets.datasets.presets import SHIPPED, Preset, compartment_name
 from cp_assets.errors import InputChangedError, MeasurementError
@@ -21,12 +26,13 @@ from cp_assets.rejections import Rejection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from cp_assets.datasets.presets import Container
+    from cp_assets.stores import Place
 
 
 _TABLES_SHOWN = 8
+_MOST_FILES = 100_000
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,7 @@ class FoundFolders:
     left_out: tuple[Rejection, ...] = ()
 
 
-def find_measurement_folders(dataset: Dataset, base: Path, plate: str) -> FoundFolders:
+def find_measurement_folders(dataset: Dataset, base: Place, plate: str) -> FoundFolders:
     """Measurement folders at ``base`` or one level below, in the order of well, site and name.
 
     DeepProfiler's files are looked for at any depth, since its folders are plates, wells and sites.
@@ -76,7 +82,7 @@ def find_measurement_folders(dataset: Dataset, base: Path, plate: str) -> FoundF
 
 
 def _found(
-    dataset: Dataset, base: Path, places: Sequence[_Place], preset: Preset, plate: str
+    dataset: Dataset, base: Place, places: Sequence[Listing], preset: Preset, plate: str
 ) -> Iterator[tuple[MeasurementFolder, bool]]:
     """Measurement folders of one dialect, each with whether it could be read."""
     if preset.container == "deepprofiler":
@@ -91,8 +97,8 @@ def _found(
 
 def _left_out(
     dataset: Dataset,
-    base: Path,
-    places: Sequence[_Place],
+    base: Place,
+    places: Sequence[Listing],
     folders: Sequence[MeasurementFolder],
     plate: str,
 ) -> Iterator[Rejection]:
@@ -117,13 +123,13 @@ def _left_out(
                 f"whose their rows are; they are left out. Add {image}, or remove the folder",
                 well_id=well,
                 site_id=site,
-                source_file=(place.folder / names[0]).relative_to(dataset.root).as_posix(),
+                source_file=relative_path(place.folder / names[0], dataset.root),
                 count=len(names),
             )
 
 
-def _unread_sites(dataset: Dataset, base: Path) -> Iterator[Rejection]:
-    for one in find_deepprofiler_files(base, follow_links=dataset.images.follow_links):
+def _unread_sites(dataset: Dataset, base: Place) -> Iterator[Rejection]:
+    for one in _deepprofiler_files(dataset, base):
         if not one.is_npz:
             yield Rejection(
                 kind="file",
@@ -132,8 +138,14 @@ def _unread_sites(dataset: Dataset, base: Path) -> Iterator[Rejection]:
                 "expected .npz. Its rows are left out",
                 well_id=one.well,
                 site_id=one.site,
-                source_file=one.path.relative_to(dataset.root).as_posix(),
+                source_file=relative_path(one.path, dataset.root),
             )
+
+
+def _deepprofiler_files(dataset: Dataset, base: Place) -> tuple[DeepProfilerFile, ...]:
+    # Whoever does not name the preset may have named a whole bucket.
+    most = _MOST_FILES if dataset.preset is None else None
+    return find_deepprofiler_files(base, follow_links=dataset.images.follow_links, most=most)
 
 
 def presets_of(dataset: Dataset) -> tuple[Preset, ...]:
@@ -144,35 +156,21 @@ def presets_of(dataset: Dataset) -> tuple[Preset, ...]:
     return (*dataset.presets, *(preset for preset in SHIPPED if preset.name not in own))
 
 
-@dataclass(frozen=True)
-class _Place:
-    """A folder and its files, listed once."""
-
-    folder: Path
-    files: tuple[Path, ...]
-
-    @classmethod
-    def of(cls, folder: Path) -> _Place:
-        # Names that begin with a dot are the file system's own, such as macOS's ._Cells.csv.
-        files = (path for path in folder.iterdir() if not path.name.startswith("."))
-        return cls(folder, tuple(sorted(files)))
-
-
-def _places(dataset: Dataset, base: Path) -> list[_Place]:
-    if dataset.file is not None:
-        return [_Place(base, (dataset.file,))]
-    below = sorted(child for child in base.iterdir() if child.is_dir())
-    return [_Place.of(folder) for folder in (base, *below)]
+def _places(dataset: Dataset, base: Place) -> list[Listing]:
+    if dataset.file is None:
+        return with_subfolders(base)
+    file = existing_file(dataset.file)
+    return [Listing(base, (file,) if file is not None else ())]
 
 
 def _folders(
-    root: Path, base: Path, place: _Place, preset: Preset, plate: str
+    root: Place, base: Place, place: Listing, preset: Preset, plate: str
 ) -> Iterator[tuple[MeasurementFolder, bool]]:
     """Measurement folders of a place, each with whether it could be read."""
     well, site = (
         split_site_folder(place.folder.name, plate) if place.folder != base else (None, None)
     )
-    below = place.folder.relative_to(root).as_posix()
+    below = relative_path(place.folder, root)
     relative = "" if below == "." else below
     if preset.container == "file":
         files = _files_by_table(place, preset)
@@ -191,12 +189,12 @@ def _folders(
 
 
 def tables_of_any_dialect(
-    dataset: Dataset, folder: Path, files: tuple[Path, ...]
+    dataset: Dataset, folder: Place, files: tuple[Place, ...]
 ) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Name of a dialect and of its tables among files of a folder, each file once."""
-    taken: set[Path] = set()
+    taken: set[Place] = set()
     for preset in presets_of(dataset):
-        place = _Place(folder, tuple(path for path in files if path not in taken))
+        place = Listing(folder, tuple(path for path in files if path not in taken))
         if preset.container == "deepprofiler":
             sites = (path for path in place.files if path.name.lower().endswith(".npz"))
             found = [[TableFile(one)] for one in sites if deepprofiler_file(folder, one.name)]
@@ -209,25 +207,26 @@ def tables_of_any_dialect(
 
 
 def _deepprofiler_sites(
-    dataset: Dataset, base: Path, preset: Preset
+    dataset: Dataset, base: Place, preset: Preset
 ) -> Iterator[MeasurementFolder]:
     """Each file as a folder of its own: it is one image set."""
     if dataset.file is not None:
-        found = [deepprofiler_file(dataset.root, dataset.file.name)]
+        file = existing_file(dataset.file)
+        found = [deepprofiler_file(dataset.root, dataset.file.name, file)]
     else:
-        found = [*find_deepprofiler_files(base, follow_links=dataset.images.follow_links)]
+        found = [*_deepprofiler_files(dataset, base)]
     for one in found:
         if one is not None and one.is_npz:
-            relative = one.path.relative_to(dataset.root).as_posix()
+            relative = relative_path(one.path, dataset.root)
             tables = {name: TableFile(one.path, name) for name in ("Image", preset.compartment)}
             yield MeasurementFolder(one.path.parent, relative, one.well, one.site, tables, preset)
 
 
-def _files_by_table(place: _Place, preset: Preset) -> dict[str, list[Path]]:
+def _files_by_table(place: Listing, preset: Preset) -> dict[str, list[Place]]:
     """Name of a table -> its files: of the preferred ending, of which there should be one."""
-    by_name: dict[str, list[Path]] = {}
+    by_name: dict[str, list[Place]] = {}
     for ending in reversed(preset.endings):
-        of_ending: dict[str, list[Path]] = {}
+        of_ending: dict[str, list[Place]] = {}
         for path in place.files:
             name = preset.table_of_file(path.name)
             if name is not None and path.name.lower().endswith(ending.lower()):
@@ -236,13 +235,13 @@ def _files_by_table(place: _Place, preset: Preset) -> dict[str, list[Path]]:
     return by_name
 
 
-def _tables_of_files(files: Mapping[str, list[Path]], preset: Preset) -> dict[str, TableFile]:
+def _tables_of_files(files: Mapping[str, list[Place]], preset: Preset) -> dict[str, TableFile]:
     tables = preset.tables(files)
     return {compartment: TableFile(files[name][0]) for compartment, name in tables.items()}
 
 
 def _fault_of_files(
-    files: Mapping[str, list[Path]], tables: Mapping[str, TableFile], preset: Preset
+    files: Mapping[str, list[Place]], tables: Mapping[str, TableFile], preset: Preset
 ) -> str | None:
     """Why the tables of a folder of files cannot be read, or None."""
     used = [table.path for table in tables.values()]
@@ -254,7 +253,7 @@ def _fault_of_files(
     return preset.ambiguity(files) or next((one for one in faults if one is not None), None)
 
 
-def _no_file(path: Path) -> str | None:
+def _no_file(path: Place) -> str | None:
     """Why a path is none of a file, or None if it is."""
     if path.is_file():
         return None
@@ -263,8 +262,8 @@ def _no_file(path: Path) -> str | None:
 
 
 def _files_of_all_tables(
-    place: _Place, preset: Preset
-) -> Iterator[tuple[Path, dict[str, TableFile], str | None]]:
+    place: Listing, preset: Preset
+) -> Iterator[tuple[Place, dict[str, TableFile], str | None]]:
     """Files of a place, their tables, and why they cannot be read or None."""
     of_file = _TABLES_OF_FILE[preset.container]
     for path in place.files:
@@ -283,7 +282,7 @@ def _files_of_all_tables(
             yield path, tables, fault
 
 
-def _combined_tables(path: Path, preset: Preset) -> dict[str, TableFile]:
+def _combined_tables(path: Place, preset: Preset) -> dict[str, TableFile]:
     """Compartment -> its part of a combined CSV file; empty if the file is none."""
     if not is_combined_csv(path):
         return {}
@@ -293,20 +292,20 @@ def _combined_tables(path: Path, preset: Preset) -> dict[str, TableFile]:
     return {compartment: TableFile(path, name) for compartment, name in tables.items()}
 
 
-def _refuse_ambiguity(path: Path, preset: Preset, names: Iterable[str]) -> None:
+def _refuse_ambiguity(path: Place, preset: Preset, names: Iterable[str]) -> None:
     fault = preset.ambiguity(names)
     if fault is not None:
         msg = f"{path.name}: {fault}"
         raise MeasurementError(msg)
 
 
-def _in_carta_tables(path: Path, preset: Preset) -> dict[str, TableFile]:
+def _in_carta_tables(path: Place, preset: Preset) -> dict[str, TableFile]:
     if not in_carta_columns(path):
         return {}
     return {name: TableFile(path, name) for name in ("Image", preset.compartment)}
 
 
-def database_tables(path: Path, preset: Preset) -> dict[str, TableFile]:
+def database_tables(path: Place, preset: Preset) -> dict[str, TableFile]:
     """Compartment -> table of one database; empty if it holds no Image table of the dialect.
 
     A table that does not name an image set measures nothing and is passed over.
@@ -316,25 +315,28 @@ def database_tables(path: Path, preset: Preset) -> dict[str, TableFile]:
     MeasurementError
         If the database cannot be read, or it is not clear which of its tables are meant.
     """
-    with open_database(path, path.name) as database:
-        found: dict[str, TableFile] = {}
-        names = database.tables()
-        _refuse_ambiguity(path, preset, names)
-        for compartment, table in preset.tables(names).items():
-            columns = database.columns(table)
-            if preset.image_number.lower() not in (column.lower() for column in columns):
-                continue
-            if compartment != preset.side_by_side:
-                found[compartment] = TableFile(path, table)
-                continue
-            several = preset.compartments_side_by_side(columns)
-            for one in several:
-                beside = tuple(other for other in several if other != one)
-                found[compartment_name(one)] = TableFile(path, table, beside)
+    return ask_schema(path, path.name, lambda database: _tables_in(database, path, preset))
+
+
+def _tables_in(database: Database, path: Place, preset: Preset) -> dict[str, TableFile]:
+    found: dict[str, TableFile] = {}
+    names = database.tables()
+    _refuse_ambiguity(path, preset, names)
+    for compartment, table in preset.tables(names).items():
+        columns = database.columns(table)
+        if preset.image_number.lower() not in (column.lower() for column in columns):
+            continue
+        if compartment != preset.side_by_side:
+            found[compartment] = TableFile(path, table)
+            continue
+        several = preset.compartments_side_by_side(columns)
+        for one in several:
+            beside = tuple(other for other in several if other != one)
+            found[compartment_name(one)] = TableFile(path, table, beside)
     return found
 
 
-_TABLES_OF_FILE: dict[Container, Callable[[Path, Preset], dict[str, TableFile]]] = {
+_TABLES_OF_FILE: dict[Container, Callable[[Place, Preset], dict[str, TableFile]]] = {
     "database": database_tables,
     "combined-csv": _combined_tables,
     "in-carta": _in_carta_tables,
@@ -357,13 +359,12 @@ def unknown_databases(dataset: Dataset) -> str:
     """What the databases in a dataset's folder hold, for an error where no dialect knows them."""
     found = []
     presets = presets_of(dataset)
-    for path in _places(dataset, dataset.root)[0].files:
+    for path in Listing.of(dataset.root).files if dataset.file is None else (dataset.file,):
         named = any(one.container == "database" and one.table_of_file(path.name) for one in presets)
         if not named or not path.is_file():
             continue
         try:
-            with open_database(path, path.name) as database:
-                tables = list(database.tables())
+            tables = ask_schema(path, path.name, lambda database: list(database.tables()))
         except (MeasurementError, InputChangedError) as error:
             found.append(str(error))
         else:

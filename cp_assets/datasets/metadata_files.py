@@ -7,17 +7,28 @@ and ``platemap/<name>.txt`` beside it what each well of that map holds.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from cp_assets.datasets.listing import (
+    entries,
+    existing_file,
+    files_below,
+    lies_below,
+    relative_path,
+)
 from cp_assets.datasets.text_tables import TextTable
 from cp_assets.errors import ConfigurationError
 from cp_assets.rejections import Rejection
+from cp_assets.stores import ObjectPath
 
 if TYPE_CHECKING:
-    from cp_assets.datasets.model import Dataset, PlateSources
+    from collections.abc import Iterable
 
-METADATA = Path("workspace/metadata")
+    from cp_assets.datasets.model import Dataset, PlateSources
+    from cp_assets.stores import Place
+
+METADATA = PurePosixPath("workspace/metadata")
 BARCODES = "barcode_platemap.csv"
 _BARCODE_COLUMN, _MAP_COLUMN = "assay_plate_barcode", "plate_map_name"
 _ENDINGS = (".txt", ".tsv", ".csv")
@@ -35,7 +46,7 @@ class AnnotationFile:
         Whether it is a plate map: its wells are the plate's, whatever plate its columns name.
     """
 
-    path: Path
+    path: Place
     name: str
     is_plate_map: bool = False
 
@@ -55,7 +66,7 @@ class PlateAnnotation:
     """
 
     files: tuple[AnnotationFile, ...]
-    of_dataset: tuple[Path, ...]
+    of_dataset: tuple[Place, ...]
     faults: tuple[Rejection, ...] = ()
 
 
@@ -76,7 +87,7 @@ def find_annotation(sources: PlateSources) -> PlateAnnotation:
     return PlateAnnotation((*named, *files), everyone, faults)
 
 
-def named_files(dataset: Dataset) -> tuple[Path, ...]:
+def named_files(dataset: Dataset) -> tuple[Place, ...]:
     """The annotation files that the user named.
 
     Raises
@@ -84,28 +95,33 @@ def named_files(dataset: Dataset) -> tuple[Path, ...]:
     ConfigurationError
         If one does not exist.
     """
-    missing = next((path for path in dataset.annotations if not path.is_file()), None)
-    if missing is not None:
+    return tuple(_named_file(dataset, path) for path in dataset.annotations)
+
+
+def _named_file(dataset: Dataset, path: Place) -> Place:
+    file = existing_file(path)
+    if file is None:
         msg = (
-            f"dataset {dataset.dataset_id}: annotations names {missing}, which is no file; "
+            f"dataset {dataset.dataset_id}: annotations names {path}, which is no file; "
             "expected a CSV, TSV or Parquet file with a column of wells, such as Metadata_Well"
         )
         raise ConfigurationError(msg)
-    return dataset.annotations
+    return file
 
 
-def barcode_file(sources: PlateSources) -> Path | None:
+def barcode_file(sources: PlateSources) -> Place | None:
     """The file that says which plates of the batch have which plate map, or None."""
     if sources.dataset.layout != "cell-painting-gallery":
         return None
     metadata = sources.dataset.root / METADATA
     for folder in (metadata / "platemaps" / sources.key.batch_id, metadata / sources.key.batch_id):
-        if (folder / BARCODES).is_file():
-            return folder / BARCODES
+        file = existing_file(folder / BARCODES)
+        if file is not None:
+            return file
     return None
 
 
-def plate_maps(barcodes: Path) -> dict[str, tuple[str, ...]]:
+def plate_maps(barcodes: Place) -> dict[str, tuple[str, ...]]:
     """Plate -> the different plate maps that the file names for it.
 
     Raises
@@ -153,34 +169,46 @@ def _gallery_files(
     return (own, AnnotationFile(found, _name(sources.dataset, found), is_plate_map=True)), ()
 
 
-def _plate_map(folder: Path, name: str) -> Path | None:
+def _plate_map(folder: Place, name: str) -> Place | None:
     # Found in the listing, not by its path: a name from a file must not lead out of the folder.
-    there = {path.name: path for path in folder.iterdir()} if folder.is_dir() else {}
+    there = {path.name: path for path in entries(folder)}
     names = (name, *(f"{name}{ending}" for ending in _ENDINGS))
     return next((there[one] for one in names if one in there and there[one].is_file()), None)
 
 
-def _all_gallery_files(dataset: Dataset) -> tuple[Path, ...]:
+def _all_gallery_files(dataset: Dataset) -> tuple[Place, ...]:
     if dataset.layout != "cell-painting-gallery":
         return ()
     metadata = dataset.root / METADATA
+    if isinstance(metadata, ObjectPath):
+        files = [path for _, path in files_below(metadata)]
+        barcodes = [
+            path for path in files if path.name == BARCODES and _is_of_batch(path, metadata)
+        ]
+        folders = {path.parent / "platemap" for path in barcodes}
+        maps = [path for path in files if path.parent in folders]
+        return _sorted_files(barcodes, maps)
     listed = [*metadata.glob(f"*/{BARCODES}"), *metadata.glob(f"*/*/{BARCODES}")]
-    folders = sorted(file.parent for file in listed)
-    barcodes = [folder / BARCODES for folder in folders]
-    maps = [
-        path
-        for folder in folders
-        for path in sorted((folder / "platemap").glob("*"))
-        if path.suffix in _ENDINGS and path.name[0] != "."
-    ]
-    return (*barcodes, *maps)
+    return _sorted_files(
+        listed, [path for file in listed for path in (file.parent / "platemap").glob("*")]
+    )
 
 
-def _name(dataset: Dataset, path: Path) -> str:
+def _is_of_batch(barcodes: ObjectPath, metadata: ObjectPath) -> bool:
+    above = barcodes.parent.parent
+    return metadata in (above, above.parent)
+
+
+def _sorted_files(barcodes: Iterable[Place], maps: Iterable[Place]) -> tuple[Place, ...]:
+    tables = (path for path in maps if path.suffix in _ENDINGS and path.name[0] != ".")
+    return (*sorted(barcodes), *sorted(tables))
+
+
+def _name(dataset: Dataset, path: Place) -> str:
     # Resolved, so that one file has one name from whatever folder it is named.
     folder, root = path.parent.resolve(), dataset.root.resolve()
-    if folder.is_relative_to(root):
-        return (folder / path.name).relative_to(root).as_posix()
+    if lies_below(folder, root):
+        return relative_path(folder / path.name, root)
     return f"{folder.name}/{path.name}"
 
 

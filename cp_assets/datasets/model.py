@@ -1,4 +1,4 @@
-"""The dataset model: what a user describes, and what is found of it on disk."""
+"""The dataset model: what a user describes, and what is found of it on a disk or in a store."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from cp_assets.datasets.identity import PlateKey
     from cp_assets.rejections import Rejection
+    from cp_assets.stores import Place
 
 from cp_assets.datasets.identity import normalise_site, normalise_well
 from cp_assets.datasets.presets import CELLPROFILER_CSV, Preset
@@ -78,7 +79,7 @@ class ImageOptions:
 
     include_source_images: bool = False
     channels: tuple[str, ...] | None = None
-    path_prefix_map: Mapping[str, str] = field(default_factory=dict)
+    path_prefix_map: Mapping[str, str | Place] = field(default_factory=dict)
     bbox_column_map: Mapping[str, str] | None = None
     segmentation_file_regex: Mapping[str, str] | None = None
     follow_links: bool = False
@@ -178,19 +179,19 @@ class Dataset:
     """
 
     dataset_id: str
-    root: Path
+    root: Place
     layout: Layout = "cell-painting-gallery"
-    file: Path | None = None
+    file: Place | None = None
     batch_id: str | None = None
     plate_id: str | None = None
-    image_dir: Path | None = None
-    mask_dir: Path | None = None
-    outline_dir: Path | None = None
+    image_dir: Place | None = None
+    mask_dir: Place | None = None
+    outline_dir: Place | None = None
     images: ImageOptions = field(default_factory=ImageOptions)
     anchor: str | None = None
     compartments: tuple[str, ...] | None = None
     column_types: Mapping[str, str] = field(default_factory=dict)
-    annotations: tuple[Path, ...] = ()
+    annotations: tuple[Place, ...] = ()
     image_columns: tuple[str, ...] | None = None
     drop_empty_rows: bool = False
     parents: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -215,7 +216,7 @@ class TableFile:
         The other compartments that the same table holds.
     """
 
-    path: Path
+    path: Place
     table: str | None = None
     beside: tuple[str, ...] = ()
 
@@ -247,7 +248,7 @@ class MeasurementFolder:
         Why the tables cannot be read, with what to do; None where nothing speaks against it.
     """
 
-    path: Path
+    path: Place
     relative: str
     well: str | None
     site: str | None
@@ -266,7 +267,7 @@ class MeasurementFolder:
 
 @dataclass(frozen=True)
 class PlateSources:
-    """All that lies on disk of one plate.
+    """All that lies on disk, or in a store, of one plate.
 
     Attributes
     ----------
@@ -293,10 +294,10 @@ class PlateSources:
     dataset: Dataset
     key: PlateKey
     folders: tuple[MeasurementFolder, ...]
-    image_dir: Path | None = None
-    mask_dir: Path | None = None
-    outline_dir: Path | None = None
-    load_data: tuple[Path, ...] = ()
+    image_dir: Place | None = None
+    mask_dir: Place | None = None
+    outline_dir: Place | None = None
+    load_data: tuple[Place, ...] = ()
     image_plate: str | None = None
     siblings: tuple[str, ...] = ()
     choice: str = ""

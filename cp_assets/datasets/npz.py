@@ -20,19 +20,22 @@ import numpy as np
 
 from cp_assets.datasets.fingerprints import unchanged
 from cp_assets.datasets.restricted_pickle import MAX_PICKLE_BYTES
-from cp_assets.errors import MeasurementError
+from cp_assets.errors import CpAssetsError, MeasurementError
+from cp_assets.stores import ObjectPath
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     import numpy.typing as npt
+
+    from cp_assets.stores import Place
 
 MAX_ARRAY_BYTES = 2**30
 """Largest array that is read, bytes: 1 GiB, 40,000 objects of 6,400 features."""
 
 _MAX_HEADER = 4096
 _PIECE = 2**20
+_SMALL_FILE = 64 * 2**20
 _MOST_DEFLATED = 1032
 """Times that deflate can make data smaller, at most."""
 
@@ -105,7 +108,7 @@ class Npz:
             self._hold_size(member, found, limit)
             with self._archive.open(found) as stream:
                 yield stream, found.file_size
-        except MeasurementError:
+        except CpAssetsError:
             raise
         except _DAMAGES as error:
             raise self._error(member, f"cannot be read ({_said(error)})") from error
@@ -125,7 +128,7 @@ class Npz:
 
 
 @contextmanager
-def open_npz(path: Path, name: str, max_bytes: int = MAX_ARRAY_BYTES) -> Iterator[Npz]:
+def open_npz(path: Place, name: str, max_bytes: int = MAX_ARRAY_BYTES) -> Iterator[Npz]:
     """Open an ``.npz`` of numpy.
 
     Parameters
@@ -146,10 +149,12 @@ def open_npz(path: Path, name: str, max_bytes: int = MAX_ARRAY_BYTES) -> Iterato
         # A pipe would be waited for.
         msg = f"{name} is not a file"
         raise MeasurementError(msg)
-    with unchanged(path), _CarefulFile(path) as file:
+    with unchanged(path), _stream(path) as stream:
         try:
-            archive = zipfile.ZipFile(file)
+            archive = zipfile.ZipFile(_CarefulFile(stream))
             names = archive.namelist()
+        except CpAssetsError:
+            raise
         except _DAMAGES as error:
             msg = f"{name} is no .npz that can be read ({_said(error)}); export it again"
             raise MeasurementError(msg) from error
@@ -158,18 +163,37 @@ def open_npz(path: Path, name: str, max_bytes: int = MAX_ARRAY_BYTES) -> Iterato
             yield Npz(name, members, archive, max_bytes)
 
 
-class _CarefulFile(io.FileIO):
+class _CarefulFile(io.RawIOBase):
     """A file of which no more than a piece is read at once: a zip's list of members may lie."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        return self._stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._stream.tell()
 
     def read(self, size: int | None = -1, /) -> bytes:
         if size is None or size < 0:
             # What zipfile reads so is the end of the file.
             size = _PIECE + 1
-        data = super().read(min(size, _PIECE + 1)) or b""
+        data = self._stream.read(min(size, _PIECE + 1)) or b""
         if len(data) > _PIECE:
             msg = f"a list of members of more than {_PIECE} bytes"
             raise ValueError(msg)
         return data
+
+
+def _stream(path: Place) -> IO[bytes]:
+    """The file's bytes; of a small one of a store all at once, since each read is a request."""
+    if isinstance(path, ObjectPath) and path.stat().st_size <= _SMALL_FILE:
+        return io.BytesIO(path.read_bytes())
+    return path.open("rb")
 
 
 def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:

@@ -7,20 +7,21 @@ mark, any line ends, quoted delimiters, trailing empty cells.
 from __future__ import annotations
 
 import csv
-import gzip
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from cp_assets.datasets.csv_files import open_text
 from cp_assets.datasets.csv_text import NULLS
+from cp_assets.datasets.parquet_files import open_parquet
 from cp_assets.errors import MeasurementError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
+
+    from cp_assets.stores import Place
 
 NO_VALUE = frozenset((*NULLS, "<NA>"))
 """Texts that say there is no value, as for measurements and for pandas."""
@@ -39,11 +40,11 @@ class TextTable:
         The header without white space around its names; empty for a file without a header.
     """
 
-    path: Path
+    path: Place
     columns: tuple[str, ...]
 
     @classmethod
-    def of(cls, path: Path) -> TextTable:
+    def of(cls, path: Place) -> TextTable:
         """Read a file's header.
 
         Raises
@@ -80,12 +81,12 @@ class TextTable:
                 yield number, values
 
 
-def _is_parquet(path: Path) -> bool:
+def _is_parquet(path: Place) -> bool:
     return path.suffix.lower() in (".parquet", ".pq")
 
 
 @contextmanager
-def _errors(path: Path) -> Iterator[None]:
+def _errors(path: Place) -> Iterator[None]:
     try:
         yield
     except (OSError, EOFError, UnicodeDecodeError, csv.Error, pa.ArrowException) as error:
@@ -97,33 +98,27 @@ def _errors(path: Path) -> Iterator[None]:
         raise MeasurementError(msg) from error
 
 
-def _text(path: Path) -> IO[str]:
-    if path.suffix.lower() == ".gz":
-        return gzip.open(path, "rt", newline="", encoding="utf-8-sig")
-    return path.open(newline="", encoding="utf-8-sig")
-
-
-def _delimiter(path: Path, header: str) -> str:
+def _delimiter(path: Place, header: str) -> str:
     """The delimiter of the file's ending where the header has it, else the one that it has."""
     name = path.name.lower().removesuffix(".gz")
     usual = next((mark for end, mark in _DELIMITERS.items() if name.endswith(end)), ",")
     return usual if usual in header else max("\t,;", key=header.count)
 
 
-def _text_columns(path: Path) -> tuple[str, ...]:
-    with _text(path) as stream:
+def _text_columns(path: Place) -> tuple[str, ...]:
+    with open_text(path) as stream:
         header = stream.readline()
         stream.seek(0)
         rows = csv.reader(stream, delimiter=_delimiter(path, header), strict=True)
         return tuple(name.strip() for name in next(rows, []))
 
 
-def _rows(path: Path) -> Iterator[Sequence[str | None]]:
+def _rows(path: Place) -> Iterator[Sequence[str | None]]:
     yield from _parquet_rows(path) if _is_parquet(path) else _text_rows(path)
 
 
-def _text_rows(path: Path) -> Iterator[list[str]]:
-    with _text(path) as stream:
+def _text_rows(path: Place) -> Iterator[list[str]]:
+    with open_text(path) as stream:
         header = stream.readline()
         stream.seek(0)
         rows = csv.reader(stream, delimiter=_delimiter(path, header), strict=True)
@@ -131,12 +126,13 @@ def _text_rows(path: Path) -> Iterator[list[str]]:
         yield from (row for row in rows if row)
 
 
-def _parquet_columns(path: Path) -> tuple[str, ...]:
-    return tuple(name.strip() for name in pq.read_schema(path).names)
+def _parquet_columns(path: Place) -> tuple[str, ...]:
+    with open_parquet(path) as file:
+        return tuple(name.strip() for name in file.schema_arrow.names)
 
 
-def _parquet_rows(path: Path) -> Iterator[list[str | None]]:
-    with pq.ParquetFile(path) as file:
+def _parquet_rows(path: Place) -> Iterator[list[str | None]]:
+    with open_parquet(path) as file:
         for batch in file.iter_batches():
             columns = [[_as_text(value) for value in column.to_pylist()] for column in batch]
             yield from (list(row) for row in zip(*columns, strict=True))

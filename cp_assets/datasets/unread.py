@@ -6,16 +6,19 @@ import os
 from collections import deque
 from typing import TYPE_CHECKING
 
+from cp_assets.datasets.listing import entries
 from cp_assets.datasets.measurement_folders import tables_of_any_dialect
+from cp_assets.stores import ObjectPath
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
     from cp_assets.datasets.model import Dataset, PlateSources
+    from cp_assets.stores import Place
 
 _DEPTH = 3
 _MOST_FOLDERS = 1000
+_MOST_IN_STORE = 50
 _LINES = 5
 _NAMES = 4
 
@@ -23,7 +26,8 @@ _NAMES = 4
 def unread_measurements(dataset: Dataset, plates: Iterable[PlateSources]) -> list[str]:
     """One line for each folder with tables of another dialect, or further down than is read.
 
-    At most `_MOST_FOLDERS` folders are looked at, not below those of a plate, and `_LINES` named.
+    At most `_MOST_FOLDERS` folders, of a store `_MOST_IN_STORE`, are looked at, not below those of
+    a plate, and `_LINES` named.
     Of one file, and of a gallery prefix, whose folders have fixed places, nothing is said.
     """
     if dataset.file is not None or dataset.layout != "cellprofiler":
@@ -49,20 +53,25 @@ def unread_measurements(dataset: Dataset, plates: Iterable[PlateSources]) -> lis
     return lines[:_LINES] + more
 
 
-def _listed(root: Path, of_plates: set[Path]) -> Iterator[tuple[Path, tuple[Path, ...]]]:
+def _listed(root: Place, of_plates: set[Place]) -> Iterator[tuple[Place, tuple[Place, ...]]]:
     """Folders, nearest first, with their files; nothing below a plate's but the root."""
     waiting = deque([(root, 0)])
-    for _ in range(_MOST_FOLDERS):
+    for _ in range(_MOST_IN_STORE if isinstance(root, ObjectPath) else _MOST_FOLDERS):
         if not waiting:
             return
         folder, depth = waiting.popleft()
         try:
-            with os.scandir(folder) as listing:
-                entries = sorted((one.name, one.is_dir()) for one in listing)
+            there = [one for one in _children(folder) if one[0].name[0] != "."]
         except OSError:
             continue
-        entries = [(name, is_folder) for name, is_folder in entries if name[0] != "."]
-        yield folder, tuple(folder / name for name, is_folder in entries if not is_folder)
+        yield folder, tuple(path for path, is_folder in there if not is_folder)
         if depth < _DEPTH and (folder == root or folder not in of_plates):
-            below = (folder / name for name, is_folder in entries if is_folder)
-            waiting.extend((one, depth + 1) for one in below)
+            waiting.extend((path, depth + 1) for path, is_folder in there if is_folder)
+
+
+def _children(folder: Place) -> list[tuple[Place, bool]]:
+    """What lies in a folder, sorted, each with whether it is a folder."""
+    if isinstance(folder, ObjectPath):
+        return [(path, path.is_dir()) for path in entries(folder)]
+    with os.scandir(folder) as listing:
+        return sorted((folder / one.name, one.is_dir()) for one in listing)

@@ -8,15 +8,21 @@ links are looked at twice, so that a folder without links costs one listing.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cp_assets.datasets.listing import entries, files_below, files_of_each, on_each
 from cp_assets.errors import ConfigurationError
+from cp_assets.stores import ObjectPath
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from cp_assets.stores import Place
+
+_FEW_FOLDERS = 8
+"""So many folders of a store are listed one by one."""
 
 _Above = tuple[tuple[int, int], ...]
 """Device and inode of the folders above: one of them again is a loop."""
@@ -34,15 +40,23 @@ class Entry:
         Where the link leads, outside of the folder; None for what may be read.
     is_folder
         Whether it is a folder: a leaf, or a refused link to one.
+    found
+        In a store, the object as it was listed: to ask it for its state takes no request. None of
+        a folder, and on a disk.
     """
 
     relative: str
     leads_out: str | None = None
     is_folder: bool = False
+    found: ObjectPath | None = None
+
+    def below(self, root: Place) -> Place:
+        """The path of the entry, below the folder that was walked."""
+        return self.found or root / self.relative
 
 
 def walk(
-    root: Path, *, follow_links: bool = False, is_leaf: Callable[[str], bool] | None = None
+    root: Place, *, follow_links: bool = False, is_leaf: Callable[[str], bool] | None = None
 ) -> Iterator[Entry]:
     """List the files below a folder, each folder in the order of its names; loops of links end.
 
@@ -62,10 +76,85 @@ def walk(
     ConfigurationError
         If a folder cannot be listed; names it.
     """
+    if isinstance(root, ObjectPath):
+        return _walk_store(root, is_leaf)
     walker = _Walker(
         None if follow_links else os.path.realpath(root), is_leaf or (lambda _name: False)
     )
     return walker.below(root, "", ())
+
+
+def walk_each(folders: Sequence[Place], *, follow_links: bool = False) -> Iterator[list[Entry]]:
+    """List the files below each of some folders, of which some may be missing.
+
+    Many that lie in the folders of one folder of a store, such as the outlines of each site, are
+    listed by what lies below that one.
+    """
+    if not folders or not isinstance(folders[0], ObjectPath):
+        for folder in folders:
+            there = folder.is_dir()
+            yield list(walk(folder, follow_links=follow_links)) if there else []
+        return
+    above = sorted({folder.parent for folder in folders})
+    listed = files_of_each(above[0].parent, above) if len({a.parent for a in above}) == 1 else None
+    if listed is None:
+        yield from on_each(lambda folder: list(walk(folder)), folders, folders[0])
+        return
+    files = dict(zip(above, listed, strict=True))
+    for folder in folders:
+        start = f"{folder.name}/"
+        yield _in_order(
+            (relative.removeprefix(start), path)
+            for relative, path in files[folder.parent]
+            if relative.startswith(start)
+        )
+
+
+def _walk_store(root: ObjectPath, is_leaf: Callable[[str], bool] | None) -> Iterator[Entry]:
+    """The entries of a store's folder, in the order in which those of a disk would come.
+
+    Without leaves, one listing of all files. A leaf may hold thousands of them, and to ask for its
+    name alone is one request: folders beside leaves are listed one by one.
+    """
+    if is_leaf is None:
+        yield from _in_order(files_below(root))
+        return
+    children = [child for child in entries(root) if isinstance(child, ObjectPath)]
+    folders = [child.name for child in children if child.is_dir()]
+    if len(folders) > _FEW_FOLDERS and not any(map(is_leaf, folders)):
+        yield from _in_order(_with_leaves(files_below(root), is_leaf))
+        return
+    for child in children:
+        if not child.is_dir():
+            yield Entry(child.name, found=child)
+        elif is_leaf(child.name):
+            yield Entry(child.name, is_folder=True)
+        else:
+            for entry in _walk_store(child, is_leaf):
+                yield replace(entry, relative=f"{child.name}/{entry.relative}")
+
+
+def _with_leaves(
+    files: Iterator[tuple[str, ObjectPath]], is_leaf: Callable[[str], bool]
+) -> Iterator[tuple[str, ObjectPath | None]]:
+    """Files, and each leaf once in place of the files below it."""
+    seen = set()
+    for relative, path in files:
+        folders = relative.split("/")[:-1]
+        depth = next((at for at, name in enumerate(folders, start=1) if is_leaf(name)), None)
+        if depth is None:
+            yield relative, path
+            continue
+        leaf = "/".join(folders[:depth])
+        if leaf not in seen:
+            seen.add(leaf)
+            yield leaf, None
+
+
+def _in_order(files: Iterable[tuple[str, ObjectPath | None]]) -> list[Entry]:
+    """Entries by the names of their folders: keys are sorted otherwise, ``a-b/`` before ``a/``."""
+    ordered = sorted(files, key=lambda file: file[0].split("/"))
+    return [Entry(relative, is_folder=path is None, found=path) for relative, path in ordered]
 
 
 def leads_out(root: str, path: str) -> str | None:

@@ -92,11 +92,13 @@ def image_crops(
     cropper = _Cropper(sources, sets, compartment)
     totals = CropBooks() if books is None else books
     wanted = _Wanted(object_groups(profiles), options)
-    for crops in bounded_map(cropper.crop, wanted, options.workers, options.max_memory):
-        yield from crops.batches
-        totals.add(crops.books())
-        for rejection in crops.rejections:
-            log.add(rejection)
+    with cropper.loader as loader:
+        groups = loader.ahead(wanted, lambda group: sets.get(group.image_id))
+        for crops in bounded_map(cropper.crop, groups, options.workers, loader.max_memory):
+            yield from crops.batches
+            totals.add(crops.books())
+            for rejection in crops.rejections:
+                log.add(rejection)
     nothing = wanted.none_found()
     if nothing:
         log.add(nothing)
@@ -153,9 +155,9 @@ class _Cropper:
     def __init__(
         self, sources: PlateSources, sets: Mapping[str, ImageSet], compartment: str
     ) -> None:
-        self._loader = ImageSetLoader(sources, sets.values(), compartment)
+        self.loader = ImageSetLoader(sources, sets.values(), compartment)
         self._options = sources.dataset.images
-        self._schema = without_absent_overlays(CROPS_SCHEMA, self._loader.overlays.kinds)
+        self._schema = without_absent_overlays(CROPS_SCHEMA, self.loader.overlays.kinds)
         self._sets = sets
         self._compartment = compartment
         names = {f.channel for s in sets.values() for f in s.channels}
@@ -167,7 +169,7 @@ class _Cropper:
         if image_set is None:
             return self._without_image_set(group)
         objects = BoxedObjects(group, self._options, self._compartment)
-        loaded = self._loader.load(image_set, objects.place, admit)
+        loaded = self.loader.load(image_set, objects.place, admit)
         cutting = Cutting(objects, loaded, self._schema)
         return _SetCrops(cutting.batches(), cutting.rejections, lambda: _books(cutting))
 

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cp_assets.datasets.walking import Entry, walk
+from cp_assets.errors import ConfigurationError
 from cp_assets.images import recorded
 from cp_assets.images.image_sets import IMAGE_SUFFIXES
+from cp_assets.stores import ObjectPath
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from cp_assets.stores import Place
 
 _Names = Mapping[str, tuple[str, ...]]
 
@@ -30,19 +32,22 @@ class FolderIndex:
         Relative path of a link to a file that leads out of the folder -> where it leads.
     refused_folders
         The same of links to folders; what lies behind them is not in `files`.
+    objects
+        In a store, relative path -> the object as it was listed: to open it takes no request more.
     """
 
-    root: Path
+    root: Place
     files: tuple[str, ...]
     refused: Mapping[str, str]
     refused_folders: Mapping[str, str]
+    objects: Mapping[str, ObjectPath]
     known: Mapping[str, str]
     by_name: _Names
     by_stem: _Names
     by_bare_path: _Names
 
     @classmethod
-    def scan(cls, root: Path, *, follow_links: bool = False) -> FolderIndex:
+    def scan(cls, root: Place, *, follow_links: bool = False) -> FolderIndex:
         """Walk a folder.
 
         Parameters
@@ -56,6 +61,17 @@ class FolderIndex:
             If the folder is not there or cannot be listed.
         """
         entries = list(walk(root, follow_links=follow_links, is_leaf=_is_image))
+        if not entries and isinstance(root, ObjectPath):
+            msg = (
+                f"folder {root}: no object lies below it; check image_dir, mask_dir and outline_dir"
+            )
+            raise ConfigurationError(msg)
+        return cls.of(root, entries)
+
+    @classmethod
+    def of(cls, root: Place, entries: Iterable[Entry]) -> FolderIndex:
+        """Index what was found below a folder."""
+        entries = tuple(entries)
         files = tuple(sorted(entry.relative for entry in entries if _is_image(entry.relative)))
         composed = {file: recorded.composed(file) for file in files}
         return cls(
@@ -63,6 +79,7 @@ class FolderIndex:
             files=files,
             refused=dict(_refused(entries, folders=False)),
             refused_folders=dict(_refused(entries, folders=True)),
+            objects=dict(_objects(root, entries)) if isinstance(root, ObjectPath) else {},
             # A name as it stands on disk goes before one that only means the same.
             known={name: file for file, name in composed.items()} | {file: file for file in files},
             by_name=_grouped((recorded.base_name(name), file) for file, name in composed.items()),
@@ -114,9 +131,20 @@ class FolderIndex:
                     return link, self.refused_folders[link]
         return None
 
-    def path(self, relative: str) -> Path:
+    def path(self, relative: str) -> Place:
         """Full path of one of `files`."""
-        return self.root / relative
+        return self.objects.get(relative) or self.root / relative
+
+    def beside(self, path: ObjectPath, name: str) -> ObjectPath | None:
+        """The object of a name in the folder of one of the files; None if there is none."""
+        relative = path.with_name(name).key[len(self._start) :]
+        return self.objects.get(relative)
+
+    @property
+    def _start(self) -> str:
+        """What the keys of all files begin with."""
+        key = self.root.key if isinstance(self.root, ObjectPath) else ""
+        return f"{key}/" if key else ""
 
     def _file(self, tail: str) -> str | None:
         return self.known.get(tail) or self.known.get(recorded.composed(tail))
@@ -125,6 +153,13 @@ class FolderIndex:
 def _is_image(name: str) -> bool:
     """Whether a file, or a folder such as an OME-Zarr, has the ending of an image."""
     return name.lower().endswith(IMAGE_SUFFIXES)
+
+
+def _objects(root: ObjectPath, entries: Iterable[Entry]) -> Iterator[tuple[str, ObjectPath]]:
+    for entry in entries:
+        if _is_image(entry.relative):
+            folder = (root / entry.relative).known_as("folder")
+            yield entry.relative, entry.found or folder
 
 
 def _refused(entries: Iterable[Entry], *, folders: bool) -> Iterator[tuple[str, str]]:

@@ -11,9 +11,9 @@ from cp_assets.images.image_sets import ChannelFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from pathlib import Path
 
     from cp_assets.images.image_sets import ImageSet
+    from cp_assets.stores import Place
 
 _Site = tuple[str | None, str | None, str | None]
 """Plate, well and site."""
@@ -34,7 +34,7 @@ class LoadData:
     plates: frozenset[str | None]
 
     @classmethod
-    def read(cls, paths: Iterable[Path]) -> LoadData:
+    def read(cls, paths: Iterable[Place]) -> LoadData:
         """Read LoadData files (``.csv``, ``.csv.gz``, ``.parquet``); the first to name a file wins.
 
         Raises

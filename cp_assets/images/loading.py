@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
 from contextlib import ExitStack
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from cp_assets.errors import ImageReadError
+from cp_assets.images.fetching import Fetching
 from cp_assets.images.loaded import (
     ChannelFault,
     LoadedChannel,
@@ -23,29 +25,41 @@ from cp_assets.images.pixels import (
     without_equal_colours,
 )
 from cp_assets.images.planes import SharedFiles, channel_names, meant_region
-from cp_assets.images.readers import open_image
+from cp_assets.images.readers import ImageFile, open_image
 from cp_assets.images.resolve import ImageResolver, UnresolvedImage
 from cp_assets.stages import stage
+from cp_assets.stores import ObjectPath
+from cp_assets.stores import place as place_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
+    from types import TracebackType
 
     from cp_assets.datasets.model import PlateSources
+    from cp_assets.images.fetching import Fetched
     from cp_assets.images.image_sets import ChannelFile, ImageSet
     from cp_assets.images.pixels import PixelSource
     from cp_assets.images.readers import ImageReader, Region, Shape5
     from cp_assets.images.resolve import ResolvedImage
     from cp_assets.images.windows import Placements
     from cp_assets.rejections import Rejection
+    from cp_assets.stores import Place
     from cp_assets.streams import Admit
 
-    Place = Callable[[Shape5], Placements]
+    Placing = Callable[[Shape5], Placements]
     """Shape of an image (T, C, Z, Y, X) -> what will be cut from it."""
+
+Item = TypeVar("Item")
+
+_SETS_AHEAD = 32
+_FETCHED_SHARE = 4
 
 
 class ImageSetLoader:
-    """Loads the image sets of one plate; safe to use from several threads.
+    """Loads the image sets of one plate; safe to use from several threads, and to be closed.
+
+    Of files in object stores, a share of ``max_memory`` is for those that are fetched and not
+    opened yet.
 
     Parameters
     ----------
@@ -59,12 +73,47 @@ class ImageSetLoader:
 
     def __init__(self, sources: PlateSources, sets: Iterable[ImageSet], compartment: str) -> None:
         all_sets = tuple(sets)
-        self.max_memory = sources.dataset.images.max_memory
         self.images = ImageResolver(sources, all_sets)
         self.overlays = OverlayFinder(sources, all_sets, compartment, self.images)
         self.shared = SharedFiles(all_sets, self.images)
+        memory = sources.dataset.images.max_memory
+        share = memory // _FETCHED_SHARE if _is_in_stores(sources) else 0
+        self.max_memory = memory - share
+        self._fetching = Fetching(share) if share else None
 
-    def load(self, image_set: ImageSet, place: Place, admit: Admit) -> LoadedImageSet:
+    def __enter__(self) -> ImageSetLoader:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._fetching is not None:
+            self._fetching.close()
+
+    def ahead(
+        self, items: Iterable[Item], image_set_of: Callable[[Item], ImageSet | None]
+    ) -> Iterator[Item]:
+        """The same items, while what those to come need of object stores is fetched.
+
+        Each is to be loaded in its turn.
+        """
+        if self._fetching is None:
+            yield from items
+            return
+        coming: deque[Item] = deque()
+        for item in items:
+            image_set = image_set_of(item)
+            if image_set is not None:
+                self._fetching.ask(image_set.image_id, self._objects(image_set))
+            coming.append(item)
+            if len(coming) > _SETS_AHEAD:
+                yield coming.popleft()
+        yield from coming
+
+    def load(self, image_set: ImageSet, place: Placing, admit: Admit) -> LoadedImageSet:
         """Decode every file of the image set once, or leave it to be read window by window.
 
         Parameters
@@ -78,9 +127,30 @@ class ImageSetLoader:
         ------
         InputChangedError
             If a file changed while it was read.
+        StoreError
+            If an object store cannot be read.
         """
-        with ExitStack() as files:
-            return _SetLoading(self, image_set, place, files).load(admit)
+        fetched = self._fetching.take(image_set.image_id) if self._fetching else None
+        try:
+            with ExitStack() as files:
+                return _SetLoading(self, image_set, place, files, fetched).load(admit)
+        finally:
+            if fetched is not None:
+                fetched.release()
+
+    def _objects(self, image_set: ImageSet) -> Iterator[ObjectPath]:
+        """Objects that loading an image set opens."""
+        for file in image_set.channels:
+            found = self.images.resolve(image_set, file)
+            if isinstance(found, UnresolvedImage):
+                continue
+            overlays = (
+                self.overlays.find(kind, image_set, file, found.relative).path
+                for kind in OVERLAY_KINDS
+            )
+            for path in (found.path, *overlays):
+                if isinstance(path, ObjectPath) and path.is_file():
+                    yield path
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -126,13 +196,19 @@ class _SetLoading:
     """The loading of one image set: each file opened and decoded once, each fault told once."""
 
     def __init__(
-        self, loader: ImageSetLoader, image_set: ImageSet, place: Place, files: ExitStack
+        self,
+        loader: ImageSetLoader,
+        image_set: ImageSet,
+        place: Placing,
+        files: ExitStack,
+        fetched: Fetched | None,
     ) -> None:
         self._loader = loader
         self._set = image_set
         self._place = place
         self._files = files
-        self._readers: dict[tuple[Path, int], ImageReader | ImageReadError] = {}
+        self._fetched = fetched
+        self._readers: dict[tuple[Place, int], ImageReader | ImageReadError] = {}
         self._sources: dict[tuple[ImageReader, Region], PixelSource | ImageReadError] = {}
         self._faults = [_absent(name) for name in image_set.absent]
         self._incomplete: dict[tuple[str, str], Rejection] = {}
@@ -145,6 +221,7 @@ class _SetLoading:
         decoded = sum(files[key].decoded_bytes for key in to_decode)
         # One file is decoded after the other.
         decoded += max((files[key].passing_bytes for key in to_decode), default=0)
+        decoded += sum(reader.held_bytes for reader in {file.reader for file in files.values()})
         cut = sum(file.cut_bytes for channel in opened for file in channel.files)
         if decoded > limit:
             self._faults += [_too_large(channel, decoded, limit) for channel in opened]
@@ -152,6 +229,8 @@ class _SetLoading:
         cut_at_once = decoded + cut <= limit
         room = limit - decoded
         admit(decoded + (cut if cut_at_once else min(cut, room)))
+        if self._fetched is not None:
+            self._fetched.release()
         with stage("decoding", sum(files[key].decoded_bytes for key in to_decode)):
             channels = tuple(part for one in opened for part in self._parts(one, to_decode))
         return LoadedImageSet(
@@ -193,7 +272,7 @@ class _SetLoading:
         }
         return _OpenChannel(file, found, image, overlays)
 
-    def _reader(self, path: Path, series: int) -> ImageReader:
+    def _reader(self, path: Place, series: int) -> ImageReader:
         """Open a file once.
 
         Raises
@@ -204,7 +283,8 @@ class _SetLoading:
         key = (path, series)
         if key not in self._readers:
             try:
-                reader = open_image(path, series=series, limit=self._loader.max_memory)
+                limit = self._loader.max_memory
+                reader = open_image(self._file(path), series=series, limit=limit)
                 self._readers[key] = self._files.enter_context(reader)
             except ImageReadError as error:
                 self._readers[key] = error
@@ -212,6 +292,12 @@ class _SetLoading:
         if isinstance(known, ImageReadError):
             raise known
         return known
+
+    def _file(self, path: Place) -> ImageFile:
+        if not isinstance(path, ObjectPath):
+            return ImageFile(path)
+        data = self._fetched.data(path) if self._fetched is not None else None
+        return ImageFile(path, data, self._loader.images.beside(path))
 
     def _overlay(
         self, kind: OverlayKind, file: ChannelFile, found: ResolvedImage, image: _OpenFile
@@ -304,6 +390,13 @@ class _SetLoading:
                 source_file=what,
             ),
         )
+
+
+def _is_in_stores(sources: PlateSources) -> bool:
+    """Whether any of a plate's images and overlays may lie in an object store."""
+    folders = (sources.image_dir, sources.mask_dir, sources.outline_dir, sources.dataset.root)
+    mapped = map(place_of, sources.dataset.images.path_prefix_map.values())
+    return any(isinstance(one, ObjectPath) for one in (*folders, *mapped))
 
 
 def _absent(channel: str) -> ChannelFault:

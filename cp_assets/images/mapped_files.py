@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cp_assets.datasets.fingerprints import digest, file_state, tree_state
+from cp_assets.datasets.fingerprints import digest, tree_state
 from cp_assets.images import recorded
 from cp_assets.images.load_data import LoadData
 from cp_assets.images.prefixes import PrefixMap
+from cp_assets.stores import state_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from cp_assets.datasets.model import PlateSources
     from cp_assets.images.image_sets import ImageSet
+    from cp_assets.stores import Place
 
 
 def mapped_fingerprint(sources: PlateSources, sets: Iterable[ImageSet]) -> str:
@@ -38,18 +39,19 @@ def mapped_fingerprint(sources: PlateSources, sets: Iterable[ImageSet]) -> str:
         return digest([])
     load_data = LoadData.read(sources.load_data)
     plate = sources.image_plate or sources.key.plate_id
-    places = {
-        place.path: place.is_file() and prefixes.leads_out(place) is None
+    found = {
+        str(mapped.path): mapped.path
         for image_set in sets
         for file in image_set.channels
         for record in load_data.records(plate, image_set, file)
         if not recorded.danger(record)
         for form in recorded.forms(record)
-        for place in prefixes.places(form)
+        for mapped in prefixes.files(form)
+        if prefixes.leads_out(mapped) is None
     }
-    return digest([(str(path), _state(path)) for path, found in sorted(places.items()) if found])
+    return digest([(name, _state(path)) for name, path in sorted(found.items())])
 
 
-def _state(path: Path) -> object:
+def _state(path: Place) -> object:
     """Of a file its size and time of change, of an OME-Zarr those of all its files."""
-    return tree_state(path, follow_links=False) if path.is_dir() else file_state(path)
+    return tree_state(path, follow_links=False) if path.is_dir() else state_of(path)

@@ -11,16 +11,17 @@ from cp_assets.datasets.identity import normalise_site, normalise_well
 from cp_assets.images import recorded
 from cp_assets.images.claims import Claim, Refusal, refusals
 from cp_assets.images.folder_index import FolderIndex
+from cp_assets.images.gallery_overlays import GalleryOverlays
 from cp_assets.images.overlay_patterns import OverlayPattern, compiled
 from cp_assets.images.plate_folders import PlateFolders, is_of_another_well
 from cp_assets.images.resolve import ImageResolver, ResolvedImage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-    from pathlib import Path
 
     from cp_assets.datasets.model import PlateSources
     from cp_assets.images.image_sets import ChannelFile, ImageSet
+    from cp_assets.stores import Place
 
 OverlayKind = Literal["mask", "outline"]
 OVERLAY_KINDS: tuple[OverlayKind, OverlayKind] = ("mask", "outline")
@@ -53,7 +54,7 @@ class OverlayMatch:
         has too) or ``unsafe_path`` (a link that leads out of the folder); else None.
     """
 
-    path: Path | None = None
+    path: Place | None = None
     relative: str | None = None
     candidates: tuple[str, ...] = ()
     shared: bool = False
@@ -132,14 +133,15 @@ class OverlayFinder:
             self._in_folder.setdefault(image_set.source_folder, []).append(image_set)
         self._names = _names_of(compartment)
         self._plate = PlateFolders.of(sources)
-        self._follow_links = sources.dataset.images.follow_links
         self._patterns = compiled(sources.dataset.images.segmentation_file_regex or {})
-        self._gallery: dict[str, _Place | None] = {}
+        self._gallery = GalleryOverlays(sources)
+        self._in_gallery: dict[str, _Place | None] = {}
         self._settled: dict[int, Mapping[_Key, OverlayMatch]] = {}
         self._lock = Lock()
         given = {"mask": sources.mask_dir, "outline": sources.outline_dir}
+        follow_links = sources.dataset.images.follow_links
         self._given = {
-            kind: self._place(folder, "", self._sets)
+            kind: self._place(FolderIndex.scan(folder, follow_links=follow_links), "", self._sets)
             for kind, folder in given.items()
             if folder is not None
         }
@@ -148,12 +150,8 @@ class OverlayFinder:
     @property
     def kinds(self) -> frozenset[OverlayKind]:
         """The kinds of which the plate may have any: it has a folder of them."""
-        gallery = self._sources.dataset.layout == "cell-painting-gallery"
-        folders = self._sources.folders if gallery else ()
         return frozenset(
-            kind
-            for kind in OVERLAY_KINDS
-            if kind in self._given or any((one.path / f"{kind}s").is_dir() for one in folders)
+            kind for kind in OVERLAY_KINDS if kind in self._given or self._gallery.has(f"{kind}s")
         )
 
     def find(
@@ -175,22 +173,21 @@ class OverlayFinder:
             known = self._settled[id(place)].get((image_set.image_id, file, relative))
         return known or self._choice(place, image_set, file, relative).match
 
-    def _place(self, folder: Path, prefix: str, sets: tuple[ImageSet, ...]) -> _Place:
-        index = FolderIndex.scan(folder, follow_links=self._follow_links)
+    def _place(self, index: FolderIndex, prefix: str, sets: tuple[ImageSet, ...]) -> _Place:
         patterns = tuple(OverlayPattern.over(*pair, index.files) for pair in self._patterns)
         return _Place(index, prefix, bool(prefix), sets, patterns)
 
     def _gallery_place(self, kind: OverlayKind, image_set: ImageSet) -> _Place | None:
-        if self._sources.dataset.layout != "cell-painting-gallery":
+        if not self._gallery.is_gallery:
             return None
         below = "/".join(part for part in (image_set.source_folder, f"{kind}s") if part)
-        if below not in self._gallery:
-            folder = self._sources.dataset.root / below
+        if below not in self._in_gallery:
+            index = self._gallery.index(below)
             beside = tuple(self._in_folder.get(image_set.source_folder, ()))
-            self._gallery[below] = (
-                self._place(folder, f"{below}/", beside) if folder.is_dir() else None
+            self._in_gallery[below] = (
+                self._place(index, f"{below}/", beside) if index is not None else None
             )
-        return self._gallery[below]
+        return self._in_gallery[below]
 
     def _settle(self, place: _Place) -> dict[_Key, OverlayMatch]:
         """Match all image sets of a folder, and refuse what two of them cannot share."""
@@ -198,7 +195,7 @@ class OverlayFinder:
             self._images = ImageResolver(self._sources, self._sets)
         matches: dict[_Key, OverlayMatch] = {}
         claims: dict[Claim, _Key] = {}
-        planes_of: dict[Path, set[tuple[tuple[int, int], ...]]] = {}
+        planes_of: dict[Place, set[tuple[tuple[int, int], ...]]] = {}
         for image_set in place.sets:
             found = {file: self._images.resolve(image_set, file) for file in image_set.channels}
             images = {file: one for file, one in found.items() if isinstance(one, ResolvedImage)}

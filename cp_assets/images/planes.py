@@ -20,11 +20,11 @@ from cp_assets.images.resolve import ResolvedImage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from cp_assets.images.image_sets import ChannelFile, ImageSet
     from cp_assets.images.readers import ImageHeader, Region
     from cp_assets.images.resolve import ImageResolver
+    from cp_assets.stores import Place
 
 _COLOURS = {
     2: ("Grey", "Alpha"),
@@ -54,15 +54,15 @@ class SharedFiles:
     def __init__(self, sets: Iterable[ImageSet], images: ImageResolver) -> None:
         # Only numbers other than 0 tell of planes: CellProfiler writes 0 for most files. Every file
         # that is named has a series here.
-        self._last_series: dict[Path, int] = defaultdict(int)
-        self._last_plane: dict[tuple[Path, int], tuple[int, int]] = {}
+        self._last_series: dict[Place, int] = defaultdict(int)
+        self._last_plane: dict[tuple[Place, int], tuple[int, int]] = {}
         for image_set in sets:
             for file in (*image_set.channels, *image_set.others):
                 found = images.resolve(image_set, file)
                 if isinstance(found, ResolvedImage):
                     self._add(file, found.path)
 
-    def _add(self, file: ChannelFile, path: Path) -> None:
+    def _add(self, file: ChannelFile, path: Place) -> None:
         series = file.series or 0
         self._last_series[path] = max(self._last_series[path], series)
         frame, colour = self._last_plane.get((path, series), (0, 0))
@@ -70,7 +70,7 @@ class SharedFiles:
             last = max(frame, file.frame or 0), max(colour, file.colour or 0)
             self._last_plane[path, series] = last
 
-    def region(self, header: ImageHeader, file: ChannelFile, path: Path) -> Region:
+    def region(self, header: ImageHeader, file: ChannelFile, path: Place) -> Region:
         """The planes that a record means.
 
         Raises
@@ -98,7 +98,7 @@ class SharedFiles:
         return last_frame >= planes or last_colour >= _width(part.region.c)
 
 
-def _unsaid(path: Path, column: str, file: ChannelFile) -> ImageReadError:
+def _unsaid(path: Place, column: str, file: ChannelFile) -> ImageReadError:
     msg = (
         f"image {path}: other records of the plate name a {column} of it, this one has no "
         f"{column}_{file.channel} that can be used; fill it in the Image table"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from cp_assets.images import recorded
@@ -15,10 +16,10 @@ from cp_assets.images.set_aside import set_aside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from pathlib import Path
 
     from cp_assets.datasets.model import PlateSources
     from cp_assets.images.image_sets import ChannelFile, ImageSet
+    from cp_assets.stores import ObjectPath, Place
 
 _SHOWN = 6
 
@@ -38,7 +39,7 @@ class ResolvedImage:
     """
 
     original: str
-    path: Path
+    path: Place
     relative: str
 
 
@@ -124,6 +125,13 @@ class ImageResolver:
         found = self._find(image_set, file)
         return found.image if isinstance(found, _Found) else found
 
+    def beside(self, path: ObjectPath) -> Callable[[str], Place | None] | None:
+        """Name -> the file of that name beside an image, where the listed folder holds both."""
+        index = self._index
+        if index is None or not path.is_relative_to(index.root):
+            return None
+        return partial(index.beside, path)
+
     def _settle(
         self, sets: Iterable[ImageSet]
     ) -> dict[tuple[str, ChannelFile], ResolvedImage | UnresolvedImage]:
@@ -160,13 +168,12 @@ class ImageResolver:
         self, image_set: ImageSet, file: ChannelFile, forms: tuple[str, ...]
     ) -> _Found | UnresolvedImage | None:
         for form in forms:
-            for mapped in self._prefixes.places(form):
-                if mapped.is_file():
-                    target = self._prefixes.leads_out(mapped)
-                    if target is not None:
-                        return _unsafe(file, _link(str(mapped.path), target))
-                    image = ResolvedImage(file.recorded, mapped.path, mapped.relative)
-                    return _Found(image, image_set.image_id, forms, by_prefix=True)
+            for mapped in self._prefixes.files(form):
+                target = self._prefixes.leads_out(mapped)
+                if target is not None:
+                    return _unsafe(file, _link(str(mapped.path), target))
+                image = ResolvedImage(file.recorded, mapped.path, mapped.relative)
+                return _Found(image, image_set.image_id, forms, by_prefix=True)
         return None
 
     def _in_folder(

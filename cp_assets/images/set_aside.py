@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from cp_assets.datasets.model import PlateSources
     from cp_assets.images.folder_index import FolderIndex
     from cp_assets.images.image_sets import ImageSet
+    from cp_assets.stores import Place
 
 
 def set_aside(
@@ -31,16 +32,22 @@ def set_aside(
 
 
 def _overlay_folders(index: FolderIndex, sources: PlateSources) -> Iterator[str]:
-    root = index.root.resolve()
     for folder in (sources.mask_dir, sources.outline_dir):
-        if folder is not None and root in (place := folder.resolve()).parents:
-            yield place.relative_to(root).as_posix()
-    top = sources.dataset.root.resolve()
-    if sources.dataset.layout == "cell-painting-gallery" and root in (top, *top.parents):
-        above = top.relative_to(root)
+        below = _below(index.root, folder) if folder is not None else None
+        if below:
+            yield below
+    top = _below(index.root, sources.dataset.root)
+    if sources.dataset.layout == "cell-painting-gallery" and top is not None:
         for measured in sources.folders:
             for name in ("masks", "outlines"):
-                yield (above / measured.relative / name).as_posix()
+                yield "/".join(part for part in (top, measured.relative, name) if part)
+
+
+def _below(root: Place, folder: Place) -> str | None:
+    """Path of a folder below another, with ``/``, empty for itself; None if it lies elsewhere."""
+    start = f"{root.resolve().as_posix().rstrip('/')}/"
+    path = f"{folder.resolve().as_posix().rstrip('/')}/"
+    return path.removeprefix(start).rstrip("/") if path.startswith(start) else None
 
 
 def _folders_above(file: str) -> Iterator[str]:

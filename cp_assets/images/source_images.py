@@ -67,10 +67,12 @@ def source_images(
         return cutting.batches(), cutting.rejections
 
     wanted = (one for one in sets if options.takes(one.well_id, one.site_id))
-    for batches, rejections in bounded_map(images, wanted, options.workers, options.max_memory):
-        yield from batches
-        for rejection in rejections:
-            log.add(rejection)
+    with loader:
+        coming = loader.ahead(wanted, lambda one: one)
+        for batches, rejections in bounded_map(images, coming, options.workers, loader.max_memory):
+            yield from batches
+            for rejection in rejections:
+                log.add(rejection)
 
 
 class _WholeImages(Subjects):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from cp_assets.datasets.fingerprints import digest, file_state
+from cp_assets.datasets.fingerprints import digest
 from cp_assets.datasets.metadata_files import find_annotation
 from cp_assets.measurements.annotation_columns import (
     PREFIX,
@@ -21,6 +21,7 @@ from cp_assets.measurements.annotation_columns import (
 from cp_assets.measurements.columns import ARROW_TYPES
 from cp_assets.measurements.joined_columns import JOINED_PROFILES, raw_columns_of
 from cp_assets.measurements.well_tables import Value, WellTable, read_well_table
+from cp_assets.stores import state_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping
@@ -41,7 +42,7 @@ def annotation_fingerprint(sources: PlateSources) -> str:
         As `annotated`.
     """
     found = find_annotation(sources)
-    files = [(file.name, *file_state(file.path)) for file in found.files]
+    files = [(file.name, *state_of(file.path)) for file in found.files]
     everyone = annotation_columns(found.of_dataset, sources.dataset.column_types)
     # Of the columns of others' files none, or a new plate map would have every plate written again.
     own = annotation_columns([file.path for file in found.files], {})

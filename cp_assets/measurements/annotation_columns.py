@@ -15,15 +15,16 @@ from functools import lru_cache
 from math import isfinite
 from typing import TYPE_CHECKING
 
-from cp_assets.datasets.fingerprints import file_state
+from cp_assets.datasets.listing import on_each
 from cp_assets.datasets.text_tables import TextTable
 from cp_assets.errors import MeasurementError
+from cp_assets.stores import state_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from pathlib import Path
 
     from cp_assets.measurements.columns import ColumnKind
+    from cp_assets.stores import Place, State
 
 PREFIX = "Metadata_"
 
@@ -62,7 +63,7 @@ def is_number(text: str) -> bool:
 
 
 def annotation_columns(
-    paths: Iterable[Path], overrides: Mapping[str, str]
+    paths: Iterable[Place], overrides: Mapping[str, str]
 ) -> dict[str, tuple[str, ColumnKind | None]]:
     """Name and kind of the columns of all annotation files, by their joined name in lower case.
 
@@ -77,8 +78,9 @@ def annotation_columns(
     """
     names: dict[str, str] = {}
     found: dict[str, set[bool | None]] = {}
-    for path in paths:
-        for column, numbers in _readable_columns(path):
+    files = list(paths)
+    for columns in on_each(_readable_columns, files, files[0]) if files else ():
+        for column, numbers in columns:
             name = names.setdefault(joined_name(column).lower(), joined_name(column))
             found.setdefault(name.lower(), set()).add(numbers)
     return {key: (name, _kind(name, found[key], overrides)) for key, name in names.items()}
@@ -103,15 +105,15 @@ def _bare(name: str) -> str:
     return re.sub(r"[_\s]", "", name.removeprefix(PREFIX)).lower()
 
 
-def _readable_columns(path: Path) -> tuple[tuple[str, bool | None], ...]:
+def _readable_columns(path: Place) -> tuple[tuple[str, bool | None], ...]:
     try:
-        return _columns(path, file_state(path))
+        return _columns(path, state_of(path))
     except (MeasurementError, OSError):
         return ()
 
 
 @lru_cache(maxsize=1024)
-def _columns(path: Path, _state: tuple[int, int]) -> tuple[tuple[str, bool | None], ...]:
+def _columns(path: Place, _state: State) -> tuple[tuple[str, bool | None], ...]:
     """Each named column, and whether its values are numbers; None where it has no value."""
     table = TextTable.of(path)
     numbers: list[bool | None] = [None] * len(table.columns)

@@ -19,11 +19,11 @@ from cp_assets.measurements.columns import SOURCE_ROW
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     import numpy.typing as npt
 
     from cp_assets.rejections import Rejection
+    from cp_assets.stores import Place
 
 DEFAULT_MODEL = "efficientnet"
 """What feature columns are named after where the metadata name no ``Metadata_Model``."""
@@ -61,7 +61,7 @@ class DeepProfilerSite:
 
 
 def read_deepprofiler_site(
-    path: Path,
+    path: Place,
     name: str,
     *,
     default_model: str = DEFAULT_MODEL,

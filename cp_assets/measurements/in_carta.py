@@ -16,7 +16,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cp_assets.datasets.csv_text import open_csv
-from cp_assets.datasets.fingerprints import file_state
 from cp_assets.datasets.identity import (
     WELL_ROWS,
     normalise_site,
@@ -33,14 +32,15 @@ from cp_assets.measurements.in_carta_header import IDENTITY, InCartaHeader
 from cp_assets.measurements.numbers_of_text import floats_of_text, written_numbers
 from cp_assets.measurements.table_rules import ColumnRules, TableName
 from cp_assets.measurements.typed_csv import CsvColumns, TypedRows, parse_piece
+from cp_assets.stores import state_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     import numpy.typing as npt
 
     from cp_assets.measurements.columns import ColumnKind
+    from cp_assets.stores import Place, State
 
 _PADDED = r"^[+-]?0\d"
 
@@ -65,11 +65,11 @@ class InCartaFile:
         site normalised), in the order of the file. Null where the file has no such column.
     """
 
-    path: Path
+    path: Place
     header: InCartaHeader | None
     kinds: Mapping[str, ColumnKind]
     image_sets: pa.Table
-    _state: tuple[int, int]
+    _state: State
     _numbers: Mapping[_Texts, int | None] = field(repr=False)
 
     @property
@@ -101,7 +101,7 @@ class InCartaFile:
         InputChangedError
             If the file changed since it was opened, or changes while it is read.
         """
-        if file_state(self.path) != self._state:
+        if state_of(self.path) != self._state:
             msg = f"{self.path} changed since it was opened; run the plate again"
             raise InputChangedError(msg)
         if self.header is None:
@@ -141,7 +141,7 @@ class InCartaFile:
 
 
 def open_in_carta(
-    path: Path,
+    path: Place,
     name: str,
     overrides: Mapping[str, str] | None = None,
     *,
@@ -166,7 +166,7 @@ def open_in_carta(
     InputChangedError
         If the file changes while it is read.
     """
-    state = file_state(path)
+    state = state_of(path)
     sets = _ImageSets()
     with open_csv(path, name) as text:
         if not state[0]:

@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from cp_assets.datasets.fingerprints import file_state
 from cp_assets.measurements.chunks import CHUNK_BYTES, TableChunk, in_pieces
 from cp_assets.measurements.columns import SOURCE_ROW
 from cp_assets.measurements.in_carta import InCartaFile, open_in_carta
 from cp_assets.measurements.table_source import TableSource
+from cp_assets.stores import state_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from cp_assets.datasets.model import TableFile
+    from cp_assets.stores import State
 
 _IMAGE = "Image"
 
@@ -51,12 +52,12 @@ class InCartaTable(TableSource):
     def _opened(self) -> InCartaFile:
         said = tuple(sorted(self.overrides.items()))
         name = self.table.name.removesuffix(f":{self.file.table}")
-        return _looked_through(self.file, name, said, file_state(self.file.path))
+        return _looked_through(self.file, name, said, state_of(self.file.path))
 
 
 @lru_cache(maxsize=64)
 def _looked_through(
-    file: TableFile, name: str, overrides: tuple[tuple[str, str], ...], _state: tuple[int, int]
+    file: TableFile, name: str, overrides: tuple[tuple[str, str], ...], _state: State
 ) -> InCartaFile:
     """Look through a file once for its image sets and its objects, as long as it is unchanged."""
     return open_in_carta(file.path, name, dict(overrides))

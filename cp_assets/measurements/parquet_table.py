@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from cp_assets.datasets.fingerprints import unchanged
+from cp_assets.datasets.parquet_files import open_parquet
 from cp_assets.errors import MeasurementError
 from cp_assets.measurements.chunks import (
     CHUNK_BYTES,
@@ -29,6 +29,8 @@ from cp_assets.measurements.text_of_numbers import text_of_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
+
+    import pyarrow.parquet as pq
 
 _LARGEST_BATCH = 2**20
 _TEXTS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
@@ -49,8 +51,8 @@ class ParquetTable(TableSource):
         """By the names alone, whatever the file's own types."""
         if self.file.path.stat().st_size == 0:
             return {}
-        with self._readable():
-            header = pq.read_schema(self.file.path).names
+        with self._readable(), open_parquet(self.file.path) as file:
+            header = file.schema_arrow.names
         return table_rules(self.table, header, self.overrides).types
 
     def chunks(
@@ -61,7 +63,7 @@ class ParquetTable(TableSource):
             if self.file.path.stat().st_size == 0:
                 yield without_rows(self.table, "empty_file", "the file has 0 bytes")
                 return
-            with self._readable(), pq.ParquetFile(self.file.path) as file:
+            with self._readable(), open_parquet(self.file.path) as file:
                 rules = table_rules(self.table, file.schema_arrow.names, self.overrides, only)
                 told = "the file has columns and no row"
                 nothing = without_rows(self.table, "header_only", told)

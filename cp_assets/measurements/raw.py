@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from cp_assets.datasets.databases import unchanged_databases
 from cp_assets.datasets.load_data import image_set_places
+from cp_assets.datasets.spooling import local_databases
 from cp_assets.measurements.columns import ADDED, IMAGE_SET_KEYS
 from cp_assets.measurements.image_sets import (
     FolderIdentities,
@@ -88,14 +89,14 @@ class RawReader:
         """
         for rejection in self.sources.left_out:
             self.log.add(rejection)
-        folders = self.sources.folders
-        tables = [table for folder in folders for table in folder.tables.values()]
-        with unchanged_databases({table.path for table in tables if table.table is not None}):
-            names = {name for folder in folders for name in folder.tables} - {IMAGE}
-            read = site_rows(self.sources, (IMAGE, *sorted(names)), self._overrides)
-            for compartment, some in groupby(read, key=attrgetter("compartment")):
-                keyed = self._image_rows if compartment == IMAGE else self._object_rows
-                yield from gathered(keyed(some))
+        with local_databases(self.sources) as sources:
+            tables = [table for folder in sources.folders for table in folder.tables.values()]
+            with unchanged_databases({table.path for table in tables if table.table is not None}):
+                names = {name for folder in sources.folders for name in folder.tables} - {IMAGE}
+                read = site_rows(sources, (IMAGE, *sorted(names)), self._overrides)
+                for compartment, some in groupby(read, key=attrgetter("compartment")):
+                    keyed = self._image_rows if compartment == IMAGE else self._object_rows
+                    yield from gathered(keyed(some))
 
     @cached_property
     def _overrides(self) -> Mapping[str, str]:

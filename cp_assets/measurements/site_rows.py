@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from cp_assets.measurements.chunks import CHUNK_BYTES, TableChunk
@@ -10,12 +12,18 @@ from cp_assets.measurements.csv_table import CsvTable
 from cp_assets.measurements.csv_together import TEXT_BYTES, read_together
 from cp_assets.measurements.plan import IMAGE
 from cp_assets.measurements.reading import read_chunks, table_source
+from cp_assets.stores import ObjectPath
+from cp_assets.stores.held import HeldObject
+from cp_assets.stores.prefetch import Prefetch
 from cp_assets.streams import ordered_map
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from cp_assets.datasets.model import MeasurementFolder, PlateSources
+
+_FETCHED_BYTES = 4 * TEXT_BYTES
+"""Bytes of files of a store that are fetched before their turn."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +46,7 @@ class SiteRows:
 
 
 def site_rows(
-    sources: PlateSources, compartments: Iterable[str], overrides: Mapping[str, str]
+    sources: PlateSources, compartments: Sequence[str], overrides: Mapping[str, str]
 ) -> Iterator[SiteRows]:
     """One compartment after the other, the tables of all folders that have one.
 
@@ -55,19 +63,68 @@ def site_rows(
     MeasurementError, InputChangedError
         As `cp_assets.measurements.table_source.TableSource.chunks`.
     """
+    with closing(_Fetching(sources.folders)) as fetching:
 
-    def read(wanted: tuple[str, Sequence[MeasurementFolder]]) -> list[SiteRows]:
-        compartment, folders = wanted
-        together = _together(compartment, folders, overrides) if len(folders) > 1 else None
-        return [together] if together else [_alone(compartment, one, overrides) for one in folders]
+        def read(wanted: tuple[str, Sequence[MeasurementFolder]]) -> list[SiteRows]:
+            compartment, folders = wanted
+            held = [fetching.held(folder, compartment) for folder in folders]
+            together = _together(compartment, held, overrides) if len(held) > 1 else None
+            rows = [together] if together else [_alone(compartment, one, overrides) for one in held]
+            # The folders as they were: those that are held keep their files in memory.
+            owners = [folders] if together else [[folder] for folder in folders]
+            return [replace(one, folders=own) for one, own in zip(rows, owners, strict=True)]
 
-    groups = (
-        (compartment, group)
-        for compartment in compartments
-        for group in _groups(sources.folders, compartment)
-    )
-    for some in ordered_map(read, groups, sources.dataset.images.workers):
-        yield from some
+        groups = (
+            (compartment, group)
+            for compartment in compartments
+            for group in _groups(sources.folders, compartment)
+        )
+        for some in ordered_map(read, groups, sources.dataset.images.workers):
+            yield from some
+
+
+class _Fetching:
+    """Fetches the small files of a store before their turn, many at a time.
+
+    One compartment after the other, since one file may hold several.
+    """
+
+    def __init__(self, folders: Sequence[MeasurementFolder]) -> None:
+        self._folders = folders
+        self._by_compartment: dict[str, Prefetch] = {}
+        self._lock = Lock()
+
+    def held(self, folder: MeasurementFolder, compartment: str) -> MeasurementFolder:
+        """A folder with the compartment's file in memory; as it is, where that is not fetched."""
+        path = _fetched_path(folder, compartment)
+        if path is None:
+            return folder
+        content = self._prefetch(compartment).read(path)
+        held = replace(folder.tables[compartment], path=HeldObject.of(path, content))
+        return replace(folder, tables={**folder.tables, compartment: held})
+
+    def close(self) -> None:
+        """Fetch no more."""
+        for prefetch in self._by_compartment.values():
+            prefetch.close()
+
+    def _prefetch(self, compartment: str) -> Prefetch:
+        with self._lock:
+            if compartment not in self._by_compartment:
+                paths = (_fetched_path(folder, compartment) for folder in self._folders)
+                wanted = [path for path in paths if path is not None]
+                self._by_compartment[compartment] = Prefetch(wanted, max_bytes=_FETCHED_BYTES)
+            return self._by_compartment[compartment]
+
+
+def _fetched_path(folder: MeasurementFolder, compartment: str) -> ObjectPath | None:
+    """The file of a compartment, if it is a small one of a store that is read whole."""
+    table = folder.tables.get(compartment)
+    if table is None or not isinstance(table.path, ObjectPath):
+        return None
+    is_read_whole = folder.preset.container in ("file", "deepprofiler")
+    is_small = is_read_whole and table.path.stat().st_size <= TEXT_BYTES
+    return table.path if is_small else None
 
 
 def _together(

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from adbc_driver_manager import Error as DatabaseError
 
-from cp_assets.datasets.databases import Database, open_database, quoted
+from cp_assets.datasets.databases import Database, ask_schema, open_database, quoted
 from cp_assets.errors import MeasurementError
 from cp_assets.measurements import text_of_numbers
 from cp_assets.measurements.chunks import (
@@ -66,8 +66,8 @@ class SqliteTable(TableSource):
 
     def types(self) -> dict[str, pa.DataType]:
         """By the names alone, whatever types the database declares."""
-        with open_database(self.file.path, self.table.name) as database:
-            return table_rules(self.table, self._columns(database), self.overrides).types
+        columns = ask_schema(self.file.path, self.table.name, self._columns)
+        return table_rules(self.table, columns, self.overrides).types
 
     def chunks(
         self, chunk_bytes: int | None = CHUNK_BYTES, only: Collection[str] | None = None

@@ -20,11 +20,11 @@ from cp_assets.rejections import Rejection
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from cp_assets.datasets.metadata_files import AnnotationFile
     from cp_assets.measurements.columns import ColumnKind
     from cp_assets.rejections import RejectionLog
+    from cp_assets.stores import Place
 
 Value = str | float | int | None
 _SHOWN = 5
@@ -228,7 +228,7 @@ def _typed(text: str | None, kind: ColumnKind) -> Value:
     return number
 
 
-def wells_named(path: Path) -> frozenset[str]:
+def wells_named(path: Place) -> frozenset[str]:
     """The wells that a file has rows of, of any plate.
 
     Raises

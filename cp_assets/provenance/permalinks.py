@@ -12,12 +12,14 @@ import hashlib
 import json
 import re
 import subprocess
-from dataclasses import asdict
+from dataclasses import fields, is_dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
+
+from cp_assets.stores import ObjectPath
 
 if TYPE_CHECKING:
     from cp_assets.datasets.model import Dataset
@@ -50,8 +52,15 @@ def config_permalink(dataset: Dataset, config_file: Path | None) -> str:
         return dataset.config_permalink
     if config_file is not None and (link := _file_link(config_file.resolve())):
         return link
-    text = json.dumps(asdict(dataset), sort_keys=True, default=str)
+    text = json.dumps(dataset, sort_keys=True, default=_plain)
     return f"urn:sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+def _plain(value: object) -> object:
+    """A place as its text, whatever is known of it; other values by their fields."""
+    if is_dataclass(value) and not isinstance(value, ObjectPath):
+        return {one.name: getattr(value, one.name) for one in fields(value)}
+    return str(value)
 
 
 def _file_link(file: Path) -> str | None:

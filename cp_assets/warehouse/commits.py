@@ -9,14 +9,12 @@ what another writer did meanwhile matters only where it touched the same partiti
 
 from __future__ import annotations
 
-import random
-import time
 import uuid
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from pyiceberg.exceptions import CommitFailedException, CommitStateUnknownException
+from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.manifest import (
     ManifestContent,
     ManifestEntry,
@@ -39,19 +37,17 @@ from pyiceberg.table.update import (
     SetSnapshotRefUpdate,
 )
 
-from cp_assets.errors import PartitionChangedError, WarehouseConflictError
+from cp_assets.errors import PartitionChangedError
+from cp_assets.warehouse.attempts import Attempts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pyiceberg.avro.codecs import AvroCompressionCodec
     from pyiceberg.manifest import DataFile, ManifestFile, ManifestWriter
     from pyiceberg.table import Table
 
     from cp_assets.warehouse.partitions import Partitions
-
-_PATIENCE_SECONDS = 300.0
-_FIRST_WAIT, _LONGEST_WAIT = 0.02, 2.0
 
 _MERGE_AT = 10
 """Manifests of about the same size (1-9 files, 10-99, ...) that are merged into one."""
@@ -70,7 +66,8 @@ def replace_files(
 ) -> int | None:
     """Replace the data files of a partition in one snapshot.
 
-    Commits of others to the same table are waited out and built upon.
+    Commits of others to the same table are waited out and built upon, and so are a catalog or a
+    store that do not answer.
 
     Parameters
     ----------
@@ -96,6 +93,9 @@ def replace_files(
         If another writer changed the same partition meanwhile; the table is as they left it.
     WarehouseConflictError
         If writers of other partitions left no gap for minutes.
+    WarehouseCommitUnknownError
+        If the catalog could not say for minutes whether it took the commit: the new files must
+        stay. No other error of the class `Exception` leaves that open.
     """
     operation = Operation.OVERWRITE if rewritten is None else Operation.REPLACE
     seen = rewritten
@@ -110,50 +110,7 @@ def replace_files(
         seen = there
         return commit if there or new else None
 
-    return patiently(table, attempt, _what(scope))
-
-
-class Attempt(Protocol):
-    """A change of a table that the catalog may refuse."""
-
-    def send(self) -> int:
-        """Ask the catalog to take it.
-
-        Raises
-        ------
-        CommitFailedException
-            If the table has changed since; nothing is left behind.
-        """
-        ...
-
-
-def patiently(table: Table, attempt: Callable[[], Attempt | None], what: str) -> int | None:
-    """Commit what an attempt makes of the table as it is now, again where others were quicker.
-
-    Returns
-    -------
-    What the attempt that was taken gives, or None where there is nothing to do.
-
-    Raises
-    ------
-    WarehouseConflictError
-        If other writers left no gap for minutes.
-    """
-    give_up = time.monotonic() + _PATIENCE_SECONDS
-    wait = _FIRST_WAIT
-    while True:
-        commit = attempt()
-        if commit is None:
-            return None
-        try:
-            return commit.send()
-        except CommitFailedException as error:
-            if time.monotonic() > give_up:
-                msg = f"{what}: other writers left no gap to commit ({error}); run it again"
-                raise WarehouseConflictError(msg) from error
-        time.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311 - keeps writers out of step
-        table.refresh()
-        wait = min(2 * wait, _LONGEST_WAIT)
+    return Attempts(table, attempt, _what(scope)).run()
 
 
 def _what(scope: Mapping[str, str]) -> str:
@@ -168,6 +125,8 @@ class Commit:
     ----------
     removed
         Data files of the partition, which go.
+    may_be_taken
+        Whether the catalog may have taken it: it was asked and has not said no.
     """
 
     partitions: Partitions
@@ -177,10 +136,11 @@ class Commit:
     properties: Mapping[str, str]
     operation: Operation
     removed: list[DataFile] = field(init=False)
+    may_be_taken: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         self._parent = self.table.current_snapshot()
-        self._id = self.table.metadata.new_snapshot_id()
+        self.snapshot_id = self.table.metadata.new_snapshot_id()
         self._token = uuid.uuid4()
         self._written: list[str] = []
         self._sequence_number = self.table.metadata.next_sequence_number()
@@ -194,6 +154,8 @@ class Commit:
     def send(self) -> int:
         """Write the snapshot and ask the catalog to take it.
 
+        What `may_be_taken` after an error has left its files, for its sender to settle.
+
         Raises
         ------
         CommitFailedException
@@ -201,32 +163,39 @@ class Commit:
         """
         try:
             snapshot, manifests = self._snapshot()
-            self.table.catalog.commit_table(
-                self.table,
-                (
-                    AssertTableUUID(uuid=self.table.metadata.table_uuid),
-                    AssertRefSnapshotId(ref=MAIN_BRANCH, snapshot_id=self._parent_id),
-                ),
-                (
-                    AddSnapshotUpdate(snapshot=snapshot),
-                    SetSnapshotRefUpdate(
-                        ref_name=MAIN_BRANCH,
-                        type=SnapshotRefType.BRANCH,
-                        snapshot_id=self._id,
-                        max_ref_age_ms=None,
-                        max_snapshot_age_ms=None,
-                        min_snapshots_to_keep=None,
-                    ),
-                ),
-            )
-        except CommitStateUnknownException:
-            # The catalog may have taken the snapshot: its files must stay.
-            raise
         except BaseException:
-            self._discard()
+            self.discard()
             raise
+        self.may_be_taken = True
+        try:
+            self._ask(snapshot)
+        except CommitFailedException:
+            self.may_be_taken = False
+            self.discard()
+            raise
+        self.may_be_taken = False
         self.partitions.learn(snapshot.manifest_list, manifests, self._entries)
-        return self._id
+        return self.snapshot_id
+
+    def _ask(self, snapshot: Snapshot) -> None:
+        self.table.catalog.commit_table(
+            self.table,
+            (
+                AssertTableUUID(uuid=self.table.metadata.table_uuid),
+                AssertRefSnapshotId(ref=MAIN_BRANCH, snapshot_id=self._parent_id),
+            ),
+            (
+                AddSnapshotUpdate(snapshot=snapshot),
+                SetSnapshotRefUpdate(
+                    ref_name=MAIN_BRANCH,
+                    type=SnapshotRefType.BRANCH,
+                    snapshot_id=self.snapshot_id,
+                    max_ref_age_ms=None,
+                    max_snapshot_age_ms=None,
+                    min_snapshots_to_keep=None,
+                ),
+            ),
+        )
 
     @property
     def _parent_id(self) -> int | None:
@@ -235,11 +204,11 @@ class Commit:
     def _snapshot(self) -> tuple[Snapshot, list[ManifestFile]]:
         """The snapshot, and its manifests as a reader of it has them."""
         metadata = self.table.metadata
-        path = self._metadata_path(f"snap-{self._id}-0-{self._token}.avro")
+        path = self._metadata_path(f"snap-{self.snapshot_id}-0-{self._token}.avro")
         with write_manifest_list(
             format_version=metadata.format_version,
             output_file=self.table.io.new_output(path),
-            snapshot_id=self._id,
+            snapshot_id=self.snapshot_id,
             parent_snapshot_id=self._parent_id,
             sequence_number=self._sequence_number,
             avro_compression=_COMPRESSION,
@@ -247,7 +216,7 @@ class Commit:
             manifests = [listing.prepare_manifest(one) for one in self._new_manifests()]
             listing.add_manifests(manifests)
         snapshot = Snapshot(
-            snapshot_id=self._id,
+            snapshot_id=self.snapshot_id,
             parent_snapshot_id=self._parent_id,
             sequence_number=self._sequence_number,
             manifest_list=path,
@@ -260,7 +229,7 @@ class Commit:
         """The change itself, then what stays, with small manifests merged."""
         swapped = [self._entry(ManifestEntryStatus.ADDED, file) for file in self.new]
         for one in self._manifests:
-            swapped += [_as(ManifestEntryStatus.DELETED, e, self._id) for e in one.inside]
+            swapped += [_as(ManifestEntryStatus.DELETED, e, self.snapshot_id) for e in one.inside]
         return [self._write(swapped), *self._merged(self._kept())]
 
     def _kept(self) -> list[ManifestFile]:
@@ -301,7 +270,7 @@ class Commit:
             spec=spec,
             schema=self.table.schema(),
             output_file=self.table.io.new_output(path),
-            snapshot_id=self._id,
+            snapshot_id=self.snapshot_id,
             avro_compression=_COMPRESSION,
         )
         with writer:
@@ -315,7 +284,7 @@ class Commit:
         file.spec_id = self.table.spec().spec_id
         return ManifestEntry.from_args(
             status=status,
-            snapshot_id=self._id,
+            snapshot_id=self.snapshot_id,
             sequence_number=None,
             file_sequence_number=None,
             data_file=file,
@@ -341,7 +310,8 @@ class Commit:
         self._written.append(path)
         return path
 
-    def _discard(self) -> None:
+    def discard(self) -> None:
+        """Remove the files of a commit that the catalog has not taken."""
         for path in self._written:
             try:
                 self.table.io.delete(path)

@@ -13,12 +13,18 @@ from pyiceberg.exceptions import (
     TooManyRequestsError,
     WaitingForLockException,
 )
+from requests.exceptions import ConnectionError as RequestConnectionError
+from requests.exceptions import Timeout
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 _PASSING = (
     # Of this machine or the network between.
     ConnectionError,
     TimeoutError,
+    # Of a catalog behind HTTP.
+    RequestConnectionError,
+    Timeout,
     # Of a catalog: others were faster, or it could not say whether it took a commit.
     CommitFailedException,
     CommitStateUnknownException,
@@ -37,6 +43,13 @@ _STORE_IS_BUSY = re.compile(
 """What Arrow's file systems say of a throttled or broken request: text in a plain OSError."""
 
 
+_REFUSED = re.compile(
+    r"authentication failed|no password supplied|no pg_hba\.conf entry|invalid port number"
+    r"|(?:role|database) \".*\" does not exist|Name or service not known"
+)
+"""What PostgreSQL says of a connection that it will not take later either."""
+
+
 def passes(error: BaseException) -> bool:
     """Whether the same call may succeed after a while.
 
@@ -45,6 +58,8 @@ def passes(error: BaseException) -> bool:
     error
         As SQLAlchemy, PyIceberg, Arrow or the operating system raised it.
     """
+    if isinstance(error, PoolTimeoutError):
+        return True
     if isinstance(error, DBAPIError):
         return error.connection_invalidated or _database_is_away(error)
     if isinstance(error, _PASSING):
@@ -59,4 +74,6 @@ def _database_is_away(error: DBAPIError) -> bool:
     """
     if isinstance(error.orig, sqlite3.Error):
         return error.orig.sqlite_errorcode & 0xFF in _BUSY
+    if _REFUSED.search(str(error.orig)):
+        return False
     return isinstance(error, OperationalError | InterfaceError)

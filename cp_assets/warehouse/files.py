@@ -130,7 +130,8 @@ class PartitionFiles:
     def _start(self, schema: pa.Schema, partition: tuple[str, ...]) -> None:
         path = f"{self.table.location()}/data/{self.write_id}-{len(self.paths):05d}.parquet"
         self.paths.append(path)
-        stream = self.table.io.new_output(path).create()
+        # Nobody else has this name: no need to ask whether it is taken.
+        stream = self.table.io.new_output(path).create(overwrite=True)
         fields = annotated_schema(self.table.schema())
         annotated = pa.schema([fields.field(name) for name in schema.names])
         parquet = pq.ParquetWriter(stream, annotated, **_parquet_options(self.spec, schema))

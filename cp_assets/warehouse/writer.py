@@ -13,16 +13,18 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-from pyiceberg.exceptions import CommitStateUnknownException
-from sqlalchemy.exc import SQLAlchemyError
-
-from cp_assets.errors import WarehouseUnavailableError, WarehouseWriteError
+from cp_assets.errors import (
+    CpAssetsError,
+    WarehouseCommitUnknownError,
+    WarehouseUnavailableError,
+    WarehouseWriteError,
+)
 from cp_assets.stages import stage
-from cp_assets.warehouse.catalog import first_line
 from cp_assets.warehouse.commits import replace_files
 from cp_assets.warehouse.conforming import BatchForm
 from cp_assets.warehouse.faults import passes
 from cp_assets.warehouse.files import PartitionFiles
+from cp_assets.warehouse.foreign_errors import FOREIGN, first_line, shown_cause
 from cp_assets.warehouse.spec import PLATE_COLUMNS
 from cp_assets.warehouse.tables import add_columns, find_table, open_table
 
@@ -101,6 +103,8 @@ def write_partition(  # noqa: PLR0913 - one writer for all tables, every option 
     WarehouseUnavailableError, WarehouseConflictError
         The same, where running it again may help: catalog or storage did not answer, or others
         wrote the same partition.
+    WarehouseCommitUnknownError
+        If the catalog did not say whether it took the commit.
     """
     start = time.perf_counter()
     staged = _StagedPartition(warehouse, spec, scope, fingerprint, table, rejected)
@@ -114,11 +118,16 @@ def write_partition(  # noqa: PLR0913 - one writer for all tables, every option 
             size = sum(file.file_size_in_bytes for file in new)
             with stage("committing", size):
                 snapshot_id = staged.commit(new)
-    except CommitStateUnknownException:
+    except WarehouseCommitUnknownError:
         # The catalog may have taken the commit: the files must stay.
         raise
-    except BaseException:
+    except Exception:
         staged.discard()
+        raise
+    except BaseException:
+        # An interrupt; in the middle of a commit the same holds.
+        if not staged.is_committing:
+            staged.discard()
         raise
     return PartitionWrite(
         table=spec.name,
@@ -142,6 +151,7 @@ class _StagedPartition:
     table: Table | None
     rejected: Callable[[], int] | None
     columns: dict[str, str] = field(default_factory=dict)
+    is_committing: bool = False
     _files: PartitionFiles | None = None
     _form: BatchForm | None = None
 
@@ -176,6 +186,7 @@ class _StagedPartition:
             "cp_assets.fingerprint": self.fingerprint,
             "cp_assets.code-version": self.spec.code_version,
         }
+        self.is_committing = True
         return replace_files(self.warehouse.partitions, table, self.scope, new, properties)
 
     def discard(self) -> None:
@@ -188,16 +199,16 @@ def write_errors(spec: TableSpec, scope: Mapping[str, str]) -> Iterator[None]:
     """Name table and partition in what storage and catalog raise."""
     try:
         yield
-    except WarehouseWriteError:
+    except CpAssetsError:
         raise
-    except (OSError, SQLAlchemyError) as error:
+    except FOREIGN as error:
         what = f"{spec.name} {_describe(scope)}: the partition could not be written"
         told = f"{what} ({first_line(error)}); the table still holds what it held before."
         if passes(error):
             msg = f"{told} Catalog or storage did not answer: run it again"
-            raise WarehouseUnavailableError(msg) from error
+            raise WarehouseUnavailableError(msg) from shown_cause(error)
         msg = f"{told} Free space or mend the path, then run it again"
-        raise WarehouseWriteError(msg) from error
+        raise WarehouseWriteError(msg) from shown_cause(error)
 
 
 def _describe(scope: Mapping[str, str]) -> str:

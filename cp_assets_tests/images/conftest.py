@@ -12,7 +12,7 @@ import pytest
 from cp_assets.datasets.ids import image_set_id
 from cp_assets.datasets.model import Dataset, PlateSources
 from cp_assets.images import image_sets, loading
-from cp_assets.images.readers import ImageReader, Pixels, Region, open_image
+from cp_assets.images.readers import ImageFile, ImageReader, Pixels, Region, open_image
 from cp_assets_tests.images.plates import KEY, Human, Plate, Reads, build_plate, profile_rows
 
 
@@ -51,8 +51,8 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Reads:
     """What is read of which file, in the order of the reading."""
     seen: Reads = []
 
-    def watched(path: Path, **options: Any) -> ImageReader:
-        reader = open_image(path, **options)
+    def watched(file: ImageFile, **options: Any) -> ImageReader:
+        reader, path = open_image(file, **options), file.path
         read = reader.read
 
         def counted(region: Region) -> Pixels:

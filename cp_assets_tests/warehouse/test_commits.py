@@ -131,7 +131,7 @@ def test_writers_that_leave_no_gap_end_in_an_error_that_says_so(
     def refuse(*_: object) -> None:
         raise CommitFailedException("the catalog is busy")
 
-    monkeypatch.setattr("cp_assets.warehouse.commits._PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr("cp_assets.warehouse.attempts._PATIENCE_SECONDS", 0.1)
     monkeypatch.setattr(type(table.catalog), "commit_table", refuse)
     before = avro_files(warehouse)
     with pytest.raises(WarehouseConflictError, match="left no gap to commit"):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from cp_assets.images.readers.image_file import ImageFile
 from cp_assets.images.readers.model import ImageFormat, ImageHeader, ImageReader, Region, Shape5
 from cp_assets.images.readers.opening import open_image
 from cp_assets.payloads.types import PhysicalSize, Pixels
 
 __all__ = [
+    "ImageFile",
     "ImageFormat",
     "ImageHeader",
     "ImageReader",

@@ -11,10 +11,10 @@ from cp_assets.images.readers.model import AXES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from cp_assets.images.readers.model import Shape5
     from cp_assets.payloads.types import Pixels
+    from cp_assets.stores import Place
 
 UNKNOWN = "?"
 """An axis that the file has but does not name: pages of a plain multi-page TIFF, say."""
@@ -22,7 +22,7 @@ UNKNOWN = "?"
 _SAMPLES = "S"
 
 
-def name_axes(path: Path, axes: Sequence[str], shape: Sequence[int]) -> str:
+def name_axes(path: Place, axes: Sequence[str], shape: Sequence[int]) -> str:
     """Name each axis of an array with one of T, C, Z, Y, X.
 
     Colour samples (S) keep their letter: they become channels once the planes are put together. An

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cp_assets.errors import ImageReadError, InputChangedError
+from cp_assets.errors import ImageReadError, InputChangedError, PassingFaultError, StoreError
 from cp_assets.images.readers.model import AXES, ImageReader
+from cp_assets.stores import ObjectPath
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from cp_assets.images.readers.model import Region
     from cp_assets.payloads.types import Pixels
+    from cp_assets.stores import Place
 
 DEFAULT_LIMIT = 4 * 2**30
 """Bytes that one read may decode, unless told otherwise."""
@@ -48,14 +50,17 @@ def file_state(path: Path) -> FileState | None:
 
 
 class Watch:
-    """The files that a reader opened, as they were when it opened them."""
+    """The files that a reader opened, as they were when it opened them.
+
+    Files on a disk: what is read of an object is held to one version by its store.
+    """
 
     def __init__(self) -> None:
         self._states: dict[Path, FileState | None] = {}
 
-    def add(self, path: Path) -> None:
+    def add(self, path: Place) -> None:
         """Remember a file as it is now, or as it was when it was first added."""
-        if path not in self._states:
+        if not isinstance(path, ObjectPath) and path not in self._states:
             self._states[path] = file_state(path)
 
     def check(self) -> None:
@@ -68,11 +73,13 @@ class Watch:
         """
         for path, state in self._states.items():
             if file_state(path) != state:
-                msg = (
-                    f"image {path}: changed while it was read; run the plate again when it is "
-                    "complete"
-                )
-                raise InputChangedError(msg)
+                raise changed(path)
+
+
+def changed(path: Place) -> InputChangedError:
+    """Say that a file is not what it was."""
+    msg = f"image {path}: changed while it was read; run the plate again when it is complete"
+    return InputChangedError(msg)
 
 
 _READING: ContextVar[bool] = ContextVar("_READING", default=False)
@@ -93,7 +100,7 @@ logging.getLogger("tifffile").addFilter(_not_ours)
 
 
 @contextmanager
-def decoding(path: Path, watch: Watch) -> Iterator[None]:
+def decoding(path: Place, watch: Watch) -> Iterator[None]:
     """Turn whatever a decoder raises for bad bytes into one of our errors, and keep it quiet.
 
     Raises
@@ -101,15 +108,20 @@ def decoding(path: Path, watch: Watch) -> Iterator[None]:
     ImageReadError
         If the body failed.
     InputChangedError
-        If a watched file is no longer what it was, whether the body failed or not.
+        If a watched file is no longer what it was, whether the body failed or not; or if an object
+        is gone.
+    StoreError
+        As the body: what an object store refuses says nothing of the bytes.
     """
     before = _READING.set(True)
     try:
         yield
     except Exception as error:  # decoders raise errors of many kinds for bad bytes
         watch.check()
-        if isinstance(error, ImageReadError | InputChangedError):
+        if isinstance(error, ImageReadError | PassingFaultError | StoreError):
             raise
+        if isinstance(error, FileNotFoundError) and isinstance(path, ObjectPath):
+            raise changed(path) from error
         msg = (
             f"image {path}: cannot be decoded ({_in_words(error)}); the file is truncated or "
             "corrupt, copy it again from its source"
@@ -126,7 +138,7 @@ def _in_words(error: Exception) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
-def check_dtype(path: Path, dtype: np.dtype[np.generic] | None) -> np.dtype[np.generic]:
+def check_dtype(path: Place, dtype: np.dtype[np.generic] | None) -> np.dtype[np.generic]:
     """Give the dtype in the machine's byte order, if its values are whole or real numbers."""
     if dtype is None or dtype.kind not in _KINDS:
         msg = f"image {path}: pixels of type {dtype}; expected whole or real numbers"
@@ -134,7 +146,7 @@ def check_dtype(path: Path, dtype: np.dtype[np.generic] | None) -> np.dtype[np.g
     return dtype.newbyteorder("=")
 
 
-def check_stored(path: Path, what: str, decoded: int, stored: int, limit: int) -> None:
+def check_stored(path: Place, what: str, decoded: int, stored: int, limit: int) -> None:
     """Refuse to decode a piece of a file that claims to be far larger than its bytes can hold.
 
     Parameters
@@ -163,7 +175,7 @@ def check_stored(path: Path, what: str, decoded: int, stored: int, limit: int) -
 class GuardedReader(ImageReader):
     """A reader that checks windows, limits and files, and leaves the decoding to `_decode`."""
 
-    def __init__(self, path: Path, watch: Watch, limit: int) -> None:
+    def __init__(self, path: Place, watch: Watch, limit: int) -> None:
         self._path = path
         self._watch = watch
         self._limit = limit

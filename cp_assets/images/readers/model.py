@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from cp_assets.payloads.types import PhysicalSize, Pixels
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from types import TracebackType
 
     import numpy as np
+
+    from cp_assets.stores import Place
 
 Shape5 = tuple[int, int, int, int, int]
 """Sizes in the order T, C, Z, Y, X."""
@@ -63,7 +64,7 @@ class FilePart:
     """
 
     region: Region | None
-    others: tuple[Path, ...]
+    others: tuple[Place, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ class ImageHeader:
         Which planes lie in the file at `path`; None if all do.
     """
 
-    path: Path
+    path: Place
     format: ImageFormat
     shape: Shape5
     dtype: np.dtype[Any]
@@ -128,6 +129,8 @@ class ImageReader(ABC):
     """An open image file; closed by ``with`` or `close`. One thread uses a reader at a time."""
 
     header: ImageHeader
+    held_bytes: int = 0
+    """Bytes of an object that are in memory while it is open; 0 for a file on a disk."""
 
     @abstractmethod
     def read(self, region: Region | None = None) -> Pixels:
@@ -146,6 +149,8 @@ class ImageReader(ABC):
             If the pixels cannot be decoded, or were never written.
         InputChangedError
             If the file changed since it was opened.
+        StoreError
+            If its object store cannot be read.
         """
 
     def peak_bytes(self, region: Region | None = None) -> int:

@@ -13,7 +13,7 @@ from cp_assets.images.readers.units import micrometres
 from cp_assets.payloads.types import PhysicalSize
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from cp_assets.stores import Place
 
 _MAX_CHARACTERS = 64 * 2**20
 _DECLARATION = re.compile(r"<!(?!--|\[CDATA\[)")
@@ -85,7 +85,7 @@ class OmeDocument:
     metadata_file: str | None = None
 
 
-def parse_ome_xml(path: Path, text: str) -> OmeDocument:
+def parse_ome_xml(path: Place, text: str) -> OmeDocument:
     """Parse the OME-XML of the file at `path`.
 
     Raises

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from io import SEEK_END, BytesIO
+from io import BytesIO
 from typing import TYPE_CHECKING
 
 import imagecodecs
@@ -17,8 +17,7 @@ from cp_assets.images.readers.model import ImageHeader
 from cp_assets.payloads.memory import PIXEL_MEMORY
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from cp_assets.images.readers.image_file import ImageFile
     from cp_assets.images.readers.model import Region
     from cp_assets.payloads.types import Pixels
 
@@ -42,12 +41,15 @@ class PngReader(GuardedReader):
     greys, another one the labels that it colours. Colours and transparency are channels.
     """
 
-    def __init__(self, path: Path, limit: int) -> None:
+    def __init__(self, file: ImageFile, limit: int) -> None:
+        path = file.path
         super().__init__(path, Watch(), limit)
+        self._file = file
         self._watch.add(path)
-        with decoding(path, self._watch), path.open("rb") as file:
-            width, height, depth, colour = _HEAD.unpack(file.read(_HEAD.size))
-            self._stored = file.seek(0, SEEK_END)
+        self.held_bytes = file.held_bytes
+        with decoding(path, self._watch):
+            width, height, depth, colour = _HEAD.unpack(file.head(_HEAD.size) or b"")
+            self._stored = file.size
         if colour not in _SAMPLES or not width or not height:
             msg = f"image {path}: a PNG of {width}x{height} pixels, colour type {colour}; corrupt"
             raise ImageReadError(msg)
@@ -74,7 +76,7 @@ class PngReader(GuardedReader):
 
     def _decode(self, region: Region) -> Pixels:
         header = self.header
-        data = header.path.read_bytes()
+        data = self._file.read_bytes()
         check_stored(header.path, "the image", header.nbytes, len(data), self._limit)
         _check_chunks(data)
         pixels = self._decoded(data) if self._library else _indexed(data)

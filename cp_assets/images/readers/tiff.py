@@ -6,7 +6,6 @@ from math import ceil, prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from tifffile import TiffFile
 
 from cp_assets.errors import ImageReadError
 from cp_assets.images.readers.axes import sizes
@@ -25,10 +24,11 @@ from cp_assets.payloads.memory import PIXEL_MEMORY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
+    from cp_assets.images.readers.image_file import ImageFile
     from cp_assets.images.readers.model import Shape5
     from cp_assets.payloads.types import Pixels
+    from cp_assets.stores import Place
 
 # For these tifffile guesses pages that the file does not list.
 _FLAGS: dict[str, Any] = {"is_ndpi": False, "is_scanimage": False}
@@ -44,13 +44,15 @@ class TiffReader(GuardedReader):
     palette of greys gives its greys, and another one the labels that it colours.
     """
 
-    def __init__(self, path: Path, series: int, limit: int) -> None:
+    def __init__(self, file: ImageFile, series: int, limit: int) -> None:
+        path = file.path
         super().__init__(path, Watch(), limit)
         self._watch.add(path)
+        self.held_bytes = file.held_bytes
         with decoding(path, self._watch):
-            self._tiff = TiffFile(path, **_FLAGS)
+            self._tiff = file.open_tiff(**_FLAGS)
             try:
-                self._stack = self._open(path, series)
+                self._stack = self._open(file, series)
                 self.header = _header(path, self._stack)
             except BaseException:
                 self._tiff.close()
@@ -75,12 +77,12 @@ class TiffReader(GuardedReader):
             held = min(READ_BYTES, self._nbytes(self._touched(region))) + 4 * segment
         return result + plane + copy + held
 
-    def _open(self, path: Path, series: int) -> Stack:
-        pages = count_pages(path, self._tiff)
+    def _open(self, file: ImageFile, series: int) -> Stack:
+        pages = count_pages(file.path, self._tiff)
         stack = None
         if self._tiff.is_ome:
-            stack = open_ome(path, self._tiff, pages, series, self._watch)
-        return stack or open_pages(path, self._tiff, pages, series)
+            stack = open_ome(file, self._tiff, pages, series, self._watch)
+        return stack or open_pages(file.path, self._tiff, pages, series)
 
     def _decode(self, region: Region) -> Pixels:
         planes = list(self._planes(region))
@@ -131,7 +133,7 @@ class TiffReader(GuardedReader):
         return place, block
 
 
-def _header(path: Path, stack: Stack) -> ImageHeader:
+def _header(path: Place, stack: Stack) -> ImageHeader:
     page = stack.first
     of_page = page_axes(page)
     of = sizes("", ()) | dict(zip(stack.axes, stack.sizes, strict=True))
@@ -174,7 +176,7 @@ def _own_region(stack: Stack) -> Region | None:
     )
 
 
-def _chunk_shape(path: Path, page: Any) -> Shape5:
+def _chunk_shape(path: Place, page: Any) -> Shape5:
     *_, mixed = page.shaped
     z, y, x = 1, min(page.rowsperstrip, page.imagelength), page.imagewidth
     if page.is_tiled:

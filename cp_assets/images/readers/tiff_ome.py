@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from math import prod
-from pathlib import Path
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from tifffile import TiffFile
-
+from cp_assets.datasets.listing import lies_below
 from cp_assets.errors import ImageReadError
 from cp_assets.images.readers.guarding import MAX_PLANES
+from cp_assets.images.readers.image_file import ImageFile
 from cp_assets.images.readers.ome_xml import OmeDocument, OmeImage, parse_ome_xml
 from cp_assets.images.readers.tiff_pages import count_pages, keyframe_of
 from cp_assets.images.readers.tiff_stacks import Planes, Stack, name_plane_axes, refuse_series
@@ -18,13 +18,16 @@ from cp_assets.images.readers.tiff_stacks import Planes, Stack, name_plane_axes,
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from tifffile import TiffPage
+    from tifffile import TiffFile, TiffPage
 
     from cp_assets.images.readers.guarding import Watch
     from cp_assets.images.readers.tiff_pages import Page
+    from cp_assets.stores import Place
 
 
-def open_ome(path: Path, tiff: TiffFile, pages: int, series: int, watch: Watch) -> Stack | None:
+def open_ome(
+    file: ImageFile, tiff: TiffFile, pages: int, series: int, watch: Watch
+) -> Stack | None:
     """Find the planes that the OME-XML of a TIFF lists, in this file and in those beside it.
 
     Each file of a set may list the images of all. An image of which this file holds nothing is
@@ -40,6 +43,7 @@ def open_ome(path: Path, tiff: TiffFile, pages: int, series: int, watch: Watch) 
     ImageReadError
         If the XML cannot be used, or the planes lie in files that are missing or not beside this.
     """
+    path = file.path
     document = parse_ome_xml(path, tiff.ome_metadata or "")
     if not document.images:
         if pages == 1:
@@ -52,7 +56,7 @@ def open_ome(path: Path, tiff: TiffFile, pages: int, series: int, watch: Watch) 
         raise ImageReadError(msg)
     if not 0 <= series < len(document.images):
         refuse_series(path, series, len(document.images))
-    siblings = _siblings(path, document)
+    siblings = _siblings(file, document)
     image = _chosen(document, series, siblings)
     planes = OmePlanes(path, tiff, pages, image, siblings, watch)
     first = planes.first()
@@ -90,7 +94,7 @@ def _holds(image: OmeImage, siblings: Collection[str]) -> bool:
     return any(block.file_name not in siblings for block in image.blocks)
 
 
-def _siblings(path: Path, document: OmeDocument) -> dict[str, Path]:
+def _siblings(image: ImageFile, document: OmeDocument) -> dict[str, Place]:
     """Find the files that the XML names, none of which may lie outside the image's folder.
 
     Raises
@@ -98,19 +102,21 @@ def _siblings(path: Path, document: OmeDocument) -> dict[str, Path]:
     ImageReadError
         If one is missing, or lies elsewhere.
     """
-    blocks = [block for image in document.images for block in image.blocks]
+    path = image.path
+    blocks = [block for one in document.images for block in one.blocks]
     names = {block.file_name for block in blocks if block.file_name is not None}
     folder = path.parent.resolve()
     found = {}
     for name in sorted(names):
-        file = path.parent / name
-        if not file.resolve().is_relative_to(folder) or ".." in Path(name).parts:
+        place = path.parent / name
+        if not lies_below(place.resolve(), folder) or ".." in PurePath(name).parts:
             msg = (
                 f"image {path}: its OME-XML names {name!r}, which lies outside its folder; keep "
                 "the files of an image together"
             )
             raise ImageReadError(msg)
-        if not file.is_file():
+        file = image.sibling(name)
+        if file is None:
             if document.uuid is None and all(block.file_name == name for block in blocks):
                 return {}  # the file itself, under another name
             msg = (
@@ -126,16 +132,17 @@ def _siblings(path: Path, document: OmeDocument) -> dict[str, Path]:
 class OmePlanes(Planes):
     """Planes that OME-XML lists: each a page of the file itself or of one beside it.
 
-    A file beside it is open only while one of its planes is read.
+    A file beside it is open only while one of its planes is read; of an object, the first bytes
+    are kept until another file is opened.
     """
 
     def __init__(
         self,
-        path: Path,
+        path: Place,
         tiff: TiffFile,
         pages: int,
         image: OmeImage,
-        siblings: dict[str, Path],
+        siblings: dict[str, Place],
         watch: Watch,
     ) -> None:
         self._path = path
@@ -143,6 +150,7 @@ class OmePlanes(Planes):
         self._pages = pages
         self._siblings = siblings
         self._watch = watch
+        self._last: ImageFile | None = None
         self._places = self._locate(image)
 
     def first(self) -> TiffPage:
@@ -182,10 +190,12 @@ class OmePlanes(Planes):
         if name not in self._siblings:
             yield self._tiff, self._pages
             return
-        file = self._siblings[name]
-        self._watch.add(file)
-        with TiffFile(file) as tiff:
-            yield tiff, count_pages(file, tiff)
+        path = self._siblings[name]
+        self._watch.add(path)
+        if self._last is None or self._last.path != path:
+            self._last = ImageFile(path)
+        with self._last.open_tiff() as tiff:
+            yield tiff, count_pages(path, tiff)
 
     @contextmanager
     def open(self, number: int) -> Iterator[tuple[Page | None, int | None]]:

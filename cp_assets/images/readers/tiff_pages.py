@@ -21,9 +21,9 @@ from cp_assets.payloads.memory import PIXEL_MEMORY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from cp_assets.payloads.types import Pixels
+    from cp_assets.stores import Place
 
 Page = TiffPage | TiffFrame
 
@@ -71,7 +71,7 @@ class PageWindow:
     x: tuple[int, int]
 
 
-def count_pages(path: Path, tiff: TiffFile) -> int:
+def count_pages(path: Place, tiff: TiffFile) -> int:
     """Count the pages by walking from one to the next, which tifffile does without an end.
 
     Raises
@@ -151,7 +151,7 @@ class PageReader:
         Bytes that one tile or strip may decode to.
     """
 
-    path: Path
+    path: Place
     limit: int
 
     def read(self, page: Page, window: PageWindow, offset: int | None = None) -> Pixels:

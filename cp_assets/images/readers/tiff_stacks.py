@@ -17,12 +17,12 @@ from cp_assets.payloads.types import PhysicalSize
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from tifffile import TiffFile, TiffPage, TiffPageSeries
 
     from cp_assets.images.readers.model import ImageFormat
     from cp_assets.images.readers.tiff_pages import Page
+    from cp_assets.stores import Place
 
 _NAMELESS = "IQ"
 _MEANINGS = {"S": "SC", "Z": "Z" + _NAMELESS, "Y": "Y", "X": "X"}
@@ -68,7 +68,7 @@ class Stack:
     channel_names: tuple[str | None, ...] = ()
     physical_size: PhysicalSize = UNKNOWN_SIZE
     own_planes: tuple[int, ...] = ()
-    other_files: tuple[Path, ...] = ()
+    other_files: tuple[Place, ...] = ()
 
 
 def page_axes(page: TiffPage) -> dict[int, str]:
@@ -76,7 +76,7 @@ def page_axes(page: TiffPage) -> dict[int, str]:
     return {at: axis for at, axis in enumerate("SZYXS") if axis in "YX" or page.shaped[at] > 1}
 
 
-def name_plane_axes(path: Path, page: TiffPage, axes: Sequence[str], shape: Sequence[int]) -> str:
+def name_plane_axes(path: Place, page: TiffPage, axes: Sequence[str], shape: Sequence[int]) -> str:
     """Name the axes along which pages are counted; see `name_axes`."""
     of_page = page_axes(page)
     letters = [*axes, *of_page.values()]
@@ -113,7 +113,7 @@ class SinglePlane(Planes):
         yield self._page, None
 
 
-def open_pages(path: Path, tiff: TiffFile, pages: int, series: int) -> Stack:
+def open_pages(path: Place, tiff: TiffFile, pages: int, series: int) -> Stack:
     """Find the planes of a TIFF without OME-XML.
 
     Raises
@@ -160,13 +160,13 @@ def _may_hold_more(page: TiffPage) -> bool:
     return page.is_imagej or page.is_shaped or page.is_stk or page.is_lsm
 
 
-def refuse_series(path: Path, series: int, count: int) -> None:
+def refuse_series(path: Place, series: int, count: int) -> None:
     """Say that a file has no such series."""
     msg = f"image {path}: has no series {series}; it has {count}, counted from 0"
     raise ImageReadError(msg)
 
 
-def _count_plane_axes(path: Path, axes: str, shape: Sequence[int], page: TiffPage) -> int:
+def _count_plane_axes(path: Place, axes: str, shape: Sequence[int], page: TiffPage) -> int:
     """Count the leading axes that number pages; the others are those of a page."""
     expected = [(name, page.shaped[at]) for at, name in page_axes(page).items()]
     for counted in range(len(axes) - 1, -1, -1):

@@ -18,11 +18,10 @@ from cp_assets.images.readers.zarr_store import open_array
 from cp_assets.payloads.memory import PIXEL_MEMORY
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from cp_assets.images.readers.model import Region
     from cp_assets.images.readers.zarr_nodes import ZarrImage
     from cp_assets.payloads.types import Pixels
+    from cp_assets.stores import Place
 
 _MAX_CHUNKS = 2**18
 
@@ -36,7 +35,7 @@ class ZarrReader(GuardedReader):
     array has no fill value or not a single chunk: then nobody measured anything.
     """
 
-    def __init__(self, path: Path, series: int, limit: int) -> None:
+    def __init__(self, path: Place, series: int, limit: int) -> None:
         super().__init__(path, Watch(), limit)
         with decoding(path, self._watch):
             store = ZarrStore.around(path, self._watch)
@@ -110,7 +109,7 @@ class ZarrReader(GuardedReader):
         raise ImageReadError(msg)
 
 
-def open_zarr(path: Path, series: int, limit: int) -> ZarrReader:
+def open_zarr(path: Place, series: int, limit: int) -> ZarrReader:
     """Open a store, or a group or array inside one; see `open_image`."""
     return ZarrReader(path, series, limit)
 

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from cp_assets.datasets.listing import lies_below
 from cp_assets.errors import ImageReadError
 from cp_assets.images.readers.model import UNKNOWN_SIZE
 from cp_assets.images.readers.units import micrometres
+from cp_assets.images.readers.zarr_metadata import MetadataFiles
 from cp_assets.payloads.types import PhysicalSize
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from cp_assets.images.readers.guarding import Watch
+    from cp_assets.stores import Place
 
-METADATA_FILES = frozenset({"zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata"})
-
-_MAX_BYTES = 64 * 2**20
 _SHOWN = 12
 _NAMES = {"time": "T", "channel": "C", "t": "T", "c": "C", "z": "Z", "y": "Y", "x": "X"}
 V2, V3 = 2, 3
@@ -39,7 +39,7 @@ class Node:
         What the writer says of it.
     """
 
-    folder: Path
+    folder: Place
     zarr_format: int
     array: Json | None
     attributes: Json
@@ -63,7 +63,7 @@ class ZarrImage:
         What the file calls the axes, lower case; None if it does not say.
     """
 
-    store: Path
+    store: Place
     node: Node
     is_ome: bool = False
     axes: tuple[str, ...] | None = None
@@ -73,30 +73,29 @@ class ZarrImage:
     @property
     def array_path(self) -> str:
         """Path of the array below the store; empty if it is the store."""
-        path = self.node.folder.relative_to(self.store).as_posix()
-        return "" if path == "." else path
+        return self.node.folder.as_posix()[len(self.store.as_posix()) :].strip("/")
 
 
 @dataclass(frozen=True, slots=True)
 class ZarrStore:
     """Reads the metadata of a store, and nothing that lies outside it."""
 
-    root: Path
-    watch: Watch
-    _real: Path = field(init=False)
+    root: Place
+    files: MetadataFiles
+    _real: Place = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_real", self.root.resolve())
 
     @classmethod
-    def around(cls, path: Path, watch: Watch) -> ZarrStore:
+    def around(cls, path: Place, watch: Watch) -> ZarrStore:
         """Find the store that a path lies in: its outermost Zarr folder."""
-        root = path
-        while root.parent != root and _is_node(root.parent):
+        root, files = path, MetadataFiles.of(path, watch)
+        while root.parent != root and files.is_node(root.parent):
             root = root.parent
-        return cls(root, watch)
+        return cls(root, files)
 
-    def find(self, path: Path, series: int) -> ZarrImage:
+    def find(self, path: Place, series: int) -> ZarrImage:
         """Choose the array that `path` and `series` mean.
 
         Raises
@@ -109,14 +108,14 @@ class ZarrStore:
             return self._in_group(node, series)
         if series:
             _refuse_series(path, series, 1)
-        parent = self.node(path.parent) if _is_node(path.parent) and path != self.root else None
+        parent = self.node(path.parent) if path != self.root else None
         for multiscale in _list(parent.ome, "multiscales") if parent else []:
             for dataset in _list(multiscale, "datasets"):
                 if parent and dataset.get("path") == path.name:
                     return self._described(node, parent, multiscale, dataset)
         return self._plain(node)
 
-    def node(self, folder: Path) -> Node:
+    def node(self, folder: Place) -> Node:
         """Read the metadata of an array or group.
 
         Raises
@@ -124,30 +123,27 @@ class ZarrStore:
         ImageReadError
             If there is none, or if it cannot be used.
         """
-        document = self._json(folder / "zarr.json")
+        document = self._json(folder, "zarr.json")
         if document is not None:
             array = document if document.get("node_type") == "array" else None
             return Node(folder, V3, array, _dict(document, "attributes"))
-        array = self._json(folder / ".zarray")
-        if array is None and not (folder / ".zgroup").is_file():
+        array = self._json(folder, ".zarray")
+        if array is None and not self.files.has(folder, ".zgroup"):
             msg = (
                 f"image {folder}: a folder without .zarray, .zgroup or zarr.json; expected a Zarr "
                 "store, or a group or array inside one"
             )
             raise ImageReadError(msg)
-        return Node(folder, V2, array, self._json(folder / ".zattrs") or {})
+        return Node(folder, V2, array, self._json(folder, ".zattrs") or {})
 
-    def _json(self, file: Path) -> Json | None:
-        if not file.is_file():
+    def _json(self, folder: Place, name: str) -> Json | None:
+        if not self.files.has(folder, name):
             return None
+        file = folder / name
         self.check_inside(file)
-        self.watch.add(file)
-        size = file.stat().st_size
-        if size > _MAX_BYTES:
-            msg = f"image {file}: metadata of {size:,} bytes; at most 64 MiB are read"
-            raise ImageReadError(msg)
+        data = self.files.read(folder, name)
         try:
-            document = json.loads(file.read_bytes())
+            document = json.loads(data)
         except (ValueError, RecursionError) as error:
             msg = f"image {file}: is not valid JSON ({error}); copy the store again"
             raise ImageReadError(msg) from error
@@ -156,9 +152,9 @@ class ZarrStore:
             raise ImageReadError(msg)
         return document
 
-    def check_inside(self, file: Path) -> None:
+    def check_inside(self, file: Place) -> None:
         """Refuse a file that a link brings in from outside the store."""
-        if not file.resolve().is_relative_to(self._real):
+        if not lies_below(file.resolve(), self._real):
             msg = (
                 f"image {file}: a link that leads out of the store {self.root}; copy the store "
                 "with the files that its links point to"
@@ -199,20 +195,21 @@ class ZarrStore:
 
     def _series_path(self, node: Node, series: int) -> object:
         """Path of an image in the layout of bioformats2raw: listed in OME, or its number."""
-        if _is_node(node.folder / "OME"):
+        if self.files.is_node(node.folder / "OME"):
             listed = self.node(node.folder / "OME").ome.get("series")
             if isinstance(listed, list) and listed:
                 if not 0 <= series < len(listed):
                     _refuse_series(node.folder, series, len(listed))
                 return listed[series]
-        if not _is_node(node.folder / str(series)):
-            count = sum(_is_node(child) for child in node.folder.iterdir() if child.name.isdigit())
+        if not self.files.is_node(node.folder / str(series)):
+            names = [child.name for child in node.folder.iterdir()]
+            count = sum(self.files.is_node(node.folder / n) for n in names if n.isdigit())
             _refuse_series(node.folder, series, count)
         return str(series)
 
     def _only_array(self, node: Node, series: int) -> ZarrImage:
-        children = sorted(child for child in node.folder.iterdir() if _is_node(child))
-        nodes = [self.node(child) for child in children]
+        folders = sorted(child.name for child in node.folder.iterdir() if child.is_dir())
+        nodes = [self.node(node.folder / n) for n in folders if self.files.is_node(node.folder / n)]
         arrays = [child for child in nodes if child.array is not None]
         if len(arrays) != 1:
             _refuse_choice(node, "group of", [child.folder.name for child in nodes])
@@ -242,10 +239,6 @@ class ZarrStore:
             channel_names=_channel_names(group.ome),
             physical_size=_physical_size(names, axes, multiscale, dataset),
         )
-
-
-def _is_node(folder: Path) -> bool:
-    return any((folder / name).is_file() for name in ("zarr.json", ".zarray", ".zgroup"))
 
 
 def _dict(document: Json, key: str) -> Json:
@@ -294,7 +287,7 @@ def _physical_size(
     return PhysicalSize(**sizes)
 
 
-def _refuse_series(folder: Path, series: int, count: int) -> None:
+def _refuse_series(folder: Place, series: int, count: int) -> None:
     msg = f"image {folder}: has no series {series}; it has {count}, counted from 0"
     raise ImageReadError(msg)
 

@@ -1,9 +1,8 @@
-"""The chunks of a Zarr array: inside its store, unchanged, and of the size that they claim."""
+"""Opening a Zarr array: its dtype and codecs are known, its chunks of the size that they claim."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 from dataclasses import dataclass, replace
 from math import prod
@@ -13,27 +12,28 @@ import zarr
 from numcodecs import Delta
 from numcodecs.abc import Codec as NumcodecsCodec
 from zarr.abc.codec import BytesBytesCodec
-from zarr.abc.store import RangeByteRequest
 from zarr.codecs import BloscCodec, Crc32cCodec, GzipCodec, ShardingCodec, ZstdCodec
 from zarr.core.metadata.v2 import ArrayV2Metadata
 from zarr.core.metadata.v3 import ArrayV3Metadata
-from zarr.storage import LocalStore, StorePath
+from zarr.storage import StorePath
 
-from cp_assets.errors import ImageReadError, InputChangedError
+from cp_assets.errors import ImageReadError
 from cp_assets.images.readers.compressed import decompress
-from cp_assets.images.readers.guarding import check_stored, file_state
-from cp_assets.images.readers.zarr_nodes import METADATA_FILES, V3
+from cp_assets.images.readers.guarding import check_stored
+from cp_assets.images.readers.zarr_chunks import DiskChunks, ObjectChunks
+from cp_assets.images.readers.zarr_nodes import V3
+from cp_assets.stores import ObjectPath
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from zarr.abc.codec import Codec
-    from zarr.abc.store import ByteRequest
     from zarr.core.array_spec import ArraySpec
-    from zarr.core.buffer import Buffer, BufferPrototype
+    from zarr.core.buffer import Buffer
 
+    from cp_assets.images.readers.zarr_chunks import Chunks
     from cp_assets.images.readers.zarr_nodes import Json, Node, ZarrStore
+    from cp_assets.stores import Place
 
 _V2_DTYPE = re.compile(r"[<>|][biuf]\d+")
 _V3_DTYPES = frozenset({"bool", "float16", "float32", "float64"}) | {
@@ -97,75 +97,7 @@ class _BoundedV2(NumcodecsCodec):  # type: ignore[misc]
         return {"id": self._name}
 
 
-class ChunkStore(LocalStore):
-    """The files of one array.
-
-    Attributes
-    ----------
-    absent
-        Keys of the chunks that were asked for and are not there, since `absent` was last cleared.
-    """
-
-    def __init__(self, store: ZarrStore, folder: Path, largest: int) -> None:
-        super().__init__(folder, read_only=True)
-        self.absent: list[str] = []
-        self._store = store
-        self._largest = largest
-        self._any_chunk = False
-
-    async def get(
-        self,
-        key: str,
-        prototype: BufferPrototype | None = None,
-        byte_range: ByteRequest | None = None,
-    ) -> Buffer | None:
-        """Read a chunk, or a part of it.
-
-        Raises
-        ------
-        ImageReadError
-            If it lies outside the store, or is far larger than a chunk of this array can be.
-        InputChangedError
-            If it changed while it was read.
-        """
-        file = self.root / key
-        before = file_state(file)
-        if before is None:
-            self.absent.append(key)
-            return None
-        self._store.check_inside(file)
-        if not file.is_file():
-            raise ValueError(f"chunk {key} is no file")
-        self._check_size(file, before[0], byte_range)
-        value = await super().get(key, prototype, byte_range)
-        if file_state(file) != before:
-            msg = (
-                f"image {file}: changed while it was read; run the plate again when it is complete"
-            )
-            raise InputChangedError(msg)
-        self._any_chunk = True
-        return value
-
-    def _check_size(self, file: Path, size: int, byte_range: ByteRequest | None) -> None:
-        missing = isinstance(byte_range, RangeByteRequest) and byte_range.end > size
-        # Zarr takes an empty chunk, and an inner chunk past a shard's end, for one never written.
-        if not size or missing or size > self._largest:
-            msg = (
-                f"image {file}: a chunk of {size:,} bytes, which is "
-                f"{'too much' if size > self._largest else 'truncated'}; copy the store again"
-            )
-            raise ImageReadError(msg)
-
-    def has_chunks(self) -> bool:
-        """Tell whether any chunk of the array was ever written."""
-        if not self._any_chunk:
-            self._any_chunk = any(
-                name not in METADATA_FILES for _, _, names in os.walk(self.root) for name in names
-            )
-        return self._any_chunk
-
-
-def open_array(store: ZarrStore, node: Node, limit: int) -> tuple[zarr.Array[Any], ChunkStore]:
+def open_array(store: ZarrStore, node: Node, limit: int) -> tuple[zarr.Array[Any], Chunks]:
     """Open an array whose codecs are known and bounded.
 
     Raises
@@ -188,11 +120,14 @@ def open_array(store: ZarrStore, node: Node, limit: int) -> tuple[zarr.Array[Any
         msg = f"image {node.folder}: shards of {inner:,} chunks; at most 1,048,576 are read"
         raise ImageReadError(msg)
     largest = 2 * prod(stored_chunk) * dtype.itemsize + _SPARE_BYTES + 64 * inner
-    chunks = ChunkStore(store, node.folder, largest)
+    if isinstance(node.folder, ObjectPath):
+        chunks: DiskChunks | ObjectChunks = ObjectChunks(node.folder, largest)
+    else:
+        chunks = DiskChunks(store, node.folder, largest)
     return zarr.Array(zarr.AsyncArray(metadata, StorePath(chunks))), chunks
 
 
-def _v2(folder: Path, document: Json) -> ArrayV2Metadata:
+def _v2(folder: Place, document: Json) -> ArrayV2Metadata:
     dtype, compressor = document.get("dtype"), document.get("compressor")
     if not isinstance(dtype, str) or not _V2_DTYPE.fullmatch(dtype):
         _refuse_dtype(folder, dtype)
@@ -209,7 +144,7 @@ def _v2(folder: Path, document: Json) -> ArrayV2Metadata:
     return replace(metadata, compressor=_BoundedV2(compressor["id"], size))
 
 
-def _v3(folder: Path, document: Json) -> ArrayV3Metadata:
+def _v3(folder: Place, document: Json) -> ArrayV3Metadata:
     dtype = document.get("data_type")
     if not isinstance(dtype, str) or dtype not in _V3_DTYPES:
         _refuse_dtype(folder, dtype)
@@ -218,7 +153,7 @@ def _v3(folder: Path, document: Json) -> ArrayV3Metadata:
     return replace(metadata, codecs=_bounded(metadata.codecs))
 
 
-def _check_v3_codecs(folder: Path, codecs: object, *, sharded: bool) -> None:
+def _check_v3_codecs(folder: Place, codecs: object, *, sharded: bool) -> None:
     allowed = _V3_CODECS if sharded else _V3_CODECS | {_SHARDING}
     _check_codecs(folder, codecs, "name", allowed)
     chain = codecs if isinstance(codecs, list) else []
@@ -237,7 +172,7 @@ def _check_v3_codecs(folder: Path, codecs: object, *, sharded: bool) -> None:
             _check_codecs(folder, settings.get("index_codecs", []), "name", _INDEX_CODECS)
 
 
-def _check_codecs(folder: Path, codecs: object, key: str, allowed: frozenset[str]) -> None:
+def _check_codecs(folder: Place, codecs: object, key: str, allowed: frozenset[str]) -> None:
     names = [
         codec.get(key) if isinstance(codec, dict) else codec
         for codec in (codecs if isinstance(codecs, list) else [codecs])
@@ -252,7 +187,7 @@ def _check_codecs(folder: Path, codecs: object, key: str, allowed: frozenset[str
         raise ImageReadError(msg)
 
 
-def _refuse_dtype(folder: Path, dtype: object) -> None:
+def _refuse_dtype(folder: Place, dtype: object) -> None:
     msg = f"image {folder}: pixels of type {dtype!r}; expected whole or real numbers"
     raise ImageReadError(msg)
 

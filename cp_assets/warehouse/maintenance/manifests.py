@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from pyiceberg.manifest import ManifestContent
 from pyiceberg.table.snapshots import Operation
 
-from cp_assets.warehouse.commits import Commit, existing, patiently
+from cp_assets.warehouse.attempts import Attempts
+from cp_assets.warehouse.commits import Commit, existing
 
 if TYPE_CHECKING:
     from pyiceberg.manifest import DataFile, ManifestEntry, ManifestFile
@@ -40,7 +41,7 @@ def merge_manifests(partitions: Partitions, table: Table) -> int | None:
         merge = _Merge(partitions, table, {}, [], {}, Operation.REPLACE)
         return merge if merge.surplus else None
 
-    return patiently(table, attempt, ".".join(table.name()))
+    return Attempts(table, attempt, ".".join(table.name())).run()
 
 
 def surplus_manifests(partitions: Partitions, table: Table) -> int:

@@ -15,7 +15,7 @@ from pydantic import PrivateAttr
 from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.table.update import AssertTableUUID, RemoveSnapshotsUpdate
 
-from cp_assets.warehouse.commits import patiently
+from cp_assets.warehouse.attempts import Attempts
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table
@@ -52,7 +52,7 @@ def expire_snapshots(table: Table, options: MaintenanceOptions) -> None:
         ids = expirable(table, options)
         return _Expiry(table, ids) if ids else None
 
-    patiently(table, attempt, ".".join(table.name()))
+    Attempts(table, attempt, ".".join(table.name())).run()
     table.refresh()
 
 
@@ -75,10 +75,22 @@ def _time(milliseconds: int) -> datetime:
 
 @dataclass
 class _Expiry:
-    """One attempt, refused by the catalog where something has come to name a snapshot."""
+    """One attempt, refused by the catalog where something has come to name a snapshot.
+
+    One that the catalog may have taken needs no answer: what is gone is not expired again.
+    """
 
     table: Table
     ids: frozenset[int]
+    may_be_taken: bool = False
+
+    @property
+    def snapshot_id(self) -> int:
+        """The current one: none is added."""
+        return self.table.metadata.current_snapshot_id or 0
+
+    def discard(self) -> None:
+        """No file is written."""
 
     def send(self) -> int:
         uuid = self.table.metadata.table_uuid
@@ -87,7 +99,7 @@ class _Expiry:
             (_NothingNames(uuid=uuid, snapshot_ids=self.ids),),
             (RemoveSnapshotsUpdate(snapshot_ids=sorted(self.ids)),),
         )
-        return len(self.ids)
+        return self.snapshot_id
 
 
 class _NothingNames(AssertTableUUID):

@@ -1,0 +1,52 @@
+"""Programs that serve on loopback for as long as the tests run."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+LOOPBACK = "127.0.0.1"
+_START_SECONDS = 60
+_END_SECONDS = 20
+
+
+def free_port() -> int:
+    """A port on loopback that nothing listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def listens(port: int) -> bool:
+    """Whether something takes connections there."""
+    try:
+        socket.create_connection((LOOPBACK, port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def wait_until(ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until a program that was just started is ready; the test fails if it never is."""
+    end = time.monotonic() + _START_SECONDS
+    while not ready():
+        if process.poll() is not None or time.monotonic() > end:
+            state = f"ended with {process.poll()}" if process.poll() is not None else "is silent"
+            pytest.fail(f"{process.args} {state}:\n{log.read_text(errors='replace')[-4000:]}")
+        time.sleep(0.05)
+
+
+def end(process: subprocess.Popen[bytes], signal: int) -> None:
+    """End a program with a signal; kill it if it does not heed that."""
+    process.send_signal(signal)
+    try:
+        process.wait(timeout=_END_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
