@@ -6,6 +6,7 @@ import dagster as dg
 from dagster_duckdb import DuckDBResource
 
 from cp_assets.assets.image_crops import image_crops
+from cp_assets.assets.input_files import input_files
 from cp_assets.assets.joined_profiles import joined_profiles
 from cp_assets.assets.maintenance import MAINTENANCE, maintain_tables, weekly_maintenance
 from cp_assets.assets.manifest import manifest
@@ -18,13 +19,14 @@ from cp_assets.failure_sensor import failed_runs
 from cp_assets.jobs import build_plates
 from cp_assets.resources import DatasetsResource, IcebergIOManager, WarehouseResource
 from cp_assets.run_logs import console_logger
-from cp_assets.sensors import plates_sensor
+from cp_assets.sensors.loading import configured_sensors
 
 with warnings.catch_warnings():
     # Links from asset to code are a beta feature of Dagster 1.13.
     warnings.simplefilter("ignore", dg.BetaWarning)
     ASSETS = dg.with_source_code_references(
         [
+            input_files,
             raw_measurements,
             joined_profiles,
             image_crops,
@@ -43,7 +45,7 @@ defs = dg.Definitions(
     asset_checks=asset_checks(),
     jobs=[build_plates, maintain_tables],
     schedules=[weekly_maintenance],
-    sensors=[plates_sensor, failed_runs],
+    sensors=[*configured_sensors(), failed_runs],
     resources={
         "datasets": _datasets,
         "warehouse": _warehouse,

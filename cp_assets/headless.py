@@ -11,6 +11,7 @@ from cp_assets.datasets import PlateKey, find_plate
 from cp_assets.datasets.config import Configuration, read_configuration
 from cp_assets.errors import ConfigurationError, CpAssetsError
 from cp_assets.jobs import RunOptions, dagster_instance, run_plate
+from cp_assets.lost_runs import end_lost_runs
 from cp_assets.partitions import register_plates
 from cp_assets.plate_run import PlateRun
 from cp_assets.processes import Died, SideBySide
@@ -135,6 +136,7 @@ def build_many(
         After Ctrl-C, when the plates in work have been put away and given.
     """
     with dagster_instance() as instance:
+        end_lost_runs(instance)
         register_plates(instance, plates)
         if workers == 1:
             yield from _here(PlateBuilder(instance, options), plates, fail_fast)

@@ -12,6 +12,7 @@ import dagster as dg
 
 from cp_assets.building import STEPS
 from cp_assets.datasets import PlateKey
+from cp_assets.lost_runs import process_tags
 from cp_assets.partitions import PLATES, plate_tags, register_plates
 from cp_assets.plate_run import PlateRun, plate_run
 from cp_assets.resources import FORCE_TAG
@@ -107,7 +108,7 @@ def run_plate(instance: dg.DagsterInstance, plate: PlateKey, options: RunOptions
     result = defs.resolve_job_def(build_plates.name).execute_in_process(
         instance=instance,
         partition_key=plate.partition_key,
-        tags={FORCE_TAG: "true"} if options.force else {},
+        tags=process_tags() | ({FORCE_TAG: "true"} if options.force else {}),
         run_config=options.run_config(),
         asset_selection=options.asset_keys,
         raise_on_error=False,

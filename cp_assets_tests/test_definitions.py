@@ -10,34 +10,31 @@ import dagster as dg
 import pytest
 
 import cp_assets
+from cp_assets.datasets.plate_files import FILE_KINDS
 from cp_assets.definitions import defs
-from cp_assets.resources import DatasetsResource
-from cp_assets.sample import SampleTruth
-from cp_assets.sensors import plates_sensor
 from cp_assets.warehouse.spec import TableSpec
 
 HOUSE = Path(cp_assets.__file__).parent
-DAGSTER_MODULES = (
-    *(
-        "definitions",
-        "demo",
-        "failure_sensor",
-        "headless",
-        "jobs",
-        "partitions",
-        "plate_run",
-        "processes",
-    ),
-    *("resources", "run_logs", "sensors", "steps"),
+DAGSTER_ROOMS = (
+    *("definitions", "demo", "failure_sensor", "headless", "jobs", "launcher", "observations"),
+    *("partitions", "lost_runs", "plate_run", "processes", "resources", "run_logs", "steps"),
 )
-DAGSTER_FOLDERS = ("assets", "checks", "cli")
-UPPER = (*DAGSTER_MODULES, *DAGSTER_FOLDERS)
+PACKAGES = ("assets", "checks", "cli", "sensors")
+UPPER = (*DAGSTER_ROOMS, *PACKAGES)
 
 SNAPSHOT = {
-    "raw_measurements": ((), "profiles", {"cellprofiler", "iceberg"}),
-    "joined_profiles": (("raw_measurements",), "profiles", {"iceberg", "parquet"}),
-    "image_crops": (("joined_profiles", "raw_measurements"), "images", {"iceberg", "omearrow"}),
-    "source_images": (("raw_measurements",), "images", {"iceberg", "omearrow"}),
+    "raw_measurements": (("measurement_files",), "profiles", {"cellprofiler", "iceberg"}),
+    "joined_profiles": (
+        ("annotation_files", "raw_measurements"),
+        "profiles",
+        {"iceberg", "parquet"},
+    ),
+    "image_crops": (
+        ("image_files", "joined_profiles", "raw_measurements"),
+        "images",
+        {"iceberg", "omearrow"},
+    ),
+    "source_images": (("image_files", "raw_measurements"), "images", {"iceberg", "omearrow"}),
     "profile_with_images": (
         ("image_crops", "joined_profiles"),
         "images",
@@ -56,6 +53,9 @@ SNAPSHOT = {
     ),
 }
 """Asset -> upstream assets, group, kinds."""
+
+INPUTS = {kind: ((), "inputs", {"file"}) for kind in FILE_KINDS}
+"""The source assets, in the same way."""
 
 CONTRACT = {"join_contract": True, "recommended_columns": False, "types_as_declared": True}
 CHECKS = {
@@ -110,7 +110,16 @@ def test_assets_their_deps_groups_and_kinds() -> None:
         )
         for name, spec in _specs().items()
     }
-    assert found == SNAPSHOT
+    assert found == {**SNAPSHOT, **INPUTS}
+
+
+@pytest.mark.parametrize("name", INPUTS)
+def test_every_source_asset_is_described_owned_and_partitioned(name: str) -> None:
+    spec = _specs()[name]
+    assert spec.description
+    assert list(spec.owners) == ["team:data-stewards"]
+    assert isinstance(spec.partitions_def, dg.DynamicPartitionsDefinition)
+    assert spec.partitions_def.name == "plates"
 
 
 @pytest.mark.parametrize("name", SNAPSHOT)
@@ -145,27 +154,9 @@ def test_job_builds_all_assets_with_their_checks() -> None:
     assert job.partitions_def is not None
 
 
-def test_sensor_adds_partitions_of_new_plates_in_order(
-    small_sample: SampleTruth, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    config = tmp_path / "cp_assets.yaml"
-    config.write_text(f"datasets:\n- dataset_id: s\n  root: {small_sample.root}\n")
-    monkeypatch.setenv("CP_ASSETS_CONFIG", str(config))
-    resources = {"datasets": DatasetsResource()}
-    with dg.DagsterInstance.ephemeral() as instance:
-        result = plates_sensor(dg.build_sensor_context(instance, resources=resources))
-        (request,) = result.dynamic_partitions_requests
-        keys = list(request.partition_keys)
-        assert keys == ["s/2026_11_21_Batch1/BR00900001", "s/2026_11_21_Batch1/BR00900002"]
-        instance.add_dynamic_partitions("plates", keys)
-        again = plates_sensor(dg.build_sensor_context(instance, resources=resources))
-        assert not again.dynamic_partitions_requests
-        assert not again.run_requests
-
-
 def test_no_dagster_module_has_future_annotations() -> None:
-    files = [HOUSE / f"{name}.py" for name in DAGSTER_MODULES]
-    files += [file for folder in DAGSTER_FOLDERS for file in (HOUSE / folder).glob("*.py")]
+    files = [HOUSE / f"{name}.py" for name in DAGSTER_ROOMS]
+    files += [file for room in PACKAGES for file in (HOUSE / room).glob("*.py")]
     assert len(files) > 15
     assert not [file for file in files if "from __future__ import annotations" in file.read_text()]
 
@@ -193,4 +184,5 @@ def test_every_table_is_an_asset() -> None:
     from cp_assets.checks.asset_checks import CHECKS as OF_TABLES
 
     tables: list[TableSpec] = list(OF_TABLES)
-    assert {spec.metadata["table"] for spec in _specs().values()} == {t.name for t in tables}
+    found = {spec.metadata["table"] for name, spec in _specs().items() if name not in INPUTS}
+    assert found == {table.name for table in tables}

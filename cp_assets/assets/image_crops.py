@@ -17,6 +17,7 @@ from cp_assets.steps import plate_step
         kinds={"iceberg", "omearrow"},
         pool=IMAGE_WORK,
         deps=(
+            "image_files",
             "raw_measurements",
             "joined_profiles",
         ),

@@ -11,7 +11,16 @@ from cp_assets.resources import DatasetsResource, WarehouseResource
 from cp_assets.steps import plate_step
 
 
-@dg.asset(**table_asset(JOINED_PROFILES, kinds={"iceberg", "parquet"}, deps=("raw_measurements",)))
+@dg.asset(
+    **table_asset(
+        JOINED_PROFILES,
+        kinds={"iceberg", "parquet"},
+        deps=(
+            "annotation_files",
+            "raw_measurements",
+        ),
+    )
+)
 def joined_profiles(
     context: dg.AssetExecutionContext, datasets: DatasetsResource, warehouse: WarehouseResource
 ) -> Any:

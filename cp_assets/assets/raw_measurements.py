@@ -11,7 +11,9 @@ from cp_assets.resources import DatasetsResource, WarehouseResource
 from cp_assets.steps import plate_step
 
 
-@dg.asset(**table_asset(RAW_MEASUREMENTS, kinds={"cellprofiler", "iceberg"}))
+@dg.asset(
+    **table_asset(RAW_MEASUREMENTS, kinds={"cellprofiler", "iceberg"}, deps=("measurement_files",))
+)
 def raw_measurements(
     context: dg.AssetExecutionContext, datasets: DatasetsResource, warehouse: WarehouseResource
 ) -> Any:

@@ -16,7 +16,10 @@ from cp_assets.steps import plate_step
         SOURCE_IMAGES,
         kinds={"iceberg", "omearrow"},
         pool=IMAGE_WORK,
-        deps=("raw_measurements",),
+        deps=(
+            "image_files",
+            "raw_measurements",
+        ),
     )
 )
 def source_images(

@@ -38,6 +38,9 @@ def table_asset(
         "owners": list(OWNERS),
         "io_manager_key": IO_MANAGER,
         "code_version": spec.code_version,
+        # Of use when the user switches on Dagster's automation condition sensor. A plate's tables
+        # wait until its files were observed, so that nothing is built from half an upload.
+        "automation_condition": dg.AutomationCondition.eager(),
         "metadata": {
             "table": spec.name,
             "one row is": spec.doc,

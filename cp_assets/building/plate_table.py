@@ -91,9 +91,9 @@ class PlateBuild:
     seconds
         Wall time, in seconds.
     stages
-        Stage -> seconds and bytes, of what was written: ``reading``, ``joining``, ``decoding``,
-        ``cutting`` (work, on all threads together); ``waiting`` (the writer, for rows),
-        ``writing`` and ``committing`` (together ``seconds``).
+        Stage -> seconds and bytes, of what was written. ``reading``, ``joining``, ``fetching``
+        (from object stores), ``decoding`` and ``cutting`` are work, of all threads together;
+        ``waiting`` (of the writer, for rows), ``writing`` and ``committing`` make up ``seconds``.
     """
 
     table: str

@@ -38,7 +38,12 @@ def open_configured(warehouse: str | None, config: str | None) -> Warehouse:
 def chosen_datasets(
     source: str | None, config: str | None, of_stores: dict[str, Any] | None = None
 ) -> tuple[Dataset, ...]:
-    """The dataset of a folder or a URL, else those that are configured.
+    """The dataset of a folder or URL, else those that are configured.
+
+    Parameters
+    ----------
+    of_stores
+        What the command says of all URLs, see `cp_assets.store_options.take_store_options`.
 
     Raises
     ------

@@ -5,13 +5,8 @@ from typing import Any
 
 import click
 
-from cp_assets.cli.common import (
-    chosen_datasets,
-    config_option,
-    say,
-    warehouse_option,
-)
-from cp_assets.datasets import PlateKey, find_plates, list_plates
+from cp_assets.cli.common import chosen_datasets, config_option, say, warehouse_option
+from cp_assets.datasets import Dataset, PlateKey, find_plates, list_plates
 from cp_assets.datasets.unread import unread_measurements
 from cp_assets.store_options import store_options, take_store_options
 
@@ -38,23 +33,29 @@ def plates(
     """
     found: list[PlateKey] = []
     for dataset in chosen_datasets(source, config, take_store_options(of_stores)):
-        if details or dataset.layout == "cellprofiler" or isinstance(dataset.root, Path):
-            looked_into = find_plates(dataset)
-            for key, one in looked_into.items():
-                click.echo(f"{key}\t{len(one.folders)} measurement folder(s)\t{one.choice}")
-            for line in unread_measurements(dataset, looked_into.values()):
-                say(line)
-            found += looked_into
-            continue
-        names = list_plates(dataset)
-        for key in names:
-            click.echo(str(key))
-        if not names:
-            say(f"dataset {dataset.dataset_id}: no plate below {dataset.root}")
-        found += names
+        is_near = dataset.layout == "cellprofiler" or isinstance(dataset.root, Path)
+        found += _looked_into(dataset) if details or is_near else _by_name(dataset)
     if register:
         from cp_assets.jobs import dagster_instance
         from cp_assets.partitions import register_plates
 
         with dagster_instance() as instance:
             say(f"{len(register_plates(instance, found))} new partition(s)")
+
+
+def _looked_into(dataset: Dataset) -> list[PlateKey]:
+    found = find_plates(dataset)
+    for key, one in found.items():
+        click.echo(f"{key}\t{len(one.folders)} measurement folder(s)\t{one.choice}")
+    for line in unread_measurements(dataset, found.values()):
+        say(line)
+    return list(found)
+
+
+def _by_name(dataset: Dataset) -> list[PlateKey]:
+    names = list(list_plates(dataset))
+    for key in names:
+        click.echo(str(key))
+    if not names:
+        say(f"dataset {dataset.dataset_id}: no plate below {dataset.root}")
+    return names

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from cp_assets.datasets.alert_options import AlertOptions, SmtpOptions
 from cp_assets.datasets.config_file import (
@@ -19,6 +19,7 @@ from cp_assets.datasets.config_file import (
     ImagesEntry,
     MaintenanceEntry,
     PresetEntry,
+    SensorEntry,
     StoreEntry,
     Strict,
 )
@@ -27,6 +28,7 @@ from cp_assets.datasets.maintenance import MaintenanceOptions
 from cp_assets.datasets.model import Dataset, ImageOptions, Layout
 from cp_assets.datasets.presets import Preset, choose_preset
 from cp_assets.datasets.root_patterns import DEFAULT_ID, DatasetSource, filled, is_pattern, matching
+from cp_assets.datasets.sensor_options import SensorOptions
 from cp_assets.errors import ConfigurationError, PlateNotFoundError
 from cp_assets.stores import ObjectPath, StoreOptions, StoreSettings, place
 from cp_assets.stores.connections import SCHEMES
@@ -34,7 +36,6 @@ from cp_assets.stores.connections import SCHEMES
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from pydantic import BaseModel
     from pydantic_core import ErrorDetails
 
     from cp_assets.datasets.identity import PlateKey
@@ -92,13 +93,22 @@ class Configuration:
         PlateNotFoundError
             If no dataset has that id.
         """
-        near = (source for source in self.sources if source.may_have(key.dataset_id))
+        return self.dataset_named(key.dataset_id)
+
+    def dataset_named(self, dataset_id: str) -> Dataset:
+        """The dataset of an id; see `dataset_of`."""
+        near = (source for source in self.sources if source.may_have(dataset_id))
         for dataset in _unique(dataset for source in near for dataset in source.datasets):
-            if dataset.dataset_id == key.dataset_id:
+            if dataset.dataset_id == dataset_id:
                 return dataset
         known = ", ".join(dataset.dataset_id for dataset in self.datasets) or "none"
-        msg = f"{self.path or CONFIG_FILE} has no dataset {key.dataset_id!r}; it has: {known}"
+        msg = f"{self.path or CONFIG_FILE} has no dataset {dataset_id!r}; it has: {known}"
         raise PlateNotFoundError(msg)
+
+    def sensor_of(self, dataset_id: str) -> SensorOptions:
+        """How a dataset is watched."""
+        near = (source.sensor for source in self.sources if source.may_have(dataset_id))
+        return next(near, SensorOptions())
 
 
 def _unique(datasets: Iterable[Dataset]) -> tuple[Dataset, ...]:
@@ -139,22 +149,16 @@ def read_configuration(path: Path | str | None = None) -> Configuration:
     try:
         presets = _presets(parsed.presets)
         stores = _stores(parsed.stores)
-        maintenance = MaintenanceOptions(**parsed.maintenance.model_dump(exclude_unset=True))
-        reader = _Reader(file.resolve(), presets, stores)
+        reader = _Reader(file.resolve(), presets, stores, parsed.sensor)
         sources = tuple(map(reader.source, parsed.datasets))
+        maintenance = MaintenanceOptions(**parsed.maintenance.model_dump(exclude_unset=True))
     except ConfigurationError as error:
         msg = f"configuration {file}: {error}"
         raise ConfigurationError(msg) from error
     refuse_repeated((one.dataset_id, one.root) for one in parsed.datasets if "*" not in one.root)
     warehouse = _warehouse(parsed.warehouse, base)
     return Configuration(
-        file,
-        warehouse,
-        sources,
-        presets,
-        stores,
-        maintenance=maintenance,
-        alerts=parsed.alerts,
+        file, warehouse, sources, presets, stores, maintenance=maintenance, alerts=parsed.alerts
     )
 
 
@@ -192,15 +196,22 @@ def _model_of(where: list[str]) -> type[BaseModel]:
     """The model that lacks a key at a place such as ``datasets.0.images.padding``."""
     if len(where) == 1:
         return ConfigFile
-    if where[0] == "stores":
-        return StoreEntry
-    if where[0] == "maintenance":
-        return MaintenanceEntry
     if where[0] == "alerts":
         return SmtpOptions if "smtp" in where[1:-1] else AlertOptions
-    inner: dict[str, type[Strict]] = {"images": ImagesEntry, "preset": PresetEntry}
-    named = next((inner[part] for part in where[2:-1] if part in inner), DatasetEntry)
-    return PresetEntry if where[0] == "presets" else named
+    inner: dict[str, type[Strict]] = {
+        "images": ImagesEntry,
+        "preset": PresetEntry,
+        "sensor": SensorEntry,
+    }
+    if where[0] == "datasets":
+        return next((inner[part] for part in where[2:-1] if part in inner), DatasetEntry)
+    models: dict[str, type[Strict]] = {
+        "maintenance": MaintenanceEntry,
+        "presets": PresetEntry,
+        "sensor": SensorEntry,
+        "stores": StoreEntry,
+    }
+    return models[where[0]]
 
 
 def _presets(given: dict[str, PresetEntry]) -> tuple[Preset, ...]:
@@ -219,22 +230,34 @@ class _Reader:
     file: Path
     presets: tuple[Preset, ...]
     stores: StoreSettings
+    sensor: SensorEntry
 
     def source(self, entry: DatasetEntry) -> DatasetSource:
         """What an entry describes. Of one in a store the options alone are looked at."""
         root = self._place(entry.root)
+        sensor = self._sensor(entry)
         if is_pattern(root):
             template = entry.dataset_id or DEFAULT_ID
             self._dataset(entry, root, "cell-painting-gallery")
-            return DatasetSource(template, lambda: self._matching(entry, root))
+            return DatasetSource(template, lambda: self._matching(entry, root), sensor)
         if entry.dataset_id is None:
             msg = f"the dataset at {entry.root} has no dataset_id; only one with * in its root may"
             raise ConfigurationError(msg)
         if isinstance(root, ObjectPath):
             self._dataset(entry, root, "cell-painting-gallery")
-            return DatasetSource(entry.dataset_id, lambda: (self._looked_up(entry, root),))
+            found = partial(self._looked_up, entry, root)
+            return DatasetSource(entry.dataset_id, lambda: (found(),), sensor)
         dataset = self._looked_up(entry, root)
-        return DatasetSource(entry.dataset_id, lambda: (dataset,))
+        return DatasetSource(entry.dataset_id, lambda: (dataset,), sensor)
+
+    def _sensor(self, entry: DatasetEntry) -> SensorOptions:
+        """An entry's own options before those of all."""
+        of_all = self.sensor.model_dump(exclude_unset=True)
+        try:
+            return SensorOptions(**{**of_all, **entry.sensor.model_dump(exclude_unset=True)})
+        except ConfigurationError as error:
+            msg = f"dataset {entry.dataset_id or entry.root}: {error}"
+            raise ConfigurationError(msg) from error
 
     def _matching(self, entry: DatasetEntry, pattern: Place) -> tuple[Dataset, ...]:
         """A gallery prefix for each folder, unless the entry says another layout."""
@@ -245,7 +268,7 @@ class _Reader:
         return self._dataset(entry, root, entry.layout or detect_layout(root))
 
     def _dataset(self, entry: DatasetEntry, root: Place, layout: Layout) -> Dataset:
-        given = entry.model_dump(exclude_unset=True, exclude={"images", "root"})
+        given = entry.model_dump(exclude_unset=True, exclude={"images", "root", "sensor"})
         if given.get("preset") is not None:
             given["preset"] = choose_preset(given["preset"], self.presets)
         if self.presets:

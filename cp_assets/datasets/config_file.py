@@ -43,6 +43,17 @@ class ImagesEntry(Strict):
     max_memory: ByteSize = _LEFT_OUT
 
 
+class SensorEntry(Strict):
+    """How plates are watched; see `cp_assets.datasets.sensor_options.SensorOptions`."""
+
+    enabled: bool = _LEFT_OUT
+    interval: int = _LEFT_OUT
+    quiet_seconds: int = _LEFT_OUT
+    plates_per_tick: int = _LEFT_OUT
+    runs_per_tick: int = _LEFT_OUT
+    tick_seconds: int = _LEFT_OUT
+
+
 class PresetEntry(Strict):
     """A dialect; see `cp_assets.datasets.Preset`."""
 
@@ -93,6 +104,7 @@ class DatasetEntry(Strict):
     measurements: Measurements = _LEFT_OUT
     recipe_permalink: str | None = _LEFT_OUT
     config_permalink: str | None = _LEFT_OUT
+    sensor: SensorEntry = SensorEntry()
 
 
 class StoreEntry(Strict):
@@ -122,8 +134,9 @@ class ConfigFile(Strict):
     """The whole file."""
 
     warehouse: str | None = None
+    sensor: SensorEntry = SensorEntry()
     stores: dict[str, StoreEntry] = {}
     maintenance: MaintenanceEntry = MaintenanceEntry()
-    presets: dict[str, PresetEntry] = {}
     alerts: AlertOptions = AlertOptions()
+    presets: dict[str, PresetEntry] = {}
     datasets: tuple[DatasetEntry, ...] = ()

@@ -42,13 +42,16 @@ WORKSPACE = {
 }
 """Where a gallery prefix has measurements: CellProfiler's own files, and one database a plate."""
 
+LOAD_DATA = PurePosixPath("workspace/load_data_csv")
+"""Where it has LoadData, in a folder of the batch and one of the plate."""
+
 UNBATCHED = "unbatched"
 """``batch_id`` of the layout ``cellprofiler`` where the user names none."""
 
 _MOST_NEAR = 20
 """Folders that are looked at for a gallery prefix that was meant."""
 
-_LOAD_DATA = tuple(
+_LOAD_DATA_NAMES = tuple(
     f"{name}{ending}"
     for name in ("load_data", "load_data_with_illum")
     for ending in (".csv", ".csv.gz", ".parquet")
@@ -72,16 +75,26 @@ def list_plates(dataset: Dataset) -> tuple[PlateKey, ...]:
     """
     if dataset.layout == "cellprofiler":
         return tuple(sorted(sources.key for sources in _cellprofiler_plates(dataset)))
+    batches = gallery_plate_names(dataset).items()
+    return tuple(
+        sorted(
+            PlateKey(dataset.dataset_id, batch, plate)
+            for batch, names in batches
+            for plate in names
+        )
+    )
+
+
+def gallery_plate_names(dataset: Dataset) -> dict[str, set[str]]:
+    """Batch -> the plates that have a folder of measurements, by listing folders alone."""
     _refuse_file(dataset)
-    folders = [dataset.root / WORKSPACE[kind] for kind in _kinds(dataset)]
+    folders = [dataset.root / WORKSPACE[kind] for kind in workspace_kinds(dataset)]
     batches = [batch for found in on_each(subfolders, folders, dataset.root) for batch in found]
     plates = on_each(subfolders, batches, dataset.root)
-    names = {
-        PlateKey(dataset.dataset_id, batch.name, plate.name)
-        for batch, some in zip(batches, plates, strict=True)
-        for plate in some
-    }
-    return tuple(sorted(names))
+    by_batch: dict[str, set[str]] = {}
+    for batch, some in zip(batches, plates, strict=True):
+        by_batch.setdefault(batch.name, set()).update(plate.name for plate in some)
+    return by_batch
 
 
 def find_plates(dataset: Dataset) -> dict[PlateKey, PlateSources]:
@@ -111,15 +124,12 @@ def _plates(dataset: Dataset) -> Iterator[PlateSources]:
     if dataset.layout == "cellprofiler":
         yield from _cellprofiler_plates(dataset)
         return
-    keys = list_plates(dataset)
-    names: dict[str, list[str]] = {}
-    for key in keys:
-        names.setdefault(key.batch_id, []).append(key.plate_id)
-    for key in keys:
-        siblings = tuple(name for name in names[key.batch_id] if name != key.plate_id)
-        found = _gallery_plate(dataset, key, siblings)
-        if found is not None:
-            yield found
+    for batch, names in sorted(gallery_plate_names(dataset).items()):
+        for name in sorted(names):
+            key = PlateKey(dataset.dataset_id, batch, name)
+            found = _gallery_plate(dataset, key, tuple(sorted(names - {name})))
+            if found is not None:
+                yield found
 
 
 def _nothing_in_folder(dataset: Dataset) -> str:
@@ -176,7 +186,7 @@ def _plate(dataset: Dataset, key: PlateKey) -> PlateSources | None:
     if dataset.layout == "cellprofiler":
         return next((one for one in _cellprofiler_plates(dataset) if one.key == key), None)
     _refuse_file(dataset)
-    batch = [dataset.root / WORKSPACE[kind] / key.batch_id for kind in _kinds(dataset)]
+    batch = [dataset.root / WORKSPACE[kind] / key.batch_id for kind in workspace_kinds(dataset)]
     names = {plate.name for some in on_each(subfolders, batch, dataset.root) for plate in some}
     if key.plate_id not in names:
         return None
@@ -192,7 +202,8 @@ def _refuse_file(dataset: Dataset) -> None:
         raise ConfigurationError(msg)
 
 
-def _kinds(dataset: Dataset) -> tuple[str, ...]:
+def workspace_kinds(dataset: Dataset) -> tuple[str, ...]:
+    """Which folders of `WORKSPACE` a dataset is read from, the first that a plate has."""
     return tuple(WORKSPACE) if dataset.measurements == "automatic" else (dataset.measurements,)
 
 
@@ -210,7 +221,7 @@ def _gallery_plate(
     dataset: Dataset, key: PlateKey, siblings: tuple[str, ...]
 ) -> PlateSources | None:
     """What there is of a plate; None where nothing was measured."""
-    for kind in _kinds(dataset):
+    for kind in workspace_kinds(dataset):
         base = dataset.root / WORKSPACE[kind] / key.batch_id / key.plate_id
         if kind == "analysis":
             base /= "analysis"
@@ -275,20 +286,23 @@ def _gallery_images(root: Place, batch: str, plate: str, siblings: tuple[str, ..
         own = [
             one
             for one in folders
-            if _begins_with(one.name, plate)
-            and not any(_begins_with(one.name, other) for other in longer)
+            if is_full_name(one.name, plate)
+            and not any(is_full_name(one.name, other) for other in longer)
         ]
     return own[0] if len(own) == 1 else images
 
 
-def _begins_with(folder: str, plate: str) -> bool:
+def is_full_name(folder: str, plate: str) -> bool:
+    """Whether a folder's name begins with a plate's, and not in the middle of a longer one."""
     return folder.startswith(plate) and not folder[len(plate) : len(plate) + 1].isalnum()
 
 
 def _load_data(root: Place, batch: str, plate: str) -> tuple[Place, ...]:
-    folder = root / "workspace" / "load_data_csv" / batch / plate
+    folder = root / LOAD_DATA / batch / plate
     there = {path.name: path for path in entries(folder)}
-    return tuple(there[name] for name in _LOAD_DATA if name in there and there[name].is_file())
+    return tuple(
+        there[name] for name in _LOAD_DATA_NAMES if name in there and there[name].is_file()
+    )
 
 
 def _cellprofiler_plates(dataset: Dataset) -> Iterator[PlateSources]:

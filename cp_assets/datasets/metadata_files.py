@@ -80,11 +80,25 @@ def find_annotation(sources: PlateSources) -> PlateAnnotation:
     MeasurementError
         If ``barcode_platemap.csv`` cannot be read.
     """
+    files, faults = annotation_files(sources)
+    everyone = (*named_files(sources.dataset), *_all_gallery_files(sources.dataset))
+    return PlateAnnotation(files, everyone, faults)
+
+
+def annotation_files(
+    sources: PlateSources,
+) -> tuple[tuple[AnnotationFile, ...], tuple[Rejection, ...]]:
+    """Files that annotate a plate, without a look at those of other plates, and what is missing.
+
+    Raises
+    ------
+    ConfigurationError, MeasurementError
+        As `find_annotation`.
+    """
     dataset = sources.dataset
     named = tuple(AnnotationFile(path, _name(dataset, path)) for path in named_files(dataset))
     files, faults = _gallery_files(sources)
-    everyone = (*(file.path for file in named), *_all_gallery_files(dataset))
-    return PlateAnnotation((*named, *files), everyone, faults)
+    return (*named, *files), faults
 
 
 def named_files(dataset: Dataset) -> tuple[Place, ...]:

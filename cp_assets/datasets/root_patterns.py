@@ -7,11 +7,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from cp_assets.datasets.listing import on_each, subfolders
+from cp_assets.datasets.sensor_options import SensorOptions
 from cp_assets.errors import ConfigurationError
 from cp_assets.stores import ObjectPath
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 DEFAULT_ID = "{project}-{source}"
 """Id of a dataset of a pattern that says none."""
 
+_NAMES = re.compile(r"\{(?:project|source)\}")
+
 
 @dataclass(frozen=True)
 class DatasetSource:
@@ -35,19 +38,29 @@ class DatasetSource:
         The id; of a pattern, with ``{project}`` and ``{source}``.
     look_up
         Finds the datasets.
+    sensor
+        How they are watched.
     """
 
     dataset_id: str
     look_up: Callable[[], tuple[Dataset, ...]]
+    sensor: SensorOptions = field(default_factory=SensorOptions)
 
     @cached_property
     def datasets(self) -> tuple[Dataset, ...]:
         """The datasets, looked up once."""
         return self.look_up()
 
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Ids of the datasets; they are looked up only where a pattern leaves the ids open."""
+        if _NAMES.search(self.dataset_id) is None:
+            return (self.dataset_id,)
+        return tuple(dataset.dataset_id for dataset in self.datasets)
+
     def may_have(self, dataset_id: str) -> bool:
         """Whether a dataset may be one of these, by its id."""
-        fixed = re.split(r"\{(?:project|source)\}", self.dataset_id)
+        fixed = _NAMES.split(self.dataset_id)
         return re.fullmatch(".+".join(map(re.escape, fixed)), dataset_id) is not None
 
 

@@ -90,18 +90,19 @@ def walk_each(folders: Sequence[Place], *, follow_links: bool = False) -> Iterat
     Many that lie in the folders of one folder of a store, such as the outlines of each site, are
     listed by what lies below that one.
     """
-    if not folders or not isinstance(folders[0], ObjectPath):
+    in_store = [folder for folder in folders if isinstance(folder, ObjectPath)]
+    if not in_store or len(in_store) < len(folders):
         for folder in folders:
-            there = folder.is_dir()
+            there = isinstance(folder, ObjectPath) or folder.is_dir()
             yield list(walk(folder, follow_links=follow_links)) if there else []
         return
-    above = sorted({folder.parent for folder in folders})
+    above = sorted({folder.parent for folder in in_store})
     listed = files_of_each(above[0].parent, above) if len({a.parent for a in above}) == 1 else None
     if listed is None:
-        yield from on_each(lambda folder: list(walk(folder)), folders, folders[0])
+        yield from on_each(lambda folder: list(walk(folder)), in_store, in_store[0])
         return
     files = dict(zip(above, listed, strict=True))
-    for folder in folders:
+    for folder in in_store:
         start = f"{folder.name}/"
         yield _in_order(
             (relative.removeprefix(start), path)

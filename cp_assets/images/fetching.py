@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from collections import deque
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from threading import Condition
 from typing import TYPE_CHECKING
+
+from cp_assets.stages import stage
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -148,7 +151,12 @@ class Fetching:
         for file in files:
             self._free -= _size(file)
             self._users[file] = 0
-            self._coming[file] = self._threads.submit(file.read_bytes)
+            self._coming[file] = self._threads.submit(copy_context().run, _read, file)
+
+
+def _read(file: ObjectPath) -> bytes:
+    with stage("fetching", _size(file)):
+        return file.read_bytes()
 
 
 def _size(file: ObjectPath) -> int:

@@ -1,9 +1,9 @@
-"""Asking a catalog to take a change of a table, until it has taken or refused it."""
+"""Asking a catalog again: until it has taken one of the attempts at a change, and never two."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from pyiceberg.exceptions import CommitFailedException
 
@@ -22,28 +22,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyiceberg.table import Table
+    from pyiceberg.table.metadata import TableMetadata
 
 _PATIENCE_SECONDS = 300.0
 
 
 class Attempt(Protocol):
-    """A change of a table, on the table as it was when the attempt began.
+    """A change of a table that the catalog may refuse.
 
     Attributes
     ----------
     may_be_taken
-        Whether the catalog may have taken it: it was asked and has not said no.
+        Whether the catalog was asked and did not answer.
     """
 
     may_be_taken: bool
 
-    @property
-    def snapshot_id(self) -> int:
-        """The snapshot that it adds."""
-        ...
-
-    def send(self) -> int:
-        """Ask the catalog to take it; gives its snapshot.
+    def send(self) -> None:
+        """Ask the catalog to take it.
 
         Raises
         ------
@@ -52,13 +48,42 @@ class Attempt(Protocol):
         """
         ...
 
+    def is_in(self, metadata: TableMetadata) -> bool:
+        """Whether a table's metadata show that it was taken."""
+        ...
+
     def discard(self) -> None:
-        """Remove its files: the catalog has not taken it."""
+        """Remove its files."""
         ...
 
 
+Made = TypeVar("Made", bound=Attempt)
+
+
+def patiently(table: Table, attempt: Callable[[], Made | None], what: str) -> Made | None:
+    """Commit what an attempt makes of the table as it is now, again where others were quicker.
+
+    A catalog or a store that does not answer is waited for too.
+
+    Returns
+    -------
+    The attempt that was taken, or None where there is nothing to do.
+
+    Raises
+    ------
+    WarehouseConflictError
+        If other writers left no gap for minutes.
+    WarehouseUnavailableError
+        If catalog or storage did not answer for minutes.
+    WarehouseCommitUnknownError
+        If the catalog could not say for minutes whether it took the commit. No other error of the
+        class `Exception` leaves that open.
+    """
+    return _Attempts(table, attempt, what).run()
+
+
 @dataclass
-class Attempts:
+class _Attempts(Generic[Made]):
     """Commits one after the other, until the catalog has taken one.
 
     Where a catalog does not answer, it may have taken the commit, now or in a moment: the table's
@@ -67,13 +92,13 @@ class Attempts:
     """
 
     table: Table
-    attempt: Callable[[], Attempt | None]
+    attempt: Callable[[], Made | None]
     what: str
-    _unsure: list[Attempt] = field(default_factory=list)
+    _unsure: list[Made] = field(default_factory=list)
     _is_stale: bool = False
 
-    def run(self) -> int | None:
-        """The snapshot, or None where there was nothing to commit."""
+    def run(self) -> Made | None:
+        """The attempt that was taken, or None where there was nothing to commit."""
         patience = Patience(_PATIENCE_SECONDS)
         while True:
             try:
@@ -87,7 +112,7 @@ class Attempts:
                     raise self._given_up(error) from shown_cause(error)
             self._is_stale = True
 
-    def _try(self) -> int | None:
+    def _try(self) -> Made | None:
         if self._is_stale:
             self.table.refresh()
             self._is_stale = False
@@ -98,30 +123,29 @@ class Attempts:
         if commit is None:
             return None
         try:
-            snapshot_id = commit.send()
+            commit.send()
         finally:
             if commit.may_be_taken:
                 self._unsure.append(commit)
-        self._forget(snapshot_id)
-        return snapshot_id
+        self._forget(commit)
+        return commit
 
-    def _taken(self) -> int | None:
-        """The snapshot of an earlier attempt that the catalog has taken after all."""
-        history = {snapshot.snapshot_id for snapshot in self.table.metadata.snapshots}
+    def _taken(self) -> Made | None:
+        """An earlier attempt that the catalog has taken after all."""
         for commit in self._unsure:
-            if commit.snapshot_id in history:
-                self._forget(commit.snapshot_id)
-                return commit.snapshot_id
+            if commit.is_in(self.table.metadata):
+                self._forget(commit)
+                return commit
         return None
 
-    def _forget(self, taken: int | None) -> None:
+    def _forget(self, taken: Made | None) -> None:
         """Remove the files of the other attempts, which the catalog can take no more."""
         for commit in self._unsure:
-            if commit.snapshot_id != taken:
+            if commit is not taken:
                 commit.discard()
         self._unsure.clear()
 
-    def _settle(self, error: Exception, patience: Patience) -> int:
+    def _settle(self, error: Exception, patience: Patience) -> Made:
         """Find out whether a commit that ended in an error is there; else raise the error."""
         if not self._unsure:
             raise error

@@ -38,7 +38,7 @@ from pyiceberg.table.update import (
 )
 
 from cp_assets.errors import PartitionChangedError
-from cp_assets.warehouse.attempts import Attempts
+from cp_assets.warehouse.attempts import patiently
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from pyiceberg.avro.codecs import AvroCompressionCodec
     from pyiceberg.manifest import DataFile, ManifestFile, ManifestWriter
     from pyiceberg.table import Table
+    from pyiceberg.table.metadata import TableMetadata
 
     from cp_assets.warehouse.partitions import Partitions
 
@@ -110,7 +111,8 @@ def replace_files(
         seen = there
         return commit if there or new else None
 
-    return Attempts(table, attempt, _what(scope)).run()
+    taken = patiently(table, attempt, _what(scope))
+    return taken.snapshot_id if taken else None
 
 
 def _what(scope: Mapping[str, str]) -> str:
@@ -126,7 +128,7 @@ class Commit:
     removed
         Data files of the partition, which go.
     may_be_taken
-        Whether the catalog may have taken it: it was asked and has not said no.
+        Whether the catalog was asked and did not answer.
     """
 
     partitions: Partitions
@@ -151,7 +153,7 @@ class Commit:
     def _outgoing(self) -> list[DataFile]:
         return [entry.data_file for one in self._manifests for entry in one.inside]
 
-    def send(self) -> int:
+    def send(self) -> None:
         """Write the snapshot and ask the catalog to take it.
 
         What `may_be_taken` after an error has left its files, for its sender to settle.
@@ -175,7 +177,10 @@ class Commit:
             raise
         self.may_be_taken = False
         self.partitions.learn(snapshot.manifest_list, manifests, self._entries)
-        return self.snapshot_id
+
+    def is_in(self, metadata: TableMetadata) -> bool:
+        """Whether a table's metadata have its snapshot."""
+        return any(one.snapshot_id == self.snapshot_id for one in metadata.snapshots)
 
     def _ask(self, snapshot: Snapshot) -> None:
         self.table.catalog.commit_table(

@@ -10,6 +10,7 @@ import yaml
 from cp_assets.datasets import Dataset, ImageOptions, PlateKey, config
 from cp_assets.datasets.config import read_configuration
 from cp_assets.datasets.maintenance import MaintenanceOptions
+from cp_assets.datasets.sensor_options import SensorOptions
 from cp_assets.errors import ConfigurationError, PlateNotFoundError
 
 
@@ -84,6 +85,49 @@ def test_read_configuration_how_crops_are_cut(tmp_path: Path) -> None:
     wrong = written(tmp_path, text.replace("padding: 4", "padding: 4, crop_size: 9"))
     with pytest.raises(ConfigurationError, match=r"cp_assets.yaml: .* are not both given"):
         read_configuration(wrong)
+
+
+def test_read_configuration_how_datasets_are_watched(tmp_path: Path) -> None:
+    text = (
+        "sensor: {interval: 30, plates_per_tick: 7}\n"
+        "datasets:\n"
+        "- {dataset_id: one, root: a, sensor: {interval: 90, enabled: true}}\n"
+        "- {dataset_id: two, root: b}\n"
+    )
+    configuration = read_configuration(written(tmp_path, text))
+    assert {name: configuration.sensor_of(name) for name in ("one", "two")} == {
+        "one": SensorOptions(interval=90, plates_per_tick=7, enabled=True),
+        "two": SensorOptions(interval=30, plates_per_tick=7),
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("sensor: {intervl: 1}", "sensor.intervl: no such key; did you mean interval"),
+        (
+            "datasets: [{dataset_id: a, root: b, sensor: {quiet: 1}}]",
+            "sensor.quiet: no such key; did you mean quiet_seconds",
+        ),
+        (
+            "datasets: [{dataset_id: a, root: b, sensor: {plates_per_tick: 1}}]",
+            "dataset a: sensor.plates_per_tick is 1; expected 2 or more",
+        ),
+        (
+            "sensor: {tick_seconds: 0}\ndatasets: [{dataset_id: a, root: b}]",
+            "dataset a: sensor.tick_seconds is 0; expected 1 or more",
+        ),
+    ],
+)
+def test_read_configuration_sensor_that_cannot_be(tmp_path: Path, text: str, told: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"cp_assets.yaml: .*{told}"):
+        read_configuration(written(tmp_path, text))
+
+
+def test_every_sensor_option_may_be_configured(tmp_path: Path) -> None:
+    defaults = {one.name: getattr(SensorOptions(), one.name) for one in fields(SensorOptions)}
+    text = yaml.dump({"sensor": defaults, "datasets": [{"dataset_id": "a", "root": "b"}]})
+    assert read_configuration(written(tmp_path, text)).sensor_of("a") == SensorOptions()
 
 
 def test_read_configuration_layout_is_found(tmp_path: Path) -> None:

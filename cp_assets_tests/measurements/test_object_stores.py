@@ -6,16 +6,23 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pyarrow as pa
 import pytest
 
-from cp_assets.datasets import Dataset, PlateSources, find_plates
-from cp_assets.errors import InputChangedError, StoreUnavailableError
+from cp_assets.datasets import Dataset, PlateSources, databases, find_plates, spooling
+from cp_assets.errors import InputChangedError, MeasurementError, StoreUnavailableError
 from cp_assets.measurements import csv_together, site_rows
 from cp_assets.measurements.raw import first_columns
 from cp_assets.sample import SampleTruth
 from cp_assets.stores import ObjectPath, retries
-from cp_assets_tests.dialects import read_csv_tables, write_csv_tables
+from cp_assets.stores.spool import spooled
+from cp_assets_tests.dialects import (
+    cytominer_names,
+    read_csv_tables,
+    write_csv_tables,
+    write_database,
+)
 from cp_assets_tests.files import cells_and_nuclei, gallery_folder, image_row, one_plate
 from cp_assets_tests.files import write_folder as write_site
 from cp_assets_tests.measurements import test_in_carta as in_carta
@@ -238,3 +245,43 @@ def test_file_that_changed_since_it_was_found_is_not_read(
     table.write_bytes(table.read_bytes()[:-1])
     with pytest.raises(InputChangedError, match=table.name):
         rows_of(found)
+
+
+def test_schema_of_a_large_database_is_read_without_its_middle(
+    test_data: Path,
+    tmp_path: Path,
+    bucket: Bucket,
+    faulty: FaultyS3,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = tmp_path / "plate"
+    DIALECTS["per object"][1](folder, read_csv_tables(test_data / "example_human", 200))
+    (database,) = folder.iterdir()
+    root = put_plate(bucket, folder)
+    truth = one_plate(folder, plate_id="P")
+    # Tables are made one after the other here: the last one begins far behind.
+    monkeypatch.setattr(spooling, "_FIRST_BYTES", database.stat().st_size - 30 * 4096)
+    monkeypatch.setattr(spooling, "_LAST_BYTES", 4096)
+    fetched = []
+    monkeypatch.setattr(databases, "spooled", lambda path: fetched.append(path) or spooled(path))
+    found = one_plate(root, plate_id="P")
+    assert first_columns(found).equals(first_columns(truth))
+    assert fetched == []
+    # Rows need all of it, once.
+    faulty.forget()
+    assert rows_of(found) == rows_of(truth)
+    assert faulty.counts() == {"GetObject": 1}
+    # Where the schema lies elsewhere, all of it is fetched.
+    monkeypatch.setattr(spooling, "_FIRST_BYTES", 4096)
+    assert one_plate(root, plate_id="P").folders[0].tables == found.folders[0].tables
+    assert fetched
+
+
+def test_database_with_rows_in_a_log_beside_it_is_refused(tmp_path: Path, bucket: Bucket) -> None:
+    site = {"Image": [image_row()], **cells_and_nuclei()}
+    tables = {name: pd.DataFrame(rows) for name, rows in site.items()}
+    write_database(tmp_path / "p.sqlite", cytominer_names(tables))
+    (tmp_path / "p.sqlite-wal").write_bytes(b"rows")
+    found = one_plate(bucket.put(tmp_path), plate_id="P")
+    with pytest.raises(MeasurementError, match=r"write-ahead log \(p.sqlite-wal\).*copy it again"):
+        found.refuse_faults()

@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,19 +58,28 @@ def dagster_ui(home: DemoHome, scratch: Path) -> Iterator[DagsterUI]:
     port = _free_port()
     served = DagsterUI(f"http://127.0.0.1:{port}", home, scratch / "ui.log")
     arguments = ("ui", "--home", str(home.folder), "--port", str(port))
-    with served.log.open("wb") as log:
+    with started([*_COMMAND, *arguments], scratch, served.log, {}) as process:
+        _wait_until_loaded(served, process)
+        yield served
+
+
+@contextmanager
+def started(
+    command: Sequence[str], scratch: Path, log: Path, environment: Mapping[str, str]
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A program that knows nothing of this machine's settings; when this ends, so does it."""
+    with log.open("wb") as output:
         process = subprocess.Popen(
-            [*_COMMAND, *arguments],
-            env=_environment(scratch),
+            command,
+            env={**_environment(scratch), **environment},
             cwd=scratch,
             stdin=subprocess.DEVNULL,
-            stdout=log,
+            stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
     try:
-        _wait_until_loaded(served, process)
-        yield served
+        yield process
     finally:
         _end(process)
 
@@ -101,9 +110,9 @@ def _wait_until_loaded(served: DagsterUI, process: subprocess.Popen[bytes]) -> N
     end = time.monotonic() + _START_SECONDS
     while not _loaded(served):
         if process.poll() is not None:
-            pytest.fail(f"cp-assets ui ended with {process.returncode}:\n{_tail(served.log)}")
+            pytest.fail(f"cp-assets ui ended with {process.returncode}:\n{tail(served.log)}")
         if time.monotonic() > end:
-            pytest.fail(f"cp-assets ui is silent after {_START_SECONDS} s:\n{_tail(served.log)}")
+            pytest.fail(f"cp-assets ui is silent after {_START_SECONDS} s:\n{tail(served.log)}")
         time.sleep(0.5)
 
 
@@ -121,7 +130,8 @@ def _loaded(served: DagsterUI) -> bool:
     return bool(locations) and all(locations)
 
 
-def _tail(log: Path) -> str:
+def tail(log: Path) -> str:
+    """The end of what a program has said."""
     return log.read_text(errors="replace")[-4000:]
 
 

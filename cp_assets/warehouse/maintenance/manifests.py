@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pyiceberg.manifest import ManifestContent
 from pyiceberg.table.snapshots import Operation
 
-from cp_assets.warehouse.attempts import Attempts
+from cp_assets.warehouse.attempts import patiently
 from cp_assets.warehouse.commits import Commit, existing
 
 if TYPE_CHECKING:
@@ -41,7 +41,8 @@ def merge_manifests(partitions: Partitions, table: Table) -> int | None:
         merge = _Merge(partitions, table, {}, [], {}, Operation.REPLACE)
         return merge if merge.surplus else None
 
-    return Attempts(table, attempt, ".".join(table.name())).run()
+    taken = patiently(table, attempt, ".".join(table.name()))
+    return taken.snapshot_id if taken else None
 
 
 def surplus_manifests(partitions: Partitions, table: Table) -> int:

@@ -6,7 +6,7 @@ stand for a year, and who reads it the moment before it is replaced must be able
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from pydantic import PrivateAttr
 from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.table.update import AssertTableUUID, RemoveSnapshotsUpdate
 
-from cp_assets.warehouse.attempts import Attempts
+from cp_assets.warehouse.attempts import patiently
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table
@@ -52,7 +52,7 @@ def expire_snapshots(table: Table, options: MaintenanceOptions) -> None:
         ids = expirable(table, options)
         return _Expiry(table, ids) if ids else None
 
-    Attempts(table, attempt, ".".join(table.name())).run()
+    patiently(table, attempt, ".".join(table.name()))
     table.refresh()
 
 
@@ -75,31 +75,34 @@ def _time(milliseconds: int) -> datetime:
 
 @dataclass
 class _Expiry:
-    """One attempt, refused by the catalog where something has come to name a snapshot.
-
-    One that the catalog may have taken needs no answer: what is gone is not expired again.
-    """
+    """One attempt, refused by the catalog where something has come to name a snapshot."""
 
     table: Table
     ids: frozenset[int]
-    may_be_taken: bool = False
+    may_be_taken: bool = field(default=False, init=False)
 
-    @property
-    def snapshot_id(self) -> int:
-        """The current one: none is added."""
-        return self.table.metadata.current_snapshot_id or 0
+    def send(self) -> None:
+        self.may_be_taken = True
+        try:
+            self._ask()
+        except CommitFailedException:
+            self.may_be_taken = False
+            raise
+        self.may_be_taken = False
 
-    def discard(self) -> None:
-        """No file is written."""
-
-    def send(self) -> int:
+    def _ask(self) -> None:
         uuid = self.table.metadata.table_uuid
         self.table.catalog.commit_table(
             self.table,
             (_NothingNames(uuid=uuid, snapshot_ids=self.ids),),
             (RemoveSnapshotsUpdate(snapshot_ids=sorted(self.ids)),),
         )
-        return self.snapshot_id
+
+    def is_in(self, metadata: TableMetadata) -> bool:
+        return not self.ids & {one.snapshot_id for one in metadata.snapshots}
+
+    def discard(self) -> None:
+        """Nothing was written."""
 
 
 class _NothingNames(AssertTableUUID):

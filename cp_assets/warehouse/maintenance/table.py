@@ -8,16 +8,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pyiceberg.exceptions import NoSuchTableError as IcebergNoSuchTableError
+from pyiceberg.exceptions import RESTError
+from sqlalchemy.exc import SQLAlchemyError
 
-from cp_assets.errors import (
-    CpAssetsError,
-    PartitionChangedError,
-    WarehouseUnavailableError,
-    WarehouseWriteError,
-    one_line,
-)
-from cp_assets.warehouse.faults import passes
-from cp_assets.warehouse.foreign_errors import FOREIGN, first_line, shown_cause
+from cp_assets.errors import PartitionChangedError, WarehouseWriteError, one_line
+from cp_assets.warehouse.foreign_errors import first_line
 from cp_assets.warehouse.maintenance.health import TableHealth, table_health
 from cp_assets.warehouse.maintenance.manifests import merge_manifests, surplus_manifests
 from cp_assets.warehouse.maintenance.orphans import take_inventory
@@ -218,12 +213,11 @@ def _maintenance_errors(name: str) -> Iterator[None]:
     """Name the table in what storage and catalog raise."""
     try:
         yield
-    except CpAssetsError:
+    except WarehouseWriteError:
         raise
-    except FOREIGN as error:
-        told = f"{name}: maintenance stopped ({first_line(error)}); the table's rows are as before."
-        if passes(error):
-            msg = f"{told} Catalog or storage did not answer: run it again"
-            raise WarehouseUnavailableError(msg) from shown_cause(error)
-        msg = f"{told} Mend that, then run it again"
-        raise WarehouseWriteError(msg) from shown_cause(error)
+    except (OSError, RESTError, SQLAlchemyError) as error:
+        msg = (
+            f"{name}: maintenance stopped ({first_line(error)}); the table's rows are as before. "
+            "Mend that, then run it again"
+        )
+        raise WarehouseWriteError(msg) from error

@@ -83,7 +83,7 @@ def test_neighbours_of_the_same_columns_are_made_one(
 def test_other_partitions_of_a_write_keep_their_files_order(
     warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A write that goes to and fro between two partition values."""
+    """A write that goes back and forth between two partition values."""
     monkeypatch.setattr("cp_assets.warehouse.files.FILE_CHUNKS", 0)
     spec = replace(SPEC, name="profiles.small", partition_by=("well_id",), row_group_bytes=1)
     write(warehouse, *(batch([n]) for n in (0, 1, 24, 25, 48)), spec=spec)

@@ -1,0 +1,1 @@
+"""Watching datasets: which plates are new, changed, still being uploaded, or gone."""
