@@ -21,11 +21,10 @@ Counts = dict[str, int]
 class Reader:
     """Reads the tables of a folder's warehouse; there may be none yet."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, name: str = "cp_assets") -> None:
         # Opens the file as it is: makes none, and no tables in it.
         uri = f"sqlite:///file:{folder}/catalog.db?mode=rw&uri=true&timeout=30"
-        self._catalog = SqlCatalog("cp_assets", uri=uri, init_catalog_tables="false")
+        self._catalog = SqlCatalog(name, uri=uri, init_catalog_tables="false")
 
     def tables(self) -> dict[str, Table]:
         try:

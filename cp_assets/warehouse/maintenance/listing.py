@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import pyarrow.fs as pafs
 from pyiceberg.io.pyarrow import PyArrowFileIO
 
+from cp_assets.warehouse.file_io import open_filesystem
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -23,13 +25,13 @@ class StoredFile:
 
     Attributes
     ----------
-    path
-        As the store's filesystem takes it.
+    location
+        As the table's FileIO takes it.
     changed
         When it was changed last; None where the store does not say.
     """
 
-    path: str
+    location: str
     name: str
     size: int
     changed: datetime | None
@@ -41,22 +43,28 @@ class Folder:
 
     Attributes
     ----------
+    location
+        As metadata spell it.
+    path
+        As the filesystem takes it.
     place
         The same for every spelling of one folder, links on local disk followed; ends with ``/``.
     """
 
     filesystem: pafs.FileSystem
+    location: str
     path: str
     place: str
 
     @classmethod
     def of(cls, location: str, table: Table) -> Folder:
         """The folder that a location of a table's metadata means."""
-        properties = table.io.properties
-        scheme, netloc, path = PyArrowFileIO.parse_location(location.rstrip("/"), properties)
+        location, properties = location.rstrip("/"), table.io.properties
+        filesystem, path = open_filesystem(properties, location)
+        scheme, _, _ = PyArrowFileIO.parse_location(location, properties)
         inner = str(Path(path).resolve()) if scheme == "file" else path
         place = f"{_SAME_STORE.get(scheme, scheme)}:{inner.rstrip('/')}/"
-        return cls(PyArrowFileIO(properties).fs_by_scheme(scheme, netloc), path, place)
+        return cls(filesystem, location, path, place)
 
     def overlaps(self, other: Folder) -> bool:
         """Whether one lies in the other, or both are one."""
@@ -66,10 +74,13 @@ class Folder:
         """All files below; none if the folder does not exist."""
         selector = pafs.FileSelector(self.path, allow_not_found=True, recursive=True)
         return [
-            StoredFile(one.path, one.base_name, one.size, one.mtime)
+            StoredFile(self._location(one.path), one.base_name, one.size, one.mtime)
             for one in self.filesystem.get_file_info(selector)
             if one.type == pafs.FileType.File
         ]
+
+    def _location(self, path: str) -> str:
+        return f"{self.location}/{path[len(self.path) :].lstrip('/')}"
 
 
 def table_folders(table: Table) -> list[Folder]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import timedelta
 
-    import pyarrow.fs as pafs
+    from pyiceberg.io import FileIO
     from pyiceberg.table import Table
 
     from cp_assets.warehouse.maintenance.listing import StoredFile
@@ -44,7 +44,7 @@ class Inventory:
 
     files: tuple[StoredFile, ...]
     orphans: tuple[StoredFile, ...]
-    filesystem: pafs.FileSystem | None
+    io: FileIO
 
     @property
     def orphan_bytes(self) -> int:
@@ -66,12 +66,12 @@ class Inventory:
 
     def without(self, removed: Iterable[StoredFile]) -> Inventory:
         """What is left."""
-        gone = {one.path for one in removed}
+        gone = {one.location for one in removed}
         files, orphans = (
-            tuple(one for one in some if one.path not in gone)
+            tuple(one for one in some if one.location not in gone)
             for some in (self.files, self.orphans)
         )
-        return Inventory(files, orphans, self.filesystem)
+        return Inventory(files, orphans, self.io)
 
     def remove(self, files: Iterable[StoredFile]) -> None:
         """Remove files of this inventory; one that is gone already is as good as removed.
@@ -84,8 +84,7 @@ class Inventory:
 
         def delete(one: StoredFile) -> None:
             try:
-                if self.filesystem is not None:
-                    self.filesystem.delete_file(one.path)
+                self.io.delete(one.location)
             except FileNotFoundError:
                 return
 
@@ -126,7 +125,7 @@ def take_inventory(
     _check_all_there(table, before, after, {one.name for one in files})
     named = after.names.union(*(reader.read(one).names for one in near))
     orphans = (f for f in files if _ICEBERG_FILE.search(f.name) and f.name not in named)
-    return Inventory(files, tuple(orphans), folders[0].filesystem if folders else None)
+    return Inventory(files, tuple(orphans), table.io)
 
 
 def _overlap(table: Table, other: Table) -> bool:

@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyiceberg.exceptions import CommitStateUnknownException
 
-from cp_assets.errors import MaintenanceError
+from cp_assets.errors import MaintenanceError, WarehouseCommitUnknownError
 from cp_assets.warehouse.commits import replace_files
 from cp_assets.warehouse.files import FILE_BYTES, FILE_CHUNKS, PartitionFiles
 from cp_assets.warehouse.maintenance.references import file_name
@@ -153,9 +152,10 @@ def swap_rows(
                 {"cp_assets.maintenance": "rewrite"},
                 rewritten=write.paths,
             )
-    except CommitStateUnknownException:
+    except WarehouseCommitUnknownError:
+        # The catalog may have taken the commit: the files must stay.
         raise
-    except BaseException:
+    except Exception:
         files.discard()
         raise
     return len(new)
