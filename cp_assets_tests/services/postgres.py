@@ -18,7 +18,7 @@ from typing import Any
 
 import psycopg2
 
-from cp_assets_tests.services.processes import LOOPBACK, end, free_port, wait_until
+from cp_assets_tests.services.processes import LOOPBACK, end, end_with_parent, free_port, wait_until
 
 _ACCOUNT = "postgres"
 _INSTALLED = "/usr/lib/postgresql"
@@ -78,6 +78,7 @@ class Postgres:
                 stdout=stream,
                 stderr=stream,
                 start_new_session=True,
+                preexec_fn=end_with_parent,  # noqa: PLW1509 - it makes one system call
                 **_as_account(self.folder),
             )
         wait_until(self._answers, self._process, log)

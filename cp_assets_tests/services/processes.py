@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
+import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +15,8 @@ import pytest
 
 LOOPBACK = "127.0.0.1"
 _START_SECONDS = 60
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+_PR_SET_PDEATHSIG = 1
 _END_SECONDS = 20
 
 
@@ -32,6 +37,12 @@ def listens(port: int) -> bool:
     return True
 
 
+def end_with_parent() -> None:
+    """Let a program end when the tests do, even where they are killed; for Popen's preexec_fn."""
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def wait_until(ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path) -> None:
     """Wait until a program that was just started is ready; the test fails if it never is."""
     end = time.monotonic() + _START_SECONDS
@@ -42,9 +53,9 @@ def wait_until(ready: Callable[[], bool], process: subprocess.Popen[bytes], log:
         time.sleep(0.05)
 
 
-def end(process: subprocess.Popen[bytes], signal: int) -> None:
+def end(process: subprocess.Popen[bytes], how: int) -> None:
     """End a program with a signal; kill it if it does not heed that."""
-    process.send_signal(signal)
+    process.send_signal(how)
     try:
         process.wait(timeout=_END_SECONDS)
     except subprocess.TimeoutExpired:

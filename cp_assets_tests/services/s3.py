@@ -15,7 +15,14 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from cp_assets_tests.services.processes import LOOPBACK, end, free_port, listens, wait_until
+from cp_assets_tests.services.processes import (
+    LOOPBACK,
+    end,
+    end_with_parent,
+    free_port,
+    listens,
+    wait_until,
+)
 
 REGION = "us-east-1"
 
@@ -112,6 +119,7 @@ def running_s3(rclone: str, scratch: Path, *, public: bool = False) -> Iterator[
             stdout=stream,
             stderr=stream,
             start_new_session=True,
+            preexec_fn=end_with_parent,  # noqa: PLW1509 - it makes one system call
         )
     try:
         wait_until(lambda: listens(port), process, log)
