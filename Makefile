@@ -85,9 +85,13 @@ types: $(DEV_STAMP) ## Check types
 
 check: lint types test ## All of lint, types and test
 
-lock: ## Resolve the dependencies again into both locks (needs uv)
-	$(UV_COMPILE) --upgrade --group build --group test --group dev --extra production pyproject.toml --output-file requirements-dev.lock
-	$(UV_COMPILE) --upgrade --group build --constraints requirements-dev.lock pyproject.toml --output-file requirements.lock
+# LOCK_UPGRADE= keeps what is locked and adds only what is new in pyproject.toml.
+LOCK_UPGRADE ?= --upgrade
+
+lock: ## Resolve the dependencies again into all locks (needs uv)
+	$(UV_COMPILE) $(LOCK_UPGRADE) --group build --group test --group dev --extra production pyproject.toml --output-file requirements-dev.lock
+	$(UV_COMPILE) $(LOCK_UPGRADE) --group build --constraints requirements-dev.lock pyproject.toml --output-file requirements.lock
+	$(UV_COMPILE) $(LOCK_UPGRADE) --group build --extra production --constraints requirements-dev.lock pyproject.toml --output-file requirements-production.lock
 
 clean: ## Remove the environment, caches and built files (not the demo)
 	rm -rf $(VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

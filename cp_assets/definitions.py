@@ -8,14 +8,17 @@ from dagster_duckdb import DuckDBResource
 from cp_assets.assets.image_crops import image_crops
 from cp_assets.assets.input_files import input_files
 from cp_assets.assets.joined_profiles import joined_profiles
+from cp_assets.assets.maintenance import MAINTENANCE, maintain_tables, weekly_maintenance
 from cp_assets.assets.manifest import manifest
 from cp_assets.assets.profile_with_images import profile_with_images
 from cp_assets.assets.raw_measurements import raw_measurements
 from cp_assets.assets.source_images import source_images
 from cp_assets.assets.specification import IO_MANAGER
 from cp_assets.checks.asset_checks import asset_checks
+from cp_assets.failure_sensor import failed_runs
 from cp_assets.jobs import build_plates
 from cp_assets.resources import DatasetsResource, IcebergIOManager, WarehouseResource
+from cp_assets.run_logs import console_logger
 from cp_assets.sensors.loading import configured_sensors
 
 with warnings.catch_warnings():
@@ -30,6 +33,7 @@ with warnings.catch_warnings():
             source_images,
             profile_with_images,
             manifest,
+            *MAINTENANCE,
         ]
     )
 
@@ -39,8 +43,9 @@ _warehouse = WarehouseResource.configure_at_launch(datasets=_datasets)
 defs = dg.Definitions(
     assets=ASSETS,
     asset_checks=asset_checks(),
-    jobs=[build_plates],
-    sensors=configured_sensors(),
+    jobs=[build_plates, maintain_tables],
+    schedules=[weekly_maintenance],
+    sensors=[*configured_sensors(), failed_runs],
     resources={
         "datasets": _datasets,
         "warehouse": _warehouse,
@@ -48,6 +53,7 @@ defs = dg.Definitions(
         "duckdb": DuckDBResource(database=":memory:", connection_config={"memory_limit": "1GB"}),
         IO_MANAGER: IcebergIOManager(warehouse=_warehouse),
     },
+    loggers={"console": console_logger},
     # A plate is one process: its steps share what they have loaded, and plates run side by side.
     executor=dg.in_process_executor,
 )

@@ -18,7 +18,13 @@ class CpAssetsError(Exception):
 
 
 class PassingFaultError(CpAssetsError):
-    """A fault that passes by itself: the same run again may succeed."""
+    """What passes by itself: run it again, after a while.
+
+    Throttling, a broken connection, a database that restarts, a commit that others were faster
+    with, an input that is being replaced. Every other error of cp_assets is final: the same run
+    fails again until somebody mends data, configuration or disk. What is retried by Dagster is
+    decided here alone: derive from this class what passes.
+    """
 
 
 class ConfigurationError(CpAssetsError, ValueError):
@@ -106,8 +112,35 @@ class WarehouseWriteError(WarehouseError, OSError):
     """A partition could not be written; what the table held before is still there."""
 
 
+class WarehouseConflictError(WarehouseWriteError, PassingFaultError):
+    """Other writers were faster; the table is as they left it."""
+
+
+class PartitionChangedError(WarehouseConflictError):
+    """Another run wrote the same partition meanwhile; what it wrote is there."""
+
+
+class WarehouseUnavailableError(WarehouseWriteError, PassingFaultError, ConnectionError):
+    """Catalog or storage did not answer; what the table held before is still there."""
+
+
+class WarehouseCommitUnknownError(WarehouseUnavailableError):
+    """The catalog did not say whether it took a commit: the table holds the old rows or the new.
+
+    Never a part of either; the new files stay where they are.
+    """
+
+
+class MaintenanceError(WarehouseError, RuntimeError):
+    """A table's files are not as its metadata says; maintenance has removed none of them."""
+
+
 class SchemaConflictError(WarehouseError, TypeError):
     """A column of a plate has another type than the same column of the table."""
+
+
+class AlertError(CpAssetsError, RuntimeError):
+    """Somebody could not be told of a run that failed."""
 
 
 class QueryError(CpAssetsError, ValueError):

@@ -1,29 +1,17 @@
 """Dagster resources: the warehouse, the configured datasets, and the Iceberg I/O manager."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import dagster as dg
 
-from cp_assets.assets.metadata import materialization_metadata
+from cp_assets.assets.metadata import figures, materialization_metadata
 from cp_assets.building import NotApplicable, PlateTable, build_table
 from cp_assets.datasets import PlateKey, PlateSources, find_plate
 from cp_assets.datasets.config import Configuration, read_configuration
-from cp_assets.errors import CpAssetsError
+from cp_assets.steps import plate_step
 from cp_assets.warehouse.rows import PartitionRows
 from cp_assets.warehouse.warehouse import Warehouse, open_warehouse
 
 FORCE_TAG = "cp_assets/force"
 """Run tag: ``true`` writes partitions even if their inputs are unchanged."""
-
-
-@contextmanager
-def plain_failures() -> Iterator[None]:
-    """Turn an error of ours into a failure that says what it says, for Dagster's UI."""
-    try:
-        yield
-    except CpAssetsError as error:
-        raise dg.Failure(description=str(error)) from error
 
 
 class DatasetsResource(dg.ConfigurableResource):
@@ -79,14 +67,18 @@ class IcebergIOManager(dg.ConfigurableIOManager):
     def handle_output(self, context: dg.OutputContext, obj: PlateTable | NotApplicable) -> None:
         """Write the partition and record what was done as the materialization's metadata."""
         force = context.step_context.run_tags.get(FORCE_TAG) == "true"
-        with plain_failures():
+        with plate_step(context):
             warehouse = self.warehouse.open()
             build = build_table(warehouse, obj, force=force)
-        context.log.info("%s %s: %s, %d rows", obj.plate, build.table, build.state, build.rows)
-        context.add_output_metadata(materialization_metadata(warehouse, obj, build))
-        # Equal versions mean equal rows: what is downstream of an unchanged table is not stale.
-        version = obj.fingerprint if isinstance(obj, PlateTable) else "no rows"
-        context.step_context.set_data_version(context.asset_key, dg.DataVersion(version))
+            context.log.info(
+                "%s %s: %s, %d rows",
+                *(obj.plate, build.table, build.state, build.rows),
+                extra={"figures": figures(build)},
+            )
+            context.add_output_metadata(materialization_metadata(warehouse, obj, build))
+            # Equal versions mean equal rows: what is downstream of an unchanged table is not stale.
+            version = obj.fingerprint if isinstance(obj, PlateTable) else "no rows"
+            context.step_context.set_data_version(context.asset_key, dg.DataVersion(version))
 
     def load_input(self, context: dg.InputContext) -> PartitionRows:
         """The plate's rows of the upstream table, as a stream."""

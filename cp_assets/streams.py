@@ -6,6 +6,7 @@ import sys
 from collections import deque
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import closing
+from contextvars import copy_context
 from threading import Condition
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -73,7 +74,9 @@ def bounded_map(
 
     try:
         for turn, item in enumerate(items):
-            waiting.append(pool.submit(_run, function, item, budget, turn))
+            # Each with the context of its own: what is measured or logged knows whose it is.
+            run = copy_context().run
+            waiting.append(pool.submit(run, _run, function, item, budget, turn))
             if len(waiting) > workers:
                 yield from fetched()
         while waiting:

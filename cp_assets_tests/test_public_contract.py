@@ -38,7 +38,7 @@ def test_convert_takes_these_options() -> None:
 def test_every_error_is_ours_and_a_builtin_one() -> None:
     ours = [e for e in vars(errors).values() if inspect.isclass(e) and issubclass(e, Exception)]
     assert all(issubclass(error, cp_assets.CpAssetsError) for error in ours)
-    bases = {cp_assets.CpAssetsError, errors.WarehouseError}
+    bases = {cp_assets.CpAssetsError, errors.PassingFaultError, errors.WarehouseError}
     builtins = (ValueError, LookupError, OSError, TypeError, RuntimeError)
     assert all(issubclass(error, builtins) for error in ours if error not in bases)
 

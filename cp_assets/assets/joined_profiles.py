@@ -7,7 +7,8 @@ import dagster as dg
 from cp_assets.assets.specification import table_asset
 from cp_assets.building.steps import build_joined_profiles
 from cp_assets.measurements.joined_columns import JOINED_PROFILES
-from cp_assets.resources import DatasetsResource, WarehouseResource, plain_failures
+from cp_assets.resources import DatasetsResource, WarehouseResource
+from cp_assets.steps import plate_step
 
 
 @dg.asset(
@@ -24,5 +25,5 @@ def joined_profiles(
     context: dg.AssetExecutionContext, datasets: DatasetsResource, warehouse: WarehouseResource
 ) -> Any:
     """One cell a row: its compartments side by side, joined through their parent columns."""
-    with plain_failures():
+    with plate_step(context):
         return build_joined_profiles(datasets.plate(context.partition_key), warehouse.open())

@@ -7,7 +7,8 @@ import dagster as dg
 from cp_assets.assets.specification import table_asset
 from cp_assets.building.steps import build_manifest
 from cp_assets.provenance.manifest import MANIFEST
-from cp_assets.resources import DatasetsResource, WarehouseResource, plain_failures
+from cp_assets.resources import DatasetsResource, WarehouseResource
+from cp_assets.steps import plate_step
 
 
 @dg.asset(
@@ -27,5 +28,5 @@ def manifest(
     context: dg.AssetExecutionContext, datasets: DatasetsResource, warehouse: WarehouseResource
 ) -> Any:
     """What was committed of the plate, with etags, and the permalinks of what made it."""
-    with plain_failures():
+    with plate_step(context):
         return build_manifest(datasets.plate(context.partition_key), warehouse.open())

@@ -14,24 +14,35 @@ from cp_assets.warehouse.warehouse import Warehouse
 _PAYLOAD = "ome_arrow_"
 
 
+def figures(build: PlateBuild) -> dict[str, float]:
+    """Rows, bytes and seconds of a build, for its log line and for the plots of Dagster's UI."""
+    of_stages: dict[str, float] = {}
+    for name, stage in sorted(build.stages.items()):
+        of_stages[f"seconds {name}"] = round(stage.seconds, 3)
+        if stage.bytes:
+            of_stages[f"bytes {name}"] = stage.bytes
+    return {
+        "rows": build.rows,
+        "bytes": build.bytes,
+        "data files": build.files,
+        "seconds": round(build.seconds, 3),
+        "rejected or incomplete": sum(build.rejected.values()),
+        **of_stages,
+    }
+
+
 def materialization_metadata(
     warehouse: Warehouse, table: PlateTable | NotApplicable, build: PlateBuild
 ) -> dict[str, Any]:
     """Metadata of a plate's materialization, for Dagster's UI."""
     metadata: dict[str, Any] = {
         "state": build.state,
-        "rows": build.rows,
         "dagster/partition_row_count": build.rows,
     }
     shown = preview(warehouse, build.table, table.plate) if build.state != "skipped" else None
     if shown:
         metadata[shown.title] = dg.MetadataValue.md(shown.markdown)
-    metadata |= {
-        "bytes": build.bytes,
-        "data files": build.files,
-        "seconds": round(build.seconds, 3),
-        "rejected or incomplete": sum(build.rejected.values()),
-    }
+    metadata |= figures(build)
     if build.reason:
         metadata["reason"] = build.reason
     if build.snapshot_id is not None:

@@ -7,7 +7,8 @@ import dagster as dg
 from cp_assets.assets.specification import table_asset
 from cp_assets.building.links import PROFILE_WITH_IMAGES
 from cp_assets.building.steps import build_profile_with_images
-from cp_assets.resources import DatasetsResource, WarehouseResource, plain_failures
+from cp_assets.resources import DatasetsResource, WarehouseResource
+from cp_assets.steps import plate_step
 
 
 @dg.asset(
@@ -26,5 +27,5 @@ def profile_with_images(
     context: dg.AssetExecutionContext, datasets: DatasetsResource, warehouse: WarehouseResource
 ) -> Any:
     """Which crop belongs to which profile: keys and ids, read as one joined view."""
-    with plain_failures():
+    with plate_step(context):
         return build_profile_with_images(datasets.plate(context.partition_key), warehouse.open())

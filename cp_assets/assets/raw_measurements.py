@@ -7,7 +7,8 @@ import dagster as dg
 from cp_assets.assets.specification import table_asset
 from cp_assets.building.steps import build_raw_measurements
 from cp_assets.measurements.raw import RAW_MEASUREMENTS
-from cp_assets.resources import DatasetsResource, WarehouseResource, plain_failures
+from cp_assets.resources import DatasetsResource, WarehouseResource
+from cp_assets.steps import plate_step
 
 
 @dg.asset(
@@ -17,5 +18,5 @@ def raw_measurements(
     context: dg.AssetExecutionContext, datasets: DatasetsResource, warehouse: WarehouseResource
 ) -> Any:
     """Every row that CellProfiler measured of the plate: all compartments, all columns."""
-    with plain_failures():
+    with plate_step(context):
         return build_raw_measurements(datasets.plate(context.partition_key), warehouse.open())

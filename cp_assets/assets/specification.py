@@ -10,9 +10,19 @@ from cp_assets.warehouse.spec import TableSpec
 IO_MANAGER = "iceberg"
 OWNERS = ("team:data-stewards",)
 
+IMAGE_WORK = "image_work"
+WAREHOUSE_WRITES = "warehouse_writes"
+"""Concurrency pools: steps that decode and cut images, which fill memory and cores, and all other
+steps that write tables. They have no limit until one is set (`dagster.yaml` says how)."""
+
 
 def table_asset(
-    spec: TableSpec, *, kinds: set[str], deps: tuple[str, ...] = (), group: str | None = None
+    spec: TableSpec,
+    *,
+    kinds: set[str],
+    deps: tuple[str, ...] = (),
+    group: str | None = None,
+    pool: str = WAREHOUSE_WRITES,
 ) -> dict[str, Any]:
     """Arguments of ``dg.asset`` for the asset that fills a table.
 
@@ -22,6 +32,7 @@ def table_asset(
         "name": spec.identifier[1],
         "deps": [dg.AssetKey(name) for name in deps],
         "partitions_def": PLATES,
+        "pool": pool,
         "group_name": group or spec.identifier[0],
         "kinds": kinds,
         "owners": list(OWNERS),

@@ -6,6 +6,7 @@ build a table.
 
 from __future__ import annotations
 
+from cp_assets.building.finished import is_finished
 from cp_assets.building.plate_table import (
     NotApplicable,
     PlateBuild,
@@ -21,4 +22,5 @@ __all__ = [
     "PlateTable",
     "Step",
     "build_table",
+    "is_finished",
 ]

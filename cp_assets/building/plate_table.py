@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from cp_assets.building.rejected import REJECTED_ROWS, rejected_batches
 from cp_assets.datasets.fingerprints import digest
 from cp_assets.rejections import RejectionLog
+from cp_assets.stages import Stage, stage_clock, timed
 from cp_assets.warehouse.rows import PartitionRows
 from cp_assets.warehouse.tables import find_table, open_table
 from cp_assets.warehouse.writer import PartitionWrite, write_partition
@@ -89,6 +90,10 @@ class PlateBuild:
         nothing was written.
     seconds
         Wall time, in seconds.
+    stages
+        Stage -> seconds and bytes, of what was written: ``reading``, ``joining``, ``decoding``,
+        ``cutting`` (work, on all threads together); ``waiting`` (the writer, for rows),
+        ``writing`` and ``committing`` (together ``seconds``).
     """
 
     table: str
@@ -100,6 +105,7 @@ class PlateBuild:
     seconds: float = 0.0
     columns: Mapping[str, str] = field(default_factory=dict)
     rejected: Mapping[str, int] = field(default_factory=dict)
+    stages: Mapping[str, Stage] = field(default_factory=dict)
     reason: str | None = None
 
 
@@ -123,23 +129,37 @@ def build_table(
     scope = table.plate.columns()
     there = find_table(warehouse, table.spec.name)
     state = warehouse.partitions.state(there, scope)
-    if not force and state.fingerprint == table.fingerprint and _has_books(warehouse, table, state):
+    if not force and _holds(warehouse, table, state):
         return _unchanged(table, state)
     log = RejectionLog()
-    write = write_partition(
-        warehouse,
-        table.spec,
-        scope,
-        table.rows(log),
-        table.fingerprint,
-        columns_to_come=table.columns_to_come(),
-        table=there,
-        rejected=lambda: len(log),
-    )
+    with stage_clock() as clock:
+        write = write_partition(
+            warehouse,
+            table.spec,
+            scope,
+            timed("waiting", table.rows(log)),
+            table.fingerprint,
+            columns_to_come=table.columns_to_come(),
+            table=there,
+            rejected=lambda: len(log),
+        )
     # After the rows: where another run's rows stand, its books stand too. Rows whose books were
     # lost on the way are seen by `_has_books` and made again.
     _write_rejected(warehouse, table, log)
-    return _written(write, log)
+    return _written(write, log, clock.stages())
+
+
+def is_current(warehouse: Warehouse, table: PlateTable | NotApplicable) -> bool:
+    """Whether `build_table` would find nothing to do."""
+    if isinstance(table, NotApplicable):
+        return not PartitionRows(warehouse, table.spec.name, table.plate.columns()).exists
+    there = find_table(warehouse, table.spec.name)
+    return _holds(warehouse, table, warehouse.partitions.state(there, table.plate.columns()))
+
+
+def _holds(warehouse: Warehouse, table: PlateTable, state: PartitionState) -> bool:
+    """Whether the rows that are there are those of these inputs, with their books."""
+    return state.fingerprint == table.fingerprint and _has_books(warehouse, table, state)
 
 
 def _not_applicable(warehouse: Warehouse, table: NotApplicable) -> PlateBuild:
@@ -192,7 +212,7 @@ def _books_scope(table: PlateTable) -> dict[str, str]:
     return {**table.plate.columns(), "table_name": table.spec.name}
 
 
-def _written(write: PartitionWrite, log: RejectionLog) -> PlateBuild:
+def _written(write: PartitionWrite, log: RejectionLog, stages: Mapping[str, Stage]) -> PlateBuild:
     return PlateBuild(
         table=write.table,
         state="written",
@@ -203,4 +223,5 @@ def _written(write: PartitionWrite, log: RejectionLog) -> PlateBuild:
         seconds=write.seconds,
         columns=write.columns,
         rejected=log.by_reason(),
+        stages=stages,
     )

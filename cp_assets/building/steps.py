@@ -27,6 +27,7 @@ from cp_assets.measurements.joined_columns import JOINED_PROFILES
 from cp_assets.measurements.plan import IMAGE, plan_join
 from cp_assets.measurements.raw import RAW_MEASUREMENTS, RawReader, first_columns
 from cp_assets.provenance.manifest import MANIFEST, manifest_rows
+from cp_assets.stages import timed
 from cp_assets.streams import ahead
 from cp_assets.warehouse.rows import PartitionRows
 from cp_assets.warehouse.warehouse import Warehouse
@@ -51,7 +52,7 @@ def build_raw_measurements(sources: PlateSources, warehouse: Warehouse) -> Plate
         RAW_MEASUREMENTS,
         sources.key,
         measurement_fingerprint(sources),
-        lambda log: RawReader(sources, log).batches(),
+        lambda log: timed("reading", RawReader(sources, log).batches(), _bytes),
         lambda: first_columns(sources),
     )
 
@@ -71,7 +72,7 @@ def build_joined_profiles(sources: PlateSources, warehouse: Warehouse) -> PlateT
             return raw.batches(columns, {"compartment": compartment}, _WIDE_BATCH_ROWS)
 
         joined = joined_profiles(sources, _compartment_columns(raw), scan, log)
-        return ahead(annotated(joined, sources, log))
+        return ahead(timed("joining", annotated(joined, sources, log), _bytes))
 
     annotation = annotation_fingerprint(sources)
     return PlateTable(JOINED_PROFILES, sources.key, inputs, rows, annotation=annotation)
@@ -191,6 +192,10 @@ def _stored(spec: TableSpec, sources: PlateSources) -> TableSpec:
     """The table of pixels with the compression that the dataset asks for."""
     level = sources.dataset.images.zstd_level
     return replace(spec, codec="none") if level is None else replace(spec, zstd_level=level)
+
+
+def _bytes(batch: pa.RecordBatch) -> int:
+    return int(batch.nbytes)
 
 
 def _no_images(spec: TableSpec, sources: PlateSources) -> NotApplicable:

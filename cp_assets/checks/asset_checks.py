@@ -35,7 +35,8 @@ from cp_assets.measurements.joined_columns import JOINED_PROFILES
 from cp_assets.measurements.raw import RAW_MEASUREMENTS
 from cp_assets.partitions import PLATES
 from cp_assets.provenance.manifest import MANIFEST
-from cp_assets.resources import DatasetsResource, WarehouseResource, plain_failures
+from cp_assets.resources import DatasetsResource, WarehouseResource
+from cp_assets.steps import plate_step
 from cp_assets.warehouse.spec import TableSpec
 
 _CONTRACT = (JOIN_CONTRACT, RECOMMENDED_COLUMNS, TYPES_AS_DECLARED)
@@ -85,7 +86,7 @@ def _checks_of(spec: TableSpec, checks: Sequence[TableCheck]) -> dg.AssetChecksD
         warehouse: WarehouseResource,
         duckdb: DuckDBResource,
     ) -> Iterator[dg.AssetCheckResult]:
-        with duckdb.get_connection() as connection, plain_failures():
+        with duckdb.get_connection() as connection, plate_step(context):
             plate = datasets.plate(context.partition_key)
             tables = PlateTables(warehouse.open(), plate, connection)
             for check in checks:

@@ -5,23 +5,26 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
+from cp_assets.datasets.alert_options import AlertOptions, SmtpOptions
 from cp_assets.datasets.config_file import (
     ConfigFile,
     DatasetEntry,
     ImagesEntry,
+    MaintenanceEntry,
     PresetEntry,
     SensorEntry,
     StoreEntry,
     Strict,
 )
 from cp_assets.datasets.layouts import check_unique, detect_layout, refuse_repeated, split_source
+from cp_assets.datasets.maintenance import MaintenanceOptions
 from cp_assets.datasets.model import Dataset, ImageOptions, Layout
 from cp_assets.datasets.presets import Preset, choose_preset
 from cp_assets.datasets.root_patterns import DEFAULT_ID, DatasetSource, filled, is_pattern, matching
@@ -57,6 +60,10 @@ class Configuration:
         Dialects that the file defines.
     stores
         How object stores are reached.
+    maintenance
+        What maintenance keeps, and for how long.
+    alerts
+        Who is told of a run that failed.
     """
 
     path: Path | None = None
@@ -64,6 +71,8 @@ class Configuration:
     sources: tuple[DatasetSource, ...] = ()
     presets: tuple[Preset, ...] = ()
     stores: StoreSettings = field(default_factory=StoreSettings)
+    maintenance: MaintenanceOptions = field(default_factory=MaintenanceOptions)
+    alerts: AlertOptions = field(default_factory=AlertOptions)
 
     @cached_property
     def datasets(self) -> tuple[Dataset, ...]:
@@ -76,17 +85,6 @@ class Configuration:
         """
         return _unique(dataset for source in self.sources for dataset in source.datasets)
 
-    @cached_property
-    def sensors(self) -> dict[str, SensorOptions]:
-        """Dataset id -> how the dataset is watched."""
-        return {name: source.sensor for source in self.sources for name in source.dataset_ids}
-
-    def find(self, dataset_id: str) -> Dataset | None:
-        """A dataset by its id; None if there is none. Others are not looked up."""
-        near = (source for source in self.sources if source.may_have(dataset_id))
-        datasets = _unique(dataset for source in near for dataset in source.datasets)
-        return next((one for one in datasets if one.dataset_id == dataset_id), None)
-
     def dataset_of(self, key: PlateKey) -> Dataset:
         """The dataset that a plate belongs to; others are not looked up.
 
@@ -95,12 +93,22 @@ class Configuration:
         PlateNotFoundError
             If no dataset has that id.
         """
-        found = self.find(key.dataset_id)
-        if found is not None:
-            return found
+        return self.dataset_named(key.dataset_id)
+
+    def dataset_named(self, dataset_id: str) -> Dataset:
+        """The dataset of an id; see `dataset_of`."""
+        near = (source for source in self.sources if source.may_have(dataset_id))
+        for dataset in _unique(dataset for source in near for dataset in source.datasets):
+            if dataset.dataset_id == dataset_id:
+                return dataset
         known = ", ".join(dataset.dataset_id for dataset in self.datasets) or "none"
-        msg = f"{self.path or CONFIG_FILE} has no dataset {key.dataset_id!r}; it has: {known}"
+        msg = f"{self.path or CONFIG_FILE} has no dataset {dataset_id!r}; it has: {known}"
         raise PlateNotFoundError(msg)
+
+    def sensor_of(self, dataset_id: str) -> SensorOptions:
+        """How a dataset is watched."""
+        near = (source.sensor for source in self.sources if source.may_have(dataset_id))
+        return next(near, SensorOptions())
 
 
 def _unique(datasets: Iterable[Dataset]) -> tuple[Dataset, ...]:
@@ -143,12 +151,15 @@ def read_configuration(path: Path | str | None = None) -> Configuration:
         stores = _stores(parsed.stores)
         reader = _Reader(file.resolve(), presets, stores, parsed.sensor)
         sources = tuple(map(reader.source, parsed.datasets))
+        maintenance = MaintenanceOptions(**parsed.maintenance.model_dump(exclude_unset=True))
     except ConfigurationError as error:
         msg = f"configuration {file}: {error}"
         raise ConfigurationError(msg) from error
     refuse_repeated((one.dataset_id, one.root) for one in parsed.datasets if "*" not in one.root)
     warehouse = _warehouse(parsed.warehouse, base)
-    return Configuration(file, warehouse, sources, presets, stores)
+    return Configuration(
+        file, warehouse, sources, presets, stores, maintenance=maintenance, alerts=parsed.alerts
+    )
 
 
 def _warehouse(named: str | None, base: Path) -> str | None:
@@ -181,23 +192,26 @@ def _told(fault: ErrorDetails) -> str:
     return f"{'.'.join(where)}: no such key; {hint}"
 
 
-def _model_of(where: list[str]) -> type[Strict]:
+def _model_of(where: list[str]) -> type[BaseModel]:
     """The model that lacks a key at a place such as ``datasets.0.images.padding``."""
     if len(where) == 1:
         return ConfigFile
-    rooms: dict[str, type[Strict]] = {
-        "stores": StoreEntry,
-        "presets": PresetEntry,
-        "sensor": SensorEntry,
-    }
-    if where[0] in rooms:
-        return rooms[where[0]]
+    if where[0] == "alerts":
+        return SmtpOptions if "smtp" in where[1:-1] else AlertOptions
     inner: dict[str, type[Strict]] = {
         "images": ImagesEntry,
         "preset": PresetEntry,
         "sensor": SensorEntry,
     }
-    return next((inner[part] for part in where[2:-1] if part in inner), DatasetEntry)
+    if where[0] == "datasets":
+        return next((inner[part] for part in where[2:-1] if part in inner), DatasetEntry)
+    models: dict[str, type[Strict]] = {
+        "maintenance": MaintenanceEntry,
+        "presets": PresetEntry,
+        "sensor": SensorEntry,
+        "stores": StoreEntry,
+    }
+    return models[where[0]]
 
 
 def _presets(given: dict[str, PresetEntry]) -> tuple[Preset, ...]:
@@ -220,27 +234,27 @@ class _Reader:
 
     def source(self, entry: DatasetEntry) -> DatasetSource:
         """What an entry describes. Of one in a store the options alone are looked at."""
-        root, sensor = self._place(entry.root), self._sensor(entry)
+        root = self._place(entry.root)
+        sensor = self._sensor(entry)
         if is_pattern(root):
             template = entry.dataset_id or DEFAULT_ID
             self._dataset(entry, root, "cell-painting-gallery")
-            return DatasetSource(
-                template, lambda: self._matching(entry, root), sensor, several=True
-            )
+            return DatasetSource(template, lambda: self._matching(entry, root), sensor)
         if entry.dataset_id is None:
             msg = f"the dataset at {entry.root} has no dataset_id; only one with * in its root may"
             raise ConfigurationError(msg)
         if isinstance(root, ObjectPath):
             self._dataset(entry, root, "cell-painting-gallery")
-            return DatasetSource(entry.dataset_id, lambda: (self._looked_up(entry, root),), sensor)
+            found = partial(self._looked_up, entry, root)
+            return DatasetSource(entry.dataset_id, lambda: (found(),), sensor)
         dataset = self._looked_up(entry, root)
         return DatasetSource(entry.dataset_id, lambda: (dataset,), sensor)
 
     def _sensor(self, entry: DatasetEntry) -> SensorOptions:
-        """A dataset's own options before those of all datasets."""
-        own = entry.sensor.model_dump(exclude_unset=True)
+        """An entry's own options before those of all."""
+        of_all = self.sensor.model_dump(exclude_unset=True)
         try:
-            return SensorOptions(**{**self.sensor.model_dump(exclude_unset=True), **own})
+            return SensorOptions(**{**of_all, **entry.sensor.model_dump(exclude_unset=True)})
         except ConfigurationError as error:
             msg = f"dataset {entry.dataset_id or entry.root}: {error}"
             raise ConfigurationError(msg) from error

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ByteSize, ConfigDict
 
+from cp_assets.datasets.alert_options import AlertOptions
+from cp_assets.datasets.durations import duration
 from cp_assets.datasets.model import Border, Layout, Measurements
 from cp_assets.datasets.presets import Container
 
@@ -73,6 +76,17 @@ class PresetEntry(Strict):
     parents: dict[str, tuple[str, ...]] = _LEFT_OUT
 
 
+class SensorEntry(Strict):
+    """How plates are watched; see `cp_assets.datasets.sensor_options.SensorOptions`."""
+
+    enabled: bool = _LEFT_OUT
+    interval: int = _LEFT_OUT
+    quiet_seconds: int = _LEFT_OUT
+    plates_per_tick: int = _LEFT_OUT
+    runs_per_tick: int = _LEFT_OUT
+    tick_seconds: int = _LEFT_OUT
+
+
 def _name_or_preset(given: object) -> object:
     """A preset's name stands for that preset as it is."""
     return {"extends": given} if isinstance(given, str) else given
@@ -116,11 +130,25 @@ class StoreEntry(Strict):
     timeout_seconds: float = _LEFT_OUT
 
 
+Span = Annotated[timedelta, BeforeValidator(duration)]
+
+
+class MaintenanceEntry(Strict):
+    """What maintenance keeps; see `cp_assets.datasets.maintenance.MaintenanceOptions`."""
+
+    older_than: Span = _LEFT_OUT
+    keep_snapshots: int = _LEFT_OUT
+    grace: Span = _LEFT_OUT
+
+
 class ConfigFile(Strict):
     """The whole file."""
 
     warehouse: str | None = None
     sensor: SensorEntry = SensorEntry()
     stores: dict[str, StoreEntry] = {}
+    maintenance: MaintenanceEntry = MaintenanceEntry()
+    alerts: AlertOptions = AlertOptions()
+    sensor: SensorEntry = SensorEntry()
     presets: dict[str, PresetEntry] = {}
     datasets: tuple[DatasetEntry, ...] = ()

@@ -27,7 +27,7 @@ from cp_assets.datasets.listing import lies_below, relative_path, subfolders
 from cp_assets.datasets.metadata_files import annotation_files
 from cp_assets.datasets.model import PlateSources
 from cp_assets.datasets.walking import walk_each
-from cp_assets.errors import CpAssetsError, PlateNotFoundError, StoreError
+from cp_assets.errors import CpAssetsError, PassingFaultError, PlateNotFoundError, StoreError
 from cp_assets.stores import ObjectPath, state_of
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class DatasetFiles(ABC):
         yield from self._own_files(key)
         try:
             annotation, _ = annotation_files(PlateSources(self.dataset, key, folders=()))
-        except StoreError:
+        except (PassingFaultError, StoreError):
             raise
         except CpAssetsError as error:
             # Building the plate fails with it, where people see it; mending it is a change.

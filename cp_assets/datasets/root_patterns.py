@@ -7,11 +7,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from cp_assets.datasets.listing import on_each, subfolders
+from cp_assets.datasets.sensor_options import SensorOptions
 from cp_assets.errors import ConfigurationError
 from cp_assets.stores import ObjectPath
 
@@ -19,11 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cp_assets.datasets.model import Dataset
-    from cp_assets.datasets.sensor_options import SensorOptions
     from cp_assets.stores import Place
 
 DEFAULT_ID = "{project}-{source}"
 """Id of a dataset of a pattern that says none."""
+
+_NAMES = re.compile(r"\{(?:project|source)\}")
 
 
 @dataclass(frozen=True)
@@ -38,14 +40,11 @@ class DatasetSource:
         Finds the datasets.
     sensor
         How they are watched.
-    several
-        Whether the entry is a pattern.
     """
 
     dataset_id: str
     look_up: Callable[[], tuple[Dataset, ...]]
-    sensor: SensorOptions
-    several: bool = False
+    sensor: SensorOptions = field(default_factory=SensorOptions)
 
     @cached_property
     def datasets(self) -> tuple[Dataset, ...]:
@@ -53,17 +52,15 @@ class DatasetSource:
         return self.look_up()
 
     @property
-    def dataset_ids(self) -> tuple[str, ...]:
-        """Ids of the datasets, which only those of a pattern are looked up for."""
-        if not self.several:
+    def ids(self) -> tuple[str, ...]:
+        """Ids of the datasets; they are looked up only where a pattern leaves the ids open."""
+        if _NAMES.search(self.dataset_id) is None:
             return (self.dataset_id,)
         return tuple(dataset.dataset_id for dataset in self.datasets)
 
     def may_have(self, dataset_id: str) -> bool:
         """Whether a dataset may be one of these, by its id."""
-        if not self.several:
-            return dataset_id == self.dataset_id
-        fixed = re.split(r"\{(?:project|source)\}", self.dataset_id)
+        fixed = _NAMES.split(self.dataset_id)
         return re.fullmatch(".+".join(map(re.escape, fixed)), dataset_id) is not None
 
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 from cp_assets.errors import ImageReadError
 from cp_assets.images.columns import BATCH_BYTES, Pieces, payload_columns
 from cp_assets.payloads.building import MAX_BATCH_BYTES
+from cp_assets.stages import timed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -82,7 +83,7 @@ class Cutting:
 
     def batches(self) -> Iterable[pa.RecordBatch]:
         """Cut one after the other, in whole objects a batch; the image set is closed afterwards."""
-        made = self._made()
+        made = timed("cutting", self._made(), lambda batch: batch.nbytes)
         # What is too large to wait here is cut while it is written.
         return list(made) if self.loaded.cut_at_once else made
 

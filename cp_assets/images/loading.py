@@ -27,6 +27,7 @@ from cp_assets.images.pixels import (
 from cp_assets.images.planes import SharedFiles, channel_names, meant_region
 from cp_assets.images.readers import ImageFile, open_image
 from cp_assets.images.resolve import ImageResolver, UnresolvedImage
+from cp_assets.stages import stage
 from cp_assets.stores import ObjectPath
 from cp_assets.stores import place as place_of
 
@@ -230,9 +231,11 @@ class _SetLoading:
         admit(decoded + (cut if cut_at_once else min(cut, room)))
         if self._fetched is not None:
             self._fetched.release()
+        with stage("decoding", sum(files[key].decoded_bytes for key in to_decode)):
+            channels = tuple(part for one in opened for part in self._parts(one, to_decode))
         return LoadedImageSet(
             image_set=self._set,
-            channels=tuple(part for one in opened for part in self._parts(one, to_decode)),
+            channels=channels,
             faults=tuple(self._faults),
             incomplete=tuple(self._incomplete.values()),
             cut_at_once=cut_at_once,

@@ -17,6 +17,8 @@ from cp_assets.warehouse.spec import TableSpec, column
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from pyiceberg.table import Table
+
     from cp_assets.datasets.model import PlateSources
     from cp_assets.warehouse.partitions import PartitionState
     from cp_assets.warehouse.warehouse import Warehouse
@@ -70,21 +72,28 @@ def _row(warehouse: Warehouse, sources: PlateSources, name: str) -> dict[str, ob
     state = warehouse.partitions.state(table, sources.key.columns())
     if not state.files:
         return None
-    digests = [file_md5(table.io, file.file_path) for file in state.files]
     dataset = sources.dataset
     return {
         **sources.key.columns(),
         "table_name": name,
-        "profile_url": _url(state),
         "recipe_permalink": recipe_permalink(dataset),
         "config_permalink": config_permalink(dataset, dataset.config_file),
+        "input_fingerprint": state.fingerprint,
+        "source_root": dataset.root.resolve().as_uri(),
+        "image_root": sources.image_dir.resolve().as_uri() if sources.image_dir else None,
+        **as_committed(table, state),
+    }
+
+
+def as_committed(table: Table, state: PartitionState) -> dict[str, object]:
+    """What a row says of the files of a partition; reads each once for its MD5."""
+    digests = [file_md5(table.io, file.file_path) for file in state.files]
+    return {
+        "profile_url": _url(state),
         "etag": partition_etag(digests),
         "snapshot_id": state.snapshot_id,
         "rows": state.rows,
         "bytes": state.bytes,
-        "input_fingerprint": state.fingerprint,
-        "source_root": dataset.root.resolve().as_uri(),
-        "image_root": sources.image_dir.resolve().as_uri() if sources.image_dir else None,
         "data_files": [
             {
                 "url": file.file_path,

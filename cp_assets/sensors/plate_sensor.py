@@ -41,12 +41,10 @@ def plate_sensor(name: str, dataset_id: str, options: SensorOptions) -> dg.Senso
         context: dg.SensorEvaluationContext, datasets: DatasetsResource
     ) -> dg.SensorResult | dg.SkipReason:
         configuration = datasets.configuration()
-        dataset = configuration.find(dataset_id)
-        if dataset is None:
-            return dg.SkipReason(
-                f"{configuration.path} no longer has the dataset {dataset_id!r}; reload the code "
-                "location"
-            )
+        try:
+            dataset = configuration.dataset_named(dataset_id)
+        except PlateNotFoundError as error:
+            return dg.SkipReason(f"{error}; reload the code location")
         records = DagsterRecords(context.instance, dataset_id)
         try:
             files = dataset_files(dataset)
@@ -54,7 +52,7 @@ def plate_sensor(name: str, dataset_id: str, options: SensorOptions) -> dg.Senso
             # A folder that is not mounted looks the same: nobody's plates are called gone for it.
             known = len(records.plates())
             return dg.SkipReason(f"no plate is there, {known:,} are known: {error}")
-        tick = Tick(files, records, configuration.sensors[dataset_id])
+        tick = Tick(files, records, configuration.sensor_of(dataset_id))
         result = tick.run(_cursor(context))
         _log(context, result)
         return _sensor_result(result)

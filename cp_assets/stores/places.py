@@ -36,11 +36,13 @@ def place(text: str | Place, settings: StoreSettings | None = None) -> Place:
         return Path(text)
     if found[1].lower() == "file":
         return Path(unquote(urlsplit(text).path))
-    if found[1] not in SCHEMES or not text[found.end() :].strip("/"):
+    scheme, below = found[1].lower(), text[found.end() :]
+    if scheme not in SCHEMES or not below or below.startswith("/"):
         known = ", ".join(f"{scheme}://" for scheme in SCHEMES)
         msg = f"{text}: expected a folder, or a URL of a bucket that begins with {known}"
         raise ConfigurationError(msg)
-    return ObjectPath.parse(text, (settings or StoreSettings()).options_for(text))
+    url = f"{scheme}://{below}"
+    return ObjectPath.parse(url, (settings or StoreSettings()).options_for(url))
 
 
 def state_of(path: Place) -> State:

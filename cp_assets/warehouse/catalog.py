@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pyiceberg.catalog import Catalog, load_catalog
-from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.exceptions import RESTError
 from pyiceberg.utils.config import Config
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from cp_assets.errors import ConfigurationError, NoSuchTableError, WarehouseWriteError
+from cp_assets.errors import (
+    ConfigurationError,
+    NoSuchTableError,
+    WarehouseUnavailableError,
+    WarehouseWriteError,
+)
+from cp_assets.warehouse.catalog_properties import catalog_properties, is_sql
+from cp_assets.warehouse.faults import passes
+from cp_assets.warehouse.foreign_errors import first_line, shown_cause
 from cp_assets.warehouse.sql_catalog import RememberingSqlCatalog
+
+if TYPE_CHECKING:
+    from pyiceberg.catalog.sql import SqlCatalog
 
 CATALOG_NAME = "cp_assets"
 """The configured catalog that is used where none is named; also the name of a folder's catalog."""
@@ -53,7 +65,10 @@ def open_catalog(warehouse: str | Path | None, *, create: bool) -> tuple[Catalog
     NoSuchTableError
         If the folder holds no warehouse and may not be made one.
     ConfigurationError
-        If the folder's path cannot be part of a file URI as engines read them.
+        If the folder's path cannot be part of a file URI as engines read them, or a configured
+        catalog cannot be used so.
+    WarehouseUnavailableError
+        If a configured catalog does not answer.
     WarehouseWriteError
         If the folder or its catalog cannot be made.
     """
@@ -61,19 +76,23 @@ def open_catalog(warehouse: str | Path | None, *, create: bool) -> tuple[Catalog
     configured = None if isinstance(warehouse, Path) else _configured(name)
     if configured is not None:
         return _configured_catalog(configured), configured
+    if "://" in name:
+        msg = (
+            "a warehouse is a folder or the name of a configured PyIceberg catalog, not a URL: put "
+            "the URL into .pyiceberg.yaml or PYICEBERG_CATALOG__<NAME>__URI and give the name"
+        )
+        raise ConfigurationError(msg)
     folder = Path(name).expanduser().resolve()
     if _UNSAFE_IN_URI & set(str(folder)):
         msg = (
             f"warehouse {folder}: the path holds one of # ? %, which Iceberg engines read as parts "
-            "of a "
-            "URI; choose another folder"
+            "of a URI; choose another folder"
         )
         raise ConfigurationError(msg)
     if not create and not (folder / _CATALOG_FILE).is_file():
         msg = (
             f"no warehouse at {folder}: expected {_CATALOG_FILE} in that folder, or a PyIceberg "
-            "catalog "
-            f"configured under the name {name!r}; `cp-assets convert` makes one"
+            f"catalog configured under the name {name!r}; `cp-assets convert` makes one"
         )
         raise NoSuchTableError(msg)
     try:
@@ -95,27 +114,54 @@ def _configured(name: str) -> str | None:
 
 
 def _configured_catalog(name: str) -> Catalog:
-    catalog = load_catalog(name)
-    if type(catalog) is not SqlCatalog:
-        return catalog
-    # PyIceberg's configuration cannot name another class beside `type: sql`.
-    catalog.close()
-    return RememberingSqlCatalog(catalog.name, **catalog.properties)
+    """The catalog as PyIceberg's configuration has it now, with defaults for what it leaves out.
+
+    Raises
+    ------
+    ConfigurationError
+        If it cannot be used so; no message repeats what the configuration says.
+    WarehouseUnavailableError
+        If the catalog does not answer.
+    """
+    properties = catalog_properties(Config().get_catalog_config(name) or {})
+    try:
+        if is_sql(properties):
+            # PyIceberg's configuration cannot name another class beside `type: sql`.
+            return _sql_catalog(name, properties)
+        return load_catalog(name, **properties)
+    except Exception as error:  # noqa: BLE001 - a catalog may be of any class
+        if passes(error):
+            msg = (
+                f"catalog {name} does not answer ({first_line(error)}); see whether it runs where "
+                "its uri says, or try again later"
+            )
+            raise WarehouseUnavailableError(msg) from shown_cause(error)
+        msg = (
+            f"catalog {name} cannot be opened as it is configured for PyIceberg "
+            f"({type(error).__name__}{_said(error)}); check its type, uri and credentials in "
+            ".pyiceberg.yaml or PYICEBERG_CATALOG__*"
+        )
+        raise ConfigurationError(msg) from None
+
+
+def _said(error: Exception) -> str:
+    """What a database or a REST catalog says; others may repeat a part of a URL's password."""
+    return f": {first_line(error)}" if isinstance(error, DBAPIError | RESTError) else ""
 
 
 def _folder_catalog(folder: Path) -> SqlCatalog:
-    uri = f"sqlite:///{folder / _CATALOG_FILE}?timeout=60"
+    uri = f"sqlite:///{folder / _CATALOG_FILE}"
+    properties = catalog_properties({"uri": uri, "warehouse": f"file://{folder}"})
+    return _sql_catalog(CATALOG_NAME, properties)
+
+
+def _sql_catalog(name: str, properties: dict[str, str]) -> SqlCatalog:
     for _ in range(_ATTEMPTS):
         try:
-            return RememberingSqlCatalog(CATALOG_NAME, uri=uri, warehouse=f"file://{folder}")
-        except OperationalError as error:
+            return RememberingSqlCatalog(name, **properties)
+        except DBAPIError as error:
             # Another process makes the catalog's own tables at this moment: they are there next
             # time.
             if "already exists" not in str(error):
                 raise
-    return RememberingSqlCatalog(CATALOG_NAME, uri=uri, warehouse=f"file://{folder}")
-
-
-def first_line(error: BaseException) -> str:
-    """An error's first line; SQLAlchemy's go on with the statement and a link."""
-    return str(error).partition("\n")[0]
+    return RememberingSqlCatalog(name, **properties)

@@ -9,14 +9,12 @@ what another writer did meanwhile matters only where it touched the same partiti
 
 from __future__ import annotations
 
-import random
-import time
 import uuid
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pyiceberg.exceptions import CommitFailedException, CommitStateUnknownException
+from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.manifest import (
     ManifestContent,
     ManifestEntry,
@@ -39,7 +37,8 @@ from pyiceberg.table.update import (
     SetSnapshotRefUpdate,
 )
 
-from cp_assets.errors import WarehouseWriteError
+from cp_assets.errors import PartitionChangedError
+from cp_assets.warehouse.attempts import patiently
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -47,11 +46,9 @@ if TYPE_CHECKING:
     from pyiceberg.avro.codecs import AvroCompressionCodec
     from pyiceberg.manifest import DataFile, ManifestFile, ManifestWriter
     from pyiceberg.table import Table
+    from pyiceberg.table.metadata import TableMetadata
 
     from cp_assets.warehouse.partitions import Partitions
-
-_PATIENCE_SECONDS = 300.0
-_FIRST_WAIT, _LONGEST_WAIT = 0.02, 2.0
 
 _MERGE_AT = 10
 """Manifests of about the same size (1-9 files, 10-99, ...) that are merged into one."""
@@ -65,10 +62,13 @@ def replace_files(
     scope: Mapping[str, str],
     new: list[DataFile],
     properties: Mapping[str, str],
+    *,
+    rewritten: frozenset[str] | None = None,
 ) -> int | None:
     """Replace the data files of a partition in one snapshot.
 
-    Commits of others to the same table are waited out and built upon.
+    Commits of others to the same table are waited out and built upon, and so are a catalog or a
+    store that do not answer.
 
     Parameters
     ----------
@@ -80,6 +80,9 @@ def replace_files(
         Partition column -> value: whose files go.
     properties
         Entered into the snapshot's summary.
+    rewritten
+        Paths of the files whose rows the new ones hold: the snapshot's operation is then
+        ``replace``, and the partition must still consist of these files.
 
     Returns
     -------
@@ -87,31 +90,29 @@ def replace_files(
 
     Raises
     ------
-    WarehouseWriteError
-        If another writer changed the same partition meanwhile, or writers of other partitions left
-        no gap for minutes; the table is as they left it.
+    PartitionChangedError
+        If another writer changed the same partition meanwhile; the table is as they left it.
+    WarehouseConflictError
+        If writers of other partitions left no gap for minutes.
+    WarehouseCommitUnknownError
+        If the catalog could not say for minutes whether it took the commit: the new files must
+        stay. No other error of the class `Exception` leaves that open.
     """
-    give_up = time.monotonic() + _PATIENCE_SECONDS
-    wait = _FIRST_WAIT
-    seen: frozenset[str] | None = None
-    while True:
-        commit = _Commit(partitions, table, scope, new, properties)
+    operation = Operation.OVERWRITE if rewritten is None else Operation.REPLACE
+    seen = rewritten
+
+    def attempt() -> Commit | None:
+        nonlocal seen
+        commit = Commit(partitions, table, scope, new, properties, operation)
         there = frozenset(file.file_path for file in commit.removed)
-        if not there and not new:
-            return None
         if seen is not None and there != seen:
             msg = f"{_what(scope)}: another run wrote the same partition meanwhile; run it again"
-            raise WarehouseWriteError(msg)
+            raise PartitionChangedError(msg)
         seen = there
-        try:
-            return commit.send()
-        except CommitFailedException as error:
-            if time.monotonic() > give_up:
-                msg = f"{_what(scope)}: other writers left no gap to commit ({error}); run it again"
-                raise WarehouseWriteError(msg) from error
-        time.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311 - keeps writers out of step
-        table.refresh()
-        wait = min(2 * wait, _LONGEST_WAIT)
+        return commit if there or new else None
+
+    taken = patiently(table, attempt, _what(scope))
+    return taken.snapshot_id if taken else None
 
 
 def _what(scope: Mapping[str, str]) -> str:
@@ -119,28 +120,43 @@ def _what(scope: Mapping[str, str]) -> str:
 
 
 @dataclass
-class _Commit:
-    """One attempt, on the table as it was when the attempt began."""
+class Commit:
+    """One attempt, on the table as it was when the attempt began.
+
+    Attributes
+    ----------
+    removed
+        Data files of the partition, which go.
+    may_be_taken
+        Whether the catalog was asked and did not answer.
+    """
 
     partitions: Partitions
     table: Table
     scope: Mapping[str, str]
     new: list[DataFile]
     properties: Mapping[str, str]
+    operation: Operation
     removed: list[DataFile] = field(init=False)
+    may_be_taken: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         self._parent = self.table.current_snapshot()
-        self._id = self.table.metadata.new_snapshot_id()
+        self.snapshot_id = self.table.metadata.new_snapshot_id()
         self._token = uuid.uuid4()
         self._written: list[str] = []
         self._sequence_number = self.table.metadata.next_sequence_number()
         self._entries: dict[str, tuple[ManifestEntry, ...]] = {}
         self._manifests = self.partitions.manifests(self.table, self.scope)
-        self.removed = [entry.data_file for one in self._manifests for entry in one.inside]
+        self.removed = self._outgoing()
 
-    def send(self) -> int:
+    def _outgoing(self) -> list[DataFile]:
+        return [entry.data_file for one in self._manifests for entry in one.inside]
+
+    def send(self) -> None:
         """Write the snapshot and ask the catalog to take it.
+
+        What `may_be_taken` after an error has left its files, for its sender to settle.
 
         Raises
         ------
@@ -149,32 +165,42 @@ class _Commit:
         """
         try:
             snapshot, manifests = self._snapshot()
-            self.table.catalog.commit_table(
-                self.table,
-                (
-                    AssertTableUUID(uuid=self.table.metadata.table_uuid),
-                    AssertRefSnapshotId(ref=MAIN_BRANCH, snapshot_id=self._parent_id),
-                ),
-                (
-                    AddSnapshotUpdate(snapshot=snapshot),
-                    SetSnapshotRefUpdate(
-                        ref_name=MAIN_BRANCH,
-                        type=SnapshotRefType.BRANCH,
-                        snapshot_id=self._id,
-                        max_ref_age_ms=None,
-                        max_snapshot_age_ms=None,
-                        min_snapshots_to_keep=None,
-                    ),
-                ),
-            )
-        except CommitStateUnknownException:
-            # The catalog may have taken the snapshot: its files must stay.
-            raise
         except BaseException:
-            self._discard()
+            self.discard()
             raise
+        self.may_be_taken = True
+        try:
+            self._ask(snapshot)
+        except CommitFailedException:
+            self.may_be_taken = False
+            self.discard()
+            raise
+        self.may_be_taken = False
         self.partitions.learn(snapshot.manifest_list, manifests, self._entries)
-        return self._id
+
+    def is_in(self, metadata: TableMetadata) -> bool:
+        """Whether a table's metadata have its snapshot."""
+        return any(one.snapshot_id == self.snapshot_id for one in metadata.snapshots)
+
+    def _ask(self, snapshot: Snapshot) -> None:
+        self.table.catalog.commit_table(
+            self.table,
+            (
+                AssertTableUUID(uuid=self.table.metadata.table_uuid),
+                AssertRefSnapshotId(ref=MAIN_BRANCH, snapshot_id=self._parent_id),
+            ),
+            (
+                AddSnapshotUpdate(snapshot=snapshot),
+                SetSnapshotRefUpdate(
+                    ref_name=MAIN_BRANCH,
+                    type=SnapshotRefType.BRANCH,
+                    snapshot_id=self.snapshot_id,
+                    max_ref_age_ms=None,
+                    max_snapshot_age_ms=None,
+                    min_snapshots_to_keep=None,
+                ),
+            ),
+        )
 
     @property
     def _parent_id(self) -> int | None:
@@ -183,11 +209,11 @@ class _Commit:
     def _snapshot(self) -> tuple[Snapshot, list[ManifestFile]]:
         """The snapshot, and its manifests as a reader of it has them."""
         metadata = self.table.metadata
-        path = self._metadata_path(f"snap-{self._id}-0-{self._token}.avro")
+        path = self._metadata_path(f"snap-{self.snapshot_id}-0-{self._token}.avro")
         with write_manifest_list(
             format_version=metadata.format_version,
             output_file=self.table.io.new_output(path),
-            snapshot_id=self._id,
+            snapshot_id=self.snapshot_id,
             parent_snapshot_id=self._parent_id,
             sequence_number=self._sequence_number,
             avro_compression=_COMPRESSION,
@@ -195,7 +221,7 @@ class _Commit:
             manifests = [listing.prepare_manifest(one) for one in self._new_manifests()]
             listing.add_manifests(manifests)
         snapshot = Snapshot(
-            snapshot_id=self._id,
+            snapshot_id=self.snapshot_id,
             parent_snapshot_id=self._parent_id,
             sequence_number=self._sequence_number,
             manifest_list=path,
@@ -208,7 +234,7 @@ class _Commit:
         """The change itself, then what stays, with small manifests merged."""
         swapped = [self._entry(ManifestEntryStatus.ADDED, file) for file in self.new]
         for one in self._manifests:
-            swapped += [_as(ManifestEntryStatus.DELETED, e, self._id) for e in one.inside]
+            swapped += [_as(ManifestEntryStatus.DELETED, e, self.snapshot_id) for e in one.inside]
         return [self._write(swapped), *self._merged(self._kept())]
 
     def _kept(self) -> list[ManifestFile]:
@@ -218,7 +244,7 @@ class _Commit:
             if not one.inside:
                 kept.append(one.manifest)
             elif one.outside:
-                kept.append(self._write(_existing(one.outside), one.manifest))
+                kept.append(self._write(existing(one.outside), one.manifest))
         return kept
 
     def _merged(self, manifests: list[ManifestFile]) -> list[ManifestFile]:
@@ -236,7 +262,7 @@ class _Commit:
                 result += alike
                 continue
             entries = [e for m in alike for e in self.partitions.entries(self.table, m)]
-            result.append(self._write(_existing(entries), alike[0]))
+            result.append(self._write(existing(entries), alike[0]))
         return result
 
     def _write(
@@ -249,7 +275,7 @@ class _Commit:
             spec=spec,
             schema=self.table.schema(),
             output_file=self.table.io.new_output(path),
-            snapshot_id=self._id,
+            snapshot_id=self.snapshot_id,
             avro_compression=_COMPRESSION,
         )
         with writer:
@@ -263,7 +289,7 @@ class _Commit:
         file.spec_id = self.table.spec().spec_id
         return ManifestEntry.from_args(
             status=status,
-            snapshot_id=self._id,
+            snapshot_id=self.snapshot_id,
             sequence_number=None,
             file_sequence_number=None,
             data_file=file,
@@ -276,18 +302,21 @@ class _Commit:
             collector.add_file(file, partition_spec=self.table.spec(), schema=schema)
         for file in self.removed:
             collector.remove_file(file, partition_spec=specs[file.spec_id], schema=schema)
-        operation = Operation.OVERWRITE if self._parent else Operation.APPEND
-        return update_snapshot_summaries(
-            summary=Summary(operation, **collector.build(), **self.properties),
+        # PyIceberg counts no totals for a replacement; they are those of any other change.
+        counted = update_snapshot_summaries(
+            summary=Summary(Operation.OVERWRITE, **collector.build(), **self.properties),
             previous_summary=self._parent.summary if self._parent else None,
         )
+        operation = self.operation if self._parent else Operation.APPEND
+        return Summary(operation, **counted.additional_properties)
 
     def _metadata_path(self, name: str) -> str:
         path = self.table.location_provider().new_metadata_location(name)
         self._written.append(path)
         return path
 
-    def _discard(self) -> None:
+    def discard(self) -> None:
+        """Remove the files of a commit that the catalog has not taken."""
         for path in self._written:
             try:
                 self.table.io.delete(path)
@@ -309,7 +338,8 @@ def _as_read(entry: ManifestEntry, sequence_number: int) -> ManifestEntry:
     )
 
 
-def _existing(entries: Iterable[ManifestEntry]) -> list[ManifestEntry]:
+def existing(entries: Iterable[ManifestEntry]) -> list[ManifestEntry]:
+    """Entries of files that stay, for another manifest."""
     return [_as(ManifestEntryStatus.EXISTING, entry, entry.snapshot_id) for entry in entries]
 
 

@@ -70,18 +70,23 @@ class PartitionFiles:
     batch that is larger and the little that came before it. A new file begins when the partition
     value or the columns change, or when the file is large. Each file notes the fingerprint, and how
     many entries the books have when it is closed.
+
+    Attributes
+    ----------
+    write_id
+        First part of all files' names; rows are read in the order of names.
     """
 
     table: Table
     spec: TableSpec
     fingerprint: str
     rejected: Callable[[], int] | None = None
+    write_id: str = field(default_factory=lambda: f"{time.time_ns():x}-{uuid.uuid4().hex}")
     written: list[DataFile] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
     _open: _OpenFile | None = None
     _pending: list[pa.RecordBatch] = field(default_factory=list)
     _pending_bytes: int = 0
-    _write_id: str = field(default_factory=lambda: f"{time.time_ns():x}-{uuid.uuid4().hex}")
 
     def add(self, batch: pa.RecordBatch, size: int) -> None:
         """Take one batch of so many bytes; its partition columns are constant."""
@@ -123,9 +128,10 @@ class PartitionFiles:
         return file.partition == partition and file.schema.equals(batch.schema)
 
     def _start(self, schema: pa.Schema, partition: tuple[str, ...]) -> None:
-        path = f"{self.table.location()}/data/{self._write_id}-{len(self.paths):05d}.parquet"
+        path = f"{self.table.location()}/data/{self.write_id}-{len(self.paths):05d}.parquet"
         self.paths.append(path)
-        stream = self.table.io.new_output(path).create()
+        # Nobody else has this name: no need to ask whether it is taken.
+        stream = self.table.io.new_output(path).create(overwrite=True)
         fields = annotated_schema(self.table.schema())
         annotated = pa.schema([fields.field(name) for name in schema.names])
         parquet = pq.ParquetWriter(stream, annotated, **_parquet_options(self.spec, schema))

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,7 @@ from pyiceberg.expressions import AlwaysTrue, And, BooleanExpression, In
 from pyiceberg.io.pyarrow import PyArrowFileIO
 
 from cp_assets.warehouse.bounded_cache import BoundedCache
+from cp_assets.warehouse.file_io import open_filesystem
 from cp_assets.warehouse.partitions import FOOTER_GROWTH
 from cp_assets.warehouse.schemas import arrow_schema
 
@@ -55,11 +57,23 @@ class SelectedFiles:
         As ``filesystem`` takes them, in the order in which they were written.
     schema
         Of the table: a column that a file lacks is null.
+    location
+        Of one of the files, as the table has it.
+    properties
+        Of the table's file access.
     """
 
-    filesystem: pafs.FileSystem | None
     paths: tuple[str, ...]
     schema: pa.Schema
+    location: str | None = None
+    properties: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def filesystem(self) -> pafs.FileSystem | None:
+        """Where the files lie; of this process, which may not be the one that made this."""
+        if self.location is None:
+            return None
+        return open_filesystem(dict(self.properties), self.location)[0]
 
     def dataset(self) -> pads.Dataset:
         """All rows of the files."""
@@ -147,7 +161,9 @@ class DataFiles:
             fragment.ensure_complete_metadata()
             return fragment, fragment.metadata.serialized_size * FOOTER_GROWTH
 
-        return self._footers.get(path, read)
+        # A footer keeps its file system, and one of S3 must not be used after a fork.
+        is_remote = urlsplit(files.location or "").scheme not in ("", "file")
+        return self._footers.get((os.getpid(), path) if is_remote else path, read)
 
     def index(self, files: SelectedFiles, path: str) -> ObjectIndex:
         """Where the objects of a file are; reads the ids of all its rows."""
@@ -182,7 +198,7 @@ class DataFiles:
 def _planned(table: Table, plates: Mapping[str, tuple[str, ...]]) -> tuple[SelectedFiles, int]:
     schema = arrow_schema(table.schema())
     if table.current_snapshot() is None:
-        return SelectedFiles(None, (), schema), 0
+        return SelectedFiles((), schema), 0
     row_filter: BooleanExpression = AlwaysTrue()
     for name, values in plates.items():
         row_filter = And(row_filter, In(term=name, literals=values))
@@ -190,12 +206,10 @@ def _planned(table: Table, plates: Mapping[str, tuple[str, ...]]) -> tuple[Selec
     tasks = table.scan(row_filter=row_filter, selected_fields=columns).plan_files()
     places = sorted(task.file.file_path for task in tasks)
     if not places:
-        return SelectedFiles(None, (), schema), 0
-    io = PyArrowFileIO(table.io.properties)
-    scheme, netloc, _ = PyArrowFileIO.parse_location(places[0], table.io.properties)
-    paths = tuple(PyArrowFileIO.parse_location(path, table.io.properties)[2] for path in places)
-    files = SelectedFiles(io.fs_by_scheme(scheme, netloc), paths, schema)
-    return files, sum(map(len, paths))
+        return SelectedFiles((), schema), 0
+    properties = table.io.properties
+    paths = tuple(PyArrowFileIO.parse_location(path, properties)[2] for path in places)
+    return SelectedFiles(paths, schema, places[0], properties), sum(map(len, paths))
 
 
 def _object_index(file: pads.ParquetFileFragment) -> ObjectIndex:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 from pyiceberg.exceptions import (
     CommitFailedException,
+    NamespaceAlreadyExistsError,
     NoSuchTableError,
     TableAlreadyExistsError,
 )
@@ -36,6 +37,9 @@ from sqlalchemy.exc import IntegrityError
 
 from cp_assets.arrow_types import iceberg_native
 from cp_assets.errors import SchemaConflictError
+from cp_assets.warehouse.faults import passes
+from cp_assets.warehouse.foreign_errors import FOREIGN, catalog_errors
+from cp_assets.warehouse.patience import Patience
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table
@@ -43,7 +47,7 @@ if TYPE_CHECKING:
     from cp_assets.warehouse.spec import TableSpec
     from cp_assets.warehouse.warehouse import Warehouse
 
-_ATTEMPTS = 20
+_PATIENCE_SECONDS = 60.0
 _NEWEST_SCHEMA = -1
 
 _PROPERTIES = {
@@ -74,31 +78,48 @@ _ICEBERG: dict[pa.DataType, PrimitiveType] = {
 def find_table(warehouse: Warehouse, name: str) -> Table | None:
     """The table ``namespace.table`` as the catalog has it now, or None if it does not exist."""
     try:
-        return warehouse.catalog.load_table(name)
+        with catalog_errors(f"warehouse {warehouse.name}: {name} cannot be opened"):
+            return warehouse.catalog.load_table(name)
     except NoSuchTableError:
         return None
 
 
 def open_table(warehouse: Warehouse, spec: TableSpec) -> Table:
-    """The table, made if it does not exist; another process may make it at the same time."""
+    """The table, made if it does not exist; another process may make it at the same time.
+
+    Raises
+    ------
+    WarehouseError
+        If the catalog does not answer for a while, or refuses.
+    """
     table = find_table(warehouse, spec.name)
     if table is not None:
         return table
-    _make_namespace(warehouse, spec.identifier[0])
+    patience = Patience(_PATIENCE_SECONDS)
+    with catalog_errors(f"warehouse {warehouse.name}: {spec.name} cannot be made"):
+        while True:
+            try:
+                _make_namespace(warehouse, spec.identifier[0])
+                return _make_table(warehouse, spec)
+            except (TableAlreadyExistsError, CommitFailedException):
+                # The other process's table is as good as ours.
+                return warehouse.catalog.load_table(spec.identifier)
+            except FOREIGN as error:
+                # If it was made after all, the next attempt finds it.
+                if not passes(error) or not patience.wait():
+                    raise
+
+
+def _make_table(warehouse: Warehouse, spec: TableSpec) -> Table:
     # Iceberg's check for conflicting commits reads these columns' bounds.
     metrics = {f"write.metadata.metrics.column.{name}": "full" for name in spec.partition_columns}
-    properties = {**_PROPERTIES, **metrics, "comment": spec.doc}
     schema = _numbered(warehouse, spec)
-    try:
-        return warehouse.catalog.create_table(
-            spec.identifier,
-            schema,
-            partition_spec=_partitioning(spec, schema),
-            properties=properties,
-        )
-    except (TableAlreadyExistsError, CommitFailedException):
-        # The other process's table is as good as ours.
-        return warehouse.catalog.load_table(spec.identifier)
+    return warehouse.catalog.create_table(
+        spec.identifier,
+        schema,
+        partition_spec=_partitioning(spec, schema),
+        properties={**_PROPERTIES, **metrics, "comment": spec.doc},
+    )
 
 
 def _numbered(warehouse: Warehouse, spec: TableSpec) -> Schema:
@@ -123,7 +144,7 @@ def _partitioning(spec: TableSpec, schema: Schema) -> PartitionSpec:
 def _make_namespace(warehouse: Warehouse, namespace: str) -> None:
     try:
         warehouse.catalog.create_namespace_if_not_exists(namespace)
-    except IntegrityError:
+    except (IntegrityError, NamespaceAlreadyExistsError):
         # Another process made it between PyIceberg's question and its insert.
         warehouse.catalog.load_namespace_properties(namespace)
 
@@ -138,8 +159,11 @@ def add_columns(table: Table, spec: TableSpec, wanted: pa.Schema) -> None:
     ------
     SchemaConflictError
         If the table takes no further columns, or Iceberg has no such type.
+    SQLAlchemyError, RESTError, CommitFailedException
+        Of the catalog, if it has not taken the columns after a while.
     """
-    for attempt in range(_ATTEMPTS):
+    patience = Patience(_PATIENCE_SECONDS)
+    while True:
         schema = table.schema()
         known = {field.name for field in schema.fields}
         missing = [field for field in wanted if field.name not in known]
@@ -154,11 +178,25 @@ def add_columns(table: Table, spec: TableSpec, wanted: pa.Schema) -> None:
             raise SchemaConflictError(msg)
         try:
             _commit_schema(table, _widened(table, schema, missing))
-        except CommitFailedException:
-            # Another writer changed the schema: look again at what is missing.
-            if attempt == _ATTEMPTS - 1:
+            table.refresh()
+        except FOREIGN as error:
+            # Another writer changed the table, or the catalog did not say whether we did: look
+            # again at what is missing.
+            if not passes(error) or not patience.wait():
                 raise
-        table.refresh()
+            _refresh(table, patience)
+
+
+def _refresh(table: Table, patience: Patience) -> None:
+    """Load the table as it is now, once the catalog answers."""
+    while True:
+        try:
+            table.refresh()
+        except FOREIGN as error:
+            if not passes(error) or not patience.wait():
+                raise
+        else:
+            return
 
 
 def _widened(table: Table, schema: Schema, missing: list[pa.Field]) -> Schema:

@@ -11,12 +11,14 @@ from pyiceberg.exceptions import NoSuchTableError as IcebergNoSuchTableError
 from cp_assets.datasets.identity import PlateKey
 from cp_assets.errors import NoSuchTableError
 from cp_assets.warehouse.catalog import open_catalog
+from cp_assets.warehouse.foreign_errors import catalog_errors
 from cp_assets.warehouse.lookup import DataFiles
 from cp_assets.warehouse.partitions import Partitions
 from cp_assets.warehouse.query import Selection, connect, scan_selection
 from cp_assets.warehouse.spec import PLATE_COLUMNS
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     import duckdb
@@ -72,11 +74,12 @@ class Warehouse:
 
     def list_tables(self) -> list[str]:
         """Names of all tables, ``namespace.table``, sorted."""
-        return sorted(
-            ".".join(identifier)
-            for namespace in self.catalog.list_namespaces()
-            for identifier in self.catalog.list_tables(namespace)
-        )
+        with self._errors("its tables cannot be listed"):
+            return sorted(
+                ".".join(identifier)
+                for namespace in self.catalog.list_namespaces()
+                for identifier in self.catalog.list_tables(namespace)
+            )
 
     def has_table(self, name: str) -> bool:
         """Whether the table exists, by its full name or by the table alone where that is clear."""
@@ -86,7 +89,8 @@ class Warehouse:
         try:
             # PyIceberg's table_exists loads the table, which is slow where it has thousands of
             # columns.
-            return identifier in self.catalog.list_tables(identifier[:-1])
+            with self._errors(f"whether it has {name} cannot be seen"):
+                return identifier in self.catalog.list_tables(identifier[:-1])
         except NoSuchNamespaceError:
             return False
 
@@ -105,7 +109,8 @@ class Warehouse:
         """
         qualified = self.qualify(name)
         try:
-            return self.catalog.load_table(qualified)
+            with self._errors(f"{qualified} cannot be opened"):
+                return self.catalog.load_table(qualified)
         except IcebergNoSuchTableError as error:
             raise NoSuchTableError(self._no_table(name)) from error
 
@@ -134,9 +139,9 @@ class Warehouse:
         Memory is bounded by the batches in flight, not by the table. The reader keeps the snapshot
         that was current when the scan began.
         """
-        return scan_selection(
-            self.table, self.files, Selection(table=self.qualify(name), **selection)
-        )
+        chosen = Selection(table=self.qualify(name), **selection)
+        with self._errors(f"{chosen.table} cannot be read"):
+            return scan_selection(self.table, self.files, chosen)
 
     def read_table(self, name: str, **selection: Any) -> pa.Table:
         """Read rows of a table.
@@ -173,7 +178,9 @@ class Warehouse:
         QueryError
             If a column does not exist, the predicate cannot be read, or an id is no text.
         """
-        return self.scan(name, **selection).read_all()
+        rows = self.scan(name, **selection)
+        with self._errors(f"{name} cannot be read"):
+            return rows.read_all()
 
     def crops(self, **options: Any) -> CropBatches:
         """Batches of crops for training, as numpy arrays (N, C, Y, X) with the objects' ids.
@@ -213,7 +220,9 @@ class Warehouse:
         name, and the others another, such as ``Metadata_compound_1``, of which a `UserWarning`
         tells. `read_table` takes all of them by their own names.
         """
-        return connect({name: self.table(name) for name in self.list_tables()}, self.files)
+        tables = {name: self.table(name) for name in self.list_tables()}
+        with self._errors("its tables cannot be read"):
+            return connect(tables, self.files)
 
     def plates(self, name: str) -> list[PlateKey]:
         """The plates that a table has rows of, sorted; none if the table does not exist."""
@@ -222,7 +231,8 @@ class Warehouse:
         table = self.table(name)
         if table.current_snapshot() is None:
             return []
-        partitions = table.inspect.partitions().column("partition").to_pylist()
+        with self._errors(f"the plates of {name} cannot be read"):
+            partitions = table.inspect.partitions().column("partition").to_pylist()
         return sorted({PlateKey(*(row[column] for column in PLATE_COLUMNS)) for row in partitions})
 
     def _describe(self, name: str) -> dict[str, Any]:
@@ -238,6 +248,9 @@ class Warehouse:
             "plates": len(self.plates(name)),
             "snapshot_id": snapshot.snapshot_id if snapshot else None,
         }
+
+    def _errors(self, what: str) -> AbstractContextManager[None]:
+        return catalog_errors(f"warehouse {self.name}: {what}")
 
     def _no_table(self, name: str) -> str:
         there = ", ".join(self.list_tables()) or "no table yet"
@@ -261,5 +274,7 @@ def open_warehouse(warehouse: str | Path | None = None, *, create: bool = False)
         If there is no warehouse.
     WarehouseWriteError
         If it cannot be made.
+    ConfigurationError, WarehouseUnavailableError
+        If a configured catalog cannot be opened as it is configured, or does not answer.
     """
     return Warehouse(*open_catalog(warehouse, create=create))

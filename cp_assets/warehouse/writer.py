@@ -13,14 +13,18 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-from pyiceberg.exceptions import CommitStateUnknownException
-from sqlalchemy.exc import SQLAlchemyError
-
-from cp_assets.errors import WarehouseWriteError
-from cp_assets.warehouse.catalog import first_line
+from cp_assets.errors import (
+    CpAssetsError,
+    WarehouseCommitUnknownError,
+    WarehouseUnavailableError,
+    WarehouseWriteError,
+)
+from cp_assets.stages import stage
 from cp_assets.warehouse.commits import replace_files
 from cp_assets.warehouse.conforming import BatchForm
+from cp_assets.warehouse.faults import passes
 from cp_assets.warehouse.files import PartitionFiles
+from cp_assets.warehouse.foreign_errors import FOREIGN, first_line, shown_cause
 from cp_assets.warehouse.spec import PLATE_COLUMNS
 from cp_assets.warehouse.tables import add_columns, find_table, open_table
 
@@ -96,26 +100,39 @@ def write_partition(  # noqa: PLR0913 - one writer for all tables, every option 
         If a column has another type than the table's.
     WarehouseWriteError
         If the files or the commit cannot be written; the table is as before.
+    WarehouseUnavailableError, WarehouseConflictError
+        The same, where running it again may help: catalog or storage did not answer, or others
+        wrote the same partition.
+    WarehouseCommitUnknownError
+        If the catalog did not say whether it took the commit.
     """
     start = time.perf_counter()
     staged = _StagedPartition(warehouse, spec, scope, fingerprint, table, rejected)
     try:
         for batch in batches:
-            with _write_errors(spec, scope):
+            with write_errors(spec, scope), stage("writing"):
                 staged.add(batch, columns_to_come)
-        with _write_errors(spec, scope):
-            new = staged.finish()
-            snapshot_id = staged.commit(new)
-    except CommitStateUnknownException:
+        with write_errors(spec, scope):
+            with stage("writing"):
+                new = staged.finish()
+            size = sum(file.file_size_in_bytes for file in new)
+            with stage("committing", size):
+                snapshot_id = staged.commit(new)
+    except WarehouseCommitUnknownError:
         # The catalog may have taken the commit: the files must stay.
         raise
-    except BaseException:
+    except Exception:
         staged.discard()
+        raise
+    except BaseException:
+        # An interrupt; in the middle of a commit the same holds.
+        if not staged.is_committing:
+            staged.discard()
         raise
     return PartitionWrite(
         table=spec.name,
         rows=sum(file.record_count for file in new),
-        bytes=sum(file.file_size_in_bytes for file in new),
+        bytes=size,
         files=len(new),
         snapshot_id=snapshot_id,
         seconds=time.perf_counter() - start,
@@ -134,6 +151,7 @@ class _StagedPartition:
     table: Table | None
     rejected: Callable[[], int] | None
     columns: dict[str, str] = field(default_factory=dict)
+    is_committing: bool = False
     _files: PartitionFiles | None = None
     _form: BatchForm | None = None
 
@@ -168,6 +186,7 @@ class _StagedPartition:
             "cp_assets.fingerprint": self.fingerprint,
             "cp_assets.code-version": self.spec.code_version,
         }
+        self.is_committing = True
         return replace_files(self.warehouse.partitions, table, self.scope, new, properties)
 
     def discard(self) -> None:
@@ -176,19 +195,20 @@ class _StagedPartition:
 
 
 @contextmanager
-def _write_errors(spec: TableSpec, scope: Mapping[str, str]) -> Iterator[None]:
+def write_errors(spec: TableSpec, scope: Mapping[str, str]) -> Iterator[None]:
     """Name table and partition in what storage and catalog raise."""
     try:
         yield
-    except WarehouseWriteError:
+    except CpAssetsError:
         raise
-    except (OSError, SQLAlchemyError) as error:
-        msg = (
-            f"{spec.name} {_describe(scope)}: the partition could not be written "
-            f"({first_line(error)}); the "
-            "table still holds what it held before. Free space or mend the path, then run it again"
-        )
-        raise WarehouseWriteError(msg) from error
+    except FOREIGN as error:
+        what = f"{spec.name} {_describe(scope)}: the partition could not be written"
+        told = f"{what} ({first_line(error)}); the table still holds what it held before."
+        if passes(error):
+            msg = f"{told} Catalog or storage did not answer: run it again"
+            raise WarehouseUnavailableError(msg) from shown_cause(error)
+        msg = f"{told} Free space or mend the path, then run it again"
+        raise WarehouseWriteError(msg) from shown_cause(error)
 
 
 def _describe(scope: Mapping[str, str]) -> str:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import yaml
 
 from cp_assets.datasets import Dataset, ImageOptions, PlateKey, config
 from cp_assets.datasets.config import read_configuration
+from cp_assets.datasets.maintenance import MaintenanceOptions
 from cp_assets.datasets.sensor_options import SensorOptions
 from cp_assets.errors import ConfigurationError, PlateNotFoundError
 
@@ -92,8 +94,8 @@ def test_read_configuration_how_datasets_are_watched(tmp_path: Path) -> None:
         "- {dataset_id: one, root: a, sensor: {interval: 90, enabled: true}}\n"
         "- {dataset_id: two, root: b}\n"
     )
-    sensors = read_configuration(written(tmp_path, text)).sensors
-    assert sensors == {
+    configuration = read_configuration(written(tmp_path, text))
+    assert {name: configuration.sensor_of(name) for name in ("one", "two")} == {
         "one": SensorOptions(interval=90, plates_per_tick=7, enabled=True),
         "two": SensorOptions(interval=30, plates_per_tick=7),
     }
@@ -125,7 +127,7 @@ def test_read_configuration_sensor_that_cannot_be(tmp_path: Path, text: str, tol
 def test_every_sensor_option_may_be_configured(tmp_path: Path) -> None:
     defaults = {one.name: getattr(SensorOptions(), one.name) for one in fields(SensorOptions)}
     text = yaml.dump({"sensor": defaults, "datasets": [{"dataset_id": "a", "root": "b"}]})
-    assert read_configuration(written(tmp_path, text)).sensors == {"a": SensorOptions()}
+    assert read_configuration(written(tmp_path, text)).sensor_of("a") == SensorOptions()
 
 
 def test_read_configuration_layout_is_found(tmp_path: Path) -> None:
@@ -202,3 +204,28 @@ def test_dataset_of_unknown_id_lists_those_known(tmp_path: Path) -> None:
     configuration = read_configuration(written(tmp_path, "datasets: [{dataset_id: a, root: r}]"))
     with pytest.raises(PlateNotFoundError, match="no dataset 'b'; it has: a"):
         configuration.dataset_of(PlateKey("b", "b", "p"))
+
+
+def test_maintenance_is_read_as_spans(tmp_path: Path) -> None:
+    file = tmp_path / "cp_assets.yaml"
+    file.write_text("maintenance: {older_than: 14d, grace: 12h, keep_snapshots: 3}\n")
+    found = read_configuration(file).maintenance
+    assert found == MaintenanceOptions(timedelta(days=14), 3, timedelta(hours=12))
+
+
+@pytest.mark.parametrize(
+    ("section", "told"),
+    [
+        ("{older_then: 14d}", "maintenance.older_then: no such key; did you mean older_than"),
+        (
+            "{older_than: 14}",
+            "maintenance.older_than: .*'14' is no span of time; expected a number",
+        ),
+        ("{keep_snapshots: 0}", "keep_snapshots is 0: at least the current one is kept"),
+    ],
+)
+def test_maintenance_that_makes_no_sense(tmp_path: Path, section: str, told: str) -> None:
+    file = tmp_path / "cp_assets.yaml"
+    file.write_text(f"maintenance: {section}\n")
+    with pytest.raises(ConfigurationError, match=told):
+        read_configuration(file)

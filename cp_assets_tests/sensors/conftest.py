@@ -53,7 +53,7 @@ class Watched:
     def tick(self) -> SensorExecutionData:
         """One tick, its events and partitions stored; its runs are only created."""
         configuration = read_configuration(self.folder / "cp_assets.yaml")
-        sensor = plate_sensor("plates_of_s", "s", configuration.sensors["s"])
+        sensor = plate_sensor("plates_of_s", "s", configuration.sensor_of("s"))
         with (
             dg.build_sensor_context(
                 self.instance,

@@ -164,7 +164,8 @@ class _Handler(BaseHTTPRequestHandler):
             upstream.close()
         headers = [(n, v) for n, v in answer.getheaders() if n.lower() not in _HOP]
         # Of a part rclone says 200, the real stores 206.
-        status = 206 if answer.getheader("Content-Range") else answer.status
+        is_part = answer.status == 200 and answer.getheader("Content-Range")
+        status = 206 if is_part else answer.status
         length = answer.getheader("Content-Length", str(len(content)))
         if kind == "lost" or (kind and not content):
             self._break()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +32,8 @@ class Bucket:
 
     url: str
     options: dict[str, Any]
-    proxy: FaultyS3
-    folder: Path | None
+    proxy: FaultyS3 = field(repr=False)
+    folder: Path | None = field(repr=False)
 
     @property
     def root(self) -> ObjectPath:
@@ -59,6 +59,16 @@ def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]
     """An empty bucket of S3."""
     with ExitStack() as stack:
         yield s3_bucket(s3_server, monkeypatch, stack)
+
+
+@pytest.fixture
+def public_s3(public_s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
+    """An empty bucket of S3 that asks for no keys, and none in the environment."""
+    with ExitStack() as stack:
+        made = s3_bucket(public_s3_server, monkeypatch, stack)
+        monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+        monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+        yield made
 
 
 def s3_bucket(server: S3Server, monkeypatch: pytest.MonkeyPatch, stack: ExitStack) -> Bucket:

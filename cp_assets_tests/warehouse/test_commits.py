@@ -11,7 +11,7 @@ from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.manifest import ManifestEntryStatus
 from pyiceberg.table import Table
 
-from cp_assets.errors import WarehouseWriteError
+from cp_assets.errors import WarehouseConflictError
 from cp_assets.warehouse.commits import replace_files
 from cp_assets.warehouse.warehouse import Warehouse, open_warehouse
 from cp_assets_tests.warehouse.plates import batch, numbers, scope, write
@@ -114,7 +114,9 @@ def test_same_plate_committed_meanwhile_is_refused(warehouse: Warehouse) -> None
     stale = warehouse.table("small")
     write(warehouse, batch([2], "P1"), plate="P1")
     before = avro_files(warehouse)
-    with pytest.raises(WarehouseWriteError, match=r"d/b/P1: another run wrote the same partition"):
+    with pytest.raises(
+        WarehouseConflictError, match=r"d/b/P1: another run wrote the same partition"
+    ):
         replace_files(warehouse.partitions, stale, scope("P1"), [], {})
     assert numbers(warehouse) == [2]
     assert avro_files(warehouse) == before
@@ -129,9 +131,9 @@ def test_writers_that_leave_no_gap_end_in_an_error_that_says_so(
     def refuse(*_: object) -> None:
         raise CommitFailedException("the catalog is busy")
 
-    monkeypatch.setattr("cp_assets.warehouse.commits._PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr("cp_assets.warehouse.attempts._PATIENCE_SECONDS", 0.1)
     monkeypatch.setattr(type(table.catalog), "commit_table", refuse)
     before = avro_files(warehouse)
-    with pytest.raises(WarehouseWriteError, match="left no gap to commit"):
+    with pytest.raises(WarehouseConflictError, match="left no gap to commit"):
         replace_files(warehouse.partitions, table, scope("P1"), [], {})
     assert avro_files(warehouse) == before

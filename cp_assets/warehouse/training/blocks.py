@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -70,7 +71,7 @@ class OpenFiles:
     """Files that are open and idle, for whichever thread reads them next: opening takes a while."""
 
     def __init__(self) -> None:
-        self._idle: deque[tuple[str, pq.ParquetFile]] = deque()
+        self._idle: deque[tuple[tuple[int, str], pq.ParquetFile]] = deque()
         self._lock = Lock()
 
     def __reduce__(self) -> tuple[type[OpenFiles], tuple[()]]:
@@ -79,18 +80,20 @@ class OpenFiles:
     @contextmanager
     def file(self, footer: pads.ParquetFileFragment) -> Iterator[pq.ParquetFile]:
         """The file, open for this thread alone."""
-        file = self._take(footer.path) or pq.ParquetFile(
+        # A forked process must not read over the connections of its parent.
+        key = (os.getpid(), footer.path)
+        file = self._take(key) or pq.ParquetFile(
             footer.path, metadata=footer.metadata, filesystem=footer.filesystem
         )
         yield file
         with self._lock:
-            self._idle.append((footer.path, file))
+            self._idle.append((key, file))
             if len(self._idle) > OPEN_FILES:
                 self._idle.popleft()[1].close()
 
-    def _take(self, path: str) -> pq.ParquetFile | None:
+    def _take(self, key: tuple[int, str]) -> pq.ParquetFile | None:
         with self._lock:
-            found = next((place for place in self._idle if place[0] == path), None)
+            found = next((place for place in self._idle if place[0] == key), None)
             if found is not None:
                 self._idle.remove(found)
         return found[1] if found else None

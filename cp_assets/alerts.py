@@ -1,0 +1,188 @@
+"""Telling people of a run that failed: a webhook, mail, or a function of the user's own.
+
+Secrets come from environment variables at the moment of sending, and no message repeats them.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+import pkgutil
+import smtplib
+import ssl
+import time
+import urllib.error
+import urllib.request
+from dataclasses import asdict, dataclass
+from email.message import EmailMessage
+from http.client import HTTPException
+from typing import TYPE_CHECKING
+
+from cp_assets.errors import AlertError, ConfigurationError
+from cp_assets.redaction import HIDDEN, redacted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cp_assets.datasets.alert_options import AlertOptions, SmtpOptions
+
+_TIMEOUT_SECONDS = 10.0
+_ATTEMPTS = 3
+_WAIT_SECONDS = 1.0
+
+_PORTS = {"starttls": 587, "tls": 465, "none": 25}
+
+
+@dataclass(frozen=True)
+class Alert:
+    """A run that failed.
+
+    Attributes
+    ----------
+    dataset, batch, plate
+        Whose run it was; None where it was no plate's.
+    failures
+        Step -> what it said, in one line, without secrets.
+    failed_in_backfill
+        How many runs of the same backfill had failed by then, this one with them; 0 where the run
+        was of no backfill.
+    link
+        The run in Dagster's UI, if it is known where that is.
+    """
+
+    run: str
+    job: str
+    dataset: str | None = None
+    batch: str | None = None
+    plate: str | None = None
+    failures: tuple[tuple[str, str], ...] = ()
+    failed_in_backfill: int = 0
+    link: str | None = None
+
+    @property
+    def title(self) -> str:
+        """What failed, in a line."""
+        whose = "/".join(filter(None, (self.dataset, self.batch, self.plate)))
+        return f"cp_assets: {self.job} failed{f' for {whose}' if whose else ''}"
+
+    @property
+    def text(self) -> str:
+        """What failed and why, for a person."""
+        lines = [self.title, *(f"{step}: {said}" for step, said in self.failures)]
+        if self.failed_in_backfill > 1:
+            lines.append(f"{self.failed_in_backfill} runs of this backfill have failed by now")
+        lines.append(self.link or f"run {self.run}")
+        return "\n".join(lines)
+
+
+def send_alert(alert: Alert, options: AlertOptions) -> None:
+    """Tell everybody who is configured; one who cannot be told does not keep it from the others.
+
+    Raises
+    ------
+    AlertError
+        If somebody could not be told; names each, and no secret.
+    """
+    ways: list[tuple[str, Callable[[], None]]] = []
+    if options.webhook_url_env:
+        variable = options.webhook_url_env
+        ways.append((f"webhook of {variable}", lambda: _post(alert, variable)))
+    if options.smtp:
+        smtp = options.smtp
+        ways.append((f"mail by {smtp.host}", lambda: _mail(alert, smtp)))
+    if options.hook:
+        hook = options.hook
+        ways.append((f"hook {hook}", lambda: _call(alert, hook)))
+    faults = [fault for name, send in ways if (fault := _tried(name, send))]
+    if faults:
+        msg = f"run {alert.run} failed, and not everybody was told: {'; '.join(faults)}"
+        raise AlertError(msg)
+
+
+def _tried(name: str, send: Callable[[], None]) -> str | None:
+    """Send, some times where the other end does not take it; what was wrong, or None."""
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            send()
+        except (OSError, smtplib.SMTPException) as error:
+            fault = f"{name}: {type(error).__name__}: {redacted(str(error))}"
+            if attempt < _ATTEMPTS:
+                time.sleep(_WAIT_SECONDS * attempt)
+        except Exception as error:  # noqa: BLE001 - a hook is anybody's code
+            return f"{name}: {type(error).__name__}: {redacted(str(error))}"
+        else:
+            return None
+    return fault
+
+
+def _secret(variable: str) -> str:
+    value = os.environ.get(variable)
+    if not value:
+        msg = f"environment variable {variable}, which alerts of cp_assets.yaml names, is not set"
+        raise ConfigurationError(msg)
+    return value
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Refuses to be sent elsewhere: the URL is a secret between two."""
+
+    def redirect_request(self, *_: object) -> None:
+        return None
+
+
+def _post(alert: Alert, variable: str) -> None:
+    """POST ``{"text": ..., "alert": {...}}``: what Slack and its kin show, and all for programs."""
+    url = _secret(variable)
+    if not url.startswith(("https://", "http://")):
+        msg = f"environment variable {variable} holds no URL that begins with https:// or http://"
+        raise ConfigurationError(msg)
+    # Slack reads & < > as marks of its own.
+    text = html.escape(alert.text, quote=False)
+    body = {"text": text, "alert": {**asdict(alert), "failures": dict(alert.failures)}}
+    request = urllib.request.Request(  # noqa: S310 - http or https, as was looked up
+        url, data=json.dumps(body).encode(), headers={"Content-Type": "application/json"}
+    )
+    try:
+        with urllib.request.build_opener(_NoRedirect).open(request, timeout=_TIMEOUT_SECONDS):
+            return
+    except urllib.error.HTTPError as error:
+        # Its text could be the server's own, and that could repeat the URL.
+        msg = f"the server answered {error.code}"
+        raise ConnectionError(msg) from None
+    except urllib.error.URLError as error:
+        raise ConnectionError(str(error.reason).replace(url, HIDDEN)) from None
+    except (HTTPException, ValueError):
+        msg = f"environment variable {variable} holds no valid URL"
+        raise ConfigurationError(msg) from None
+
+
+def _mail(alert: Alert, options: SmtpOptions) -> None:
+    message = EmailMessage()
+    message["Subject"] = alert.title
+    message["From"] = options.sender
+    message["To"] = ", ".join(options.recipients)
+    message.set_content(alert.text)
+    address = (options.host, options.port or _PORTS[options.security])
+    tls = ssl.create_default_context()
+    server = (
+        smtplib.SMTP_SSL(*address, timeout=_TIMEOUT_SECONDS, context=tls)
+        if options.security == "tls"
+        else smtplib.SMTP(*address, timeout=_TIMEOUT_SECONDS)
+    )
+    try:
+        with server:
+            if options.security == "starttls":
+                server.starttls(context=tls)
+            if options.user_env and options.password_env:
+                server.login(_secret(options.user_env), _secret(options.password_env))
+            server.send_message(message)
+    except smtplib.SMTPResponseException as error:
+        # The server's own words could repeat what it was told.
+        kind = "the login" if isinstance(error, smtplib.SMTPAuthenticationError) else "the mail"
+        msg = f"the server refused {kind} with {error.smtp_code}"
+        raise ConnectionError(msg) from None
+
+
+def _call(alert: Alert, hook: str) -> None:
+    pkgutil.resolve_name(hook)(alert)

@@ -1,0 +1,127 @@
+"""``cp-assets materialize``: many plates through Dagster, without its UI."""
+
+import os
+import sys
+import time
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+import click
+
+from cp_assets.cli.common import (
+    chosen_datasets,
+    config_option,
+    found_plates,
+    say,
+    warehouse_location,
+    warehouse_option,
+)
+from cp_assets.cli.progress import Progress, print_summary
+from cp_assets.datasets import PlateKey, PlateSources
+from cp_assets.errors import PlateNotFoundError
+
+if TYPE_CHECKING:
+    from cp_assets.jobs import RunOptions
+
+_FAILED = 1
+_INTERRUPTED = 130
+
+
+@click.command(epilog="Example: cp-assets materialize 'cpg0016*/2021_04_26_Batch1/*' --workers 4")
+@click.argument("patterns", nargs=-1)
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Plates at a time, a process each.",
+)
+@click.option("--select", "selections", multiple=True, help="Assets, as Dagster selects them.")
+@click.option("--force", is_flag=True, help="Write even what is unchanged.")
+@click.option("--fail-fast", is_flag=True, help="Begin no further plate when one has failed.")
+@click.option("--dry-run", is_flag=True, help="Say what would be built, and build nothing.")
+@warehouse_option
+@config_option
+def materialize(  # noqa: PLR0913 - one option each
+    patterns: tuple[str, ...],
+    *,
+    workers: int,
+    selections: tuple[str, ...],
+    force: bool,
+    fail_fast: bool,
+    dry_run: bool,
+    warehouse: str | None,
+    config: str | None,
+) -> None:
+    """Build all tables of the plates whose key matches a pattern, through Dagster.
+
+    PATTERNS are matched with dataset/batch/plate; all plates by default. A plate whose tables are
+    those of its inputs is passed over, so that the same command goes on where it was stopped. Runs
+    are recorded in DAGSTER_HOME, where that is set. Ends with exit code 1 if a plate failed.
+    """
+    from cp_assets.headless import selected_assets
+    from cp_assets.jobs import RunOptions
+
+    wanted = _wanted(patterns, config)
+    if config:
+        os.environ["CP_ASSETS_CONFIG"] = config
+    options = RunOptions(
+        assets=selected_assets(selections),
+        force=force,
+        warehouse=warehouse_location(warehouse, config),
+    )
+    if dry_run:
+        _say_what_would_be_done(wanted, options)
+    else:
+        sys.exit(_build(wanted, options, workers, fail_fast))
+
+
+def _wanted(patterns: tuple[str, ...], config: str | None) -> dict[PlateKey, PlateSources]:
+    """The plates that the patterns match; each must match one."""
+    found = found_plates(chosen_datasets(None, config))
+    for pattern in patterns:
+        if not any(fnmatchcase(str(key), pattern) for key in found):
+            msg = f"no plate matches {pattern!r}; `cp-assets plates` lists the keys"
+            raise PlateNotFoundError(msg)
+    return {
+        key: sources
+        for key, sources in found.items()
+        if not patterns or any(fnmatchcase(str(key), pattern) for pattern in patterns)
+    }
+
+
+def _say_what_would_be_done(wanted: dict[PlateKey, PlateSources], options: "RunOptions") -> None:
+    from cp_assets.headless import PlateBuilder
+    from cp_assets.jobs import dagster_instance
+
+    to_build = 0
+    with dagster_instance() as instance:
+        builder = PlateBuilder(instance, options)
+        for key, sources in wanted.items():
+            finished = builder.is_finished(sources)
+            to_build += not finished
+            click.echo(f"{key}\t{'unchanged' if finished else 'to be built'}")
+    say(f"{to_build} of {len(wanted)} plates would be built")
+
+
+def _build(
+    wanted: dict[PlateKey, PlateSources], options: "RunOptions", workers: int, fail_fast: bool
+) -> int:
+    """Build the plates, say what becomes of them, give the exit code."""
+    from cp_assets.headless import build_many
+
+    runs = []
+    start = time.perf_counter()
+    interrupted = False
+    with Progress(len(wanted)) as progress:
+        try:
+            for run in build_many(wanted, options, workers=workers, fail_fast=fail_fast):
+                progress.done(run)
+                runs.append(run)
+        except KeyboardInterrupt:
+            interrupted = True
+    print_summary(runs, len(wanted), time.perf_counter() - start)
+    if interrupted:
+        say("interrupted: what is built stays; the same command goes on from here")
+        return _INTERRUPTED
+    return 0 if all(run.succeeded for run in runs) else _FAILED

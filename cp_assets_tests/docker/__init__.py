@@ -1,0 +1,1 @@
+"""The files of `docker/`: held against their own validators, and run as processes."""
