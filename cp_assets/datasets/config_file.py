@@ -76,17 +76,6 @@ class PresetEntry(Strict):
     parents: dict[str, tuple[str, ...]] = _LEFT_OUT
 
 
-class SensorEntry(Strict):
-    """How plates are watched; see `cp_assets.datasets.sensor_options.SensorOptions`."""
-
-    enabled: bool = _LEFT_OUT
-    interval: int = _LEFT_OUT
-    quiet_seconds: int = _LEFT_OUT
-    plates_per_tick: int = _LEFT_OUT
-    runs_per_tick: int = _LEFT_OUT
-    tick_seconds: int = _LEFT_OUT
-
-
 def _name_or_preset(given: object) -> object:
     """A preset's name stands for that preset as it is."""
     return {"extends": given} if isinstance(given, str) else given
@@ -149,6 +138,5 @@ class ConfigFile(Strict):
     stores: dict[str, StoreEntry] = {}
     maintenance: MaintenanceEntry = MaintenanceEntry()
     alerts: AlertOptions = AlertOptions()
-    sensor: SensorEntry = SensorEntry()
     presets: dict[str, PresetEntry] = {}
     datasets: tuple[DatasetEntry, ...] = ()
