@@ -14,6 +14,8 @@ DEV_STAMP := $(VENV)/.installed-dev
 PIP_VERSION := 26.3
 # Not in the locks: its builds differ in name and hash from index to index.
 TORCH_VERSION := 2.13.0
+# Microsoft's emulator of Azure Blob Storage: the newest release that Node.js 20 runs.
+AZURITE_VERSION := 3.35.0
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 # The locks name every package and its hashes: pip has nothing to resolve and nothing to build.
 # Byte code is left to the first import, which needs only a part of it.
@@ -27,7 +29,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-dev install-torch demo ui test bench lint format types check lock clean
+.PHONY: help install install-azurite install-dev install-torch demo ui test bench lint format types check lock clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +42,10 @@ install-dev: $(DEV_STAMP) ## The same, with what tests, lint and types need
 
 install-torch: $(DEV_STAMP) ## Add PyTorch, which is optional: with it `make test` tries its dataset too
 	$(PIP) install -qq torch==$(TORCH_VERSION)
+
+install-azurite: $(DEV_STAMP) ## Add the Azure emulator, which the tests of az:// need (takes npm)
+	npm install --global --prefix $(VENV) --ignore-scripts --no-audit --no-fund --loglevel=error \
+		azurite@$(AZURITE_VERSION)
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

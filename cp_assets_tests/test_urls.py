@@ -59,7 +59,7 @@ def test_convert_takes_options_of_stores(tmp_path: Path, bucket: Bucket) -> None
     anonymous = StoreSettings({"s3://folders": StoreOptions(
         anonymous=True, endpoint_url=root.options.endpoint_url, attempts=1
     )})  # fmt: skip
-    with pytest.raises(StoreError, match="access denied|refuses"):
+    with pytest.raises(StoreError, match=r"access denied|refuses"):
         cp_assets.convert(str(root), tmp_path / "other", stores=anonymous)
     with pytest.raises(ConfigurationError, match="image_dir: s3://folders/none is not a folder"):
         cp_assets.convert(

@@ -121,7 +121,10 @@ class GsAzStore(ObjectStore):
             state = _state(answer.meta)
             if etag is not None and state.etag != etag:
                 raise changed(f"{self.url}/{key}")
-            return bytes(answer.bytes()), state
+            data = bytes(answer.bytes())
+        if missing := answer.range[1] - answer.range[0] - len(data):
+            raise StoreUnavailableError(f"{self.url}/{key}: {missing} bytes did not come")
+        return data, state
 
     def _listed(self, items: Iterable[ObjectMeta], prefix: str) -> Iterator[Listed]:
         for item in items:

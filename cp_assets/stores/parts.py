@@ -28,8 +28,6 @@ def read_whole(store: ObjectStore, key: str, held: ObjectState | None) -> bytes:
     if held is None:
         begun, held = store.read(key, 0, PART_BYTES)
         return read_range(store, key, held, 0, held.size, begun=begun)
-    if held.size <= PART_BYTES:
-        return store.read(key, etag=held.etag)[0]
     return read_range(store, key, held, 0, held.size)
 
 

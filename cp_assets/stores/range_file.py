@@ -28,7 +28,7 @@ class RangeFile(io.RawIOBase):
     """Reads an object by ranges, each of the version that was seen first.
 
     Reading on where a request ended doubles what the next one brings; to go elsewhere begins small
-    again. The last two blocks are kept, since readers go back and forth between directory and data.
+    again. The last two blocks are kept, since readers go from a directory to data and back.
 
     Parameters
     ----------

@@ -116,6 +116,7 @@ class S3Store(ObjectStore):
                 except boto.FlexibleChecksumError:
                     body.forget()
                     raise
+            body.check()
 
     @contextmanager
     def _errors(self, key: str) -> Iterator[None]:
@@ -187,6 +188,19 @@ class _Body:
         """Keep what came."""
         self._pieces.append(piece)
         self._length += len(piece)
+
+    def check(self) -> None:
+        """Find out a body whose length said that half of it was all.
+
+        Raises
+        ------
+        StoreUnavailableError
+            If bytes are missing; the next request asks for them.
+        """
+        size = self._state.size if self._state else 0
+        missing = min(size, size if self._stop is None else self._stop) - self._start - self._length
+        if missing > 0:
+            raise StoreUnavailableError(f"{self._url}: {missing} bytes did not come")
 
     def forget(self) -> None:
         """Drop what came: it is damaged."""

@@ -104,7 +104,7 @@ def test_read_configuration_how_datasets_are_watched(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("sensor: {intervals: 1}", "sensor.intervals: no such key; did you mean interval"),
+        ("sensor: {intervl: 1}", "sensor.intervl: no such key; did you mean interval"),
         (
             "datasets: [{dataset_id: a, root: b, sensor: {quiet: 1}}]",
             "sensor.quiet: no such key; did you mean quiet_seconds",

@@ -96,8 +96,8 @@ class Deployment:
             time.sleep(0.5)
 
     def log(self, name: str) -> str:
-        """The end of what a service printed."""
-        return (self.folder / f"{name}.log").read_text(errors="replace")[-6000:]
+        """What a service printed."""
+        return (self.folder / f"{name}.log").read_text(errors="replace")
 
     def graphql(self, query: str, **variables: Any) -> dict[str, Any]:
         """What the web server answers."""
@@ -169,7 +169,7 @@ class Deployment:
             "PYTHONPATH": os.pathsep.join(filter(None, [code, os.environ.get("PYTHONPATH")])),
             # What the image sets.
             "CP_ASSETS_CONFIG": str(self._inside("/etc/cp_assets/cp_assets.yaml")),
-            "DAGSTER_HOME": str(self._inside("/opt/dagster/home")),
+            "DAGSTER_HOME": str(self._inside("/opt/dagster/dagster_home")),
             "TMPDIR": str(self._inside("/scratch")),
         }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from cp_assets_tests.services.faulty import FaultyS3, faulty_proxy
 from cp_assets_tests.services.s3 import REGION, S3Endpoint, S3Server
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Bucket:
     """An empty bucket.
 
@@ -32,8 +32,11 @@ class Bucket:
 
     url: str
     options: dict[str, Any]
-    proxy: FaultyS3 = field(repr=False)
-    folder: Path | None = field(repr=False)
+    proxy: FaultyS3
+    folder: Path | None
+
+    def __repr__(self) -> str:
+        return f"Bucket({self.url!r})"
 
     @property
     def root(self) -> ObjectPath:

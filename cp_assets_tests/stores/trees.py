@@ -15,7 +15,8 @@ Tree: TypeAlias = "dict[str, bytes | Tree]"
 # Of names that clients and servers have to write in another way somewhere.
 _LETTERS = "aB0 %+#?&=;,:@!$'()*~.-_^[]{}|<>\"`é日ü"
 
-NAMES = st.text(_LETTERS, min_size=1, max_size=6).filter(lambda name: set(name) != {"."})
+# Azure warns of names that end in a full stop, and rclone's server never answers to them.
+NAMES = st.text(_LETTERS, min_size=1, max_size=6).filter(lambda name: not name.endswith("."))
 
 TREES: st.SearchStrategy[Tree] = st.dictionaries(
     NAMES,
@@ -29,16 +30,13 @@ TREES: st.SearchStrategy[Tree] = st.dictionaries(
 )
 
 
-_TOP = PurePosixPath()
-
-
-def files_of(tree: Tree, above: PurePosixPath = _TOP) -> Iterator[tuple[str, bytes]]:
+def files_of(tree: Tree) -> Iterator[tuple[PurePosixPath, bytes]]:
     """Relative path and bytes of each file."""
     for name, below in tree.items():
         if isinstance(below, bytes):
-            yield str(above / name), below
+            yield PurePosixPath(name), below
         else:
-            yield from files_of(below, above / name)
+            yield from ((name / path, data) for path, data in files_of(below))
 
 
 def write_tree(tree: Tree, root: Place) -> None:
