@@ -19,9 +19,9 @@ from cp_assets.warehouse.warehouse import open_warehouse
 from cp_assets_tests.ui.server import started, tail
 
 OPTIONS = SampleOptions(plates=1, wells=1, sites=1, cells=6, seed=4, image_size=(100, 110))
-_SECONDS = 150
+_SECONDS = 240
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @pytest.fixture

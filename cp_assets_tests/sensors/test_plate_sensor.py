@@ -3,10 +3,12 @@ from __future__ import annotations
 import shutil
 
 import dagster as dg
-import pytest
 
+from cp_assets.datasets.sensor_options import SensorOptions
 from cp_assets.observations import last_observed
+from cp_assets.resources import DatasetsResource
 from cp_assets.sensors.dagster_records import DagsterRecords
+from cp_assets.sensors.plate_sensor import plate_sensor
 from cp_assets_tests.sensors.conftest import Watched
 
 _NUCLEI = "workspace/analysis/*/*1/analysis/*/Nuclei.csv"
@@ -96,18 +98,14 @@ def test_sensor_begins_anew_with_a_cursor_that_is_none(watched: Watched) -> None
 
 
 def test_sensor_of_a_dataset_that_is_gone_from_the_configuration_says_so(
-    watched: Watched, monkeypatch: pytest.MonkeyPatch
+    watched: Watched,
 ) -> None:
-    watched.tick()
-    from cp_assets.sensors import plate_sensor
-
-    sensor = plate_sensor.plate_sensor("old", "old", plate_sensor.SensorOptions())
-    from cp_assets.resources import DatasetsResource
-
+    sensor = plate_sensor("old", "old", SensorOptions())
     resources = {"datasets": DatasetsResource()}
     with dg.build_sensor_context(watched.instance, resources=resources) as context:
         found = sensor.evaluate_tick(context)
-    assert "no longer has the dataset 'old'; reload" in str(found.skip_message)
+    told = str(found.skip_message)
+    assert "no dataset 'old'; it has: s; reload the code location" in told
 
 
 def test_run_in_progress_holds_back_the_next(watched: Watched) -> None:

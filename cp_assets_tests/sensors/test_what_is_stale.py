@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dagster as dg
+import pytest
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 from dagster._core.loader import LoadingContextForTest
 
@@ -30,6 +31,7 @@ def stale(watched: Watched, partition: str) -> set[str]:
     return {name for name, state in states.items() if state == StaleStatus.STALE}
 
 
+@pytest.mark.slow
 def test_only_what_a_changed_file_leads_to_is_stale_until_it_is_built(watched: Watched) -> None:
     plate = watched.plates[0]
     request, other = watched.requests()
@@ -76,6 +78,7 @@ def build(watched: Watched, partition: str, tables: set[str]) -> None:
             watched.instance.report_runless_asset_event(event)
 
 
+@pytest.mark.slow
 def test_automation_builds_new_and_changed_plates_when_they_are_uploaded(
     watched: Watched,
 ) -> None:
