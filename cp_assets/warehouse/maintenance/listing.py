@@ -71,16 +71,21 @@ class Folder:
         return self.place.startswith(other.place) or other.place.startswith(self.place)
 
     def files(self) -> list[StoredFile]:
-        """All files below; none if the folder does not exist."""
-        selector = pafs.FileSelector(self.path, allow_not_found=True, recursive=True)
-        return [
-            StoredFile(self._location(one.path), one.base_name, one.size, one.mtime)
-            for one in self.filesystem.get_file_info(selector)
-            if one.type == pafs.FileType.File
-        ]
+        """All files below; none if the folder does not exist.
 
-    def _location(self, path: str) -> str:
-        return f"{self.location}/{path[len(self.path) :].lstrip('/')}"
+        A file that no location means is left out: PyIceberg ends a location at ``#`` or ``?``, and
+        would delete another file.
+        """
+        selector = pafs.FileSelector(self.path, allow_not_found=True, recursive=True)
+        infos = (one for one in self.filesystem.get_file_info(selector) if one.is_file)
+        found = (
+            (f"{self.location}/{one.path[len(self.path) :].lstrip('/')}", one) for one in infos
+        )
+        return [
+            StoredFile(location, one.base_name, one.size, one.mtime)
+            for location, one in found
+            if PyArrowFileIO.parse_location(location)[2] == one.path
+        ]
 
 
 def table_folders(table: Table) -> list[Folder]:

@@ -132,6 +132,17 @@ def test_statistics_of_other_engines_stay(warehouse: Warehouse) -> None:
     assert file.exists()
 
 
+@pytest.mark.parametrize("sign", ["#", "?"])
+def test_name_that_a_url_ends_before_takes_no_other_file_along(
+    warehouse: Warehouse, sign: str
+) -> None:
+    write(warehouse, batch([1]))
+    (file,) = warehouse.partitions.files(warehouse.table("small"), scope())
+    stray(warehouse, f"data/{file.file_path.rpartition('/')[2]}{sign}x.parquet")
+    assert maintain(warehouse).files_removed == 0
+    assert warehouse.table("small").scan().to_arrow()["number"].to_pylist() == [1]
+
+
 @pytest.fixture
 def neighbours(warehouse: Warehouse) -> Warehouse:
     """Two more tables: one whose name goes on where the first's ends, one inside its folder."""
