@@ -34,6 +34,7 @@ from pyiceberg.table.update import (
     AddSnapshotUpdate,
     AssertRefSnapshotId,
     AssertTableUUID,
+    RemoveSnapshotsUpdate,
     SetSnapshotRefUpdate,
 )
 
@@ -46,6 +47,7 @@ from cp_assets.errors import (
 )
 from cp_assets.warehouse.faults import passes
 from cp_assets.warehouse.foreign_errors import first_line, shown_cause
+from cp_assets.warehouse.history import superseded_snapshots
 from cp_assets.warehouse.patience import Patience
 
 if TYPE_CHECKING:
@@ -157,7 +159,13 @@ class _Attempts:
         taken = self._taken()
         if taken is not None:
             return taken
-        commit = self.attempt()
+        try:
+            commit = self.attempt()
+        except WarehouseConflictError as error:
+            if self._unsure:
+                # Our own files may be a part of what is there, or of its history.
+                raise self._given_up(error) from None
+            raise
         if commit is None:
             return None
         try:
@@ -281,8 +289,13 @@ class _Commit:
                     max_snapshot_age_ms=None,
                     min_snapshots_to_keep=None,
                 ),
+                *self._dropped(),
             ),
         )
+
+    def _dropped(self) -> tuple[RemoveSnapshotsUpdate, ...]:
+        snapshots = superseded_snapshots(self.table.metadata)
+        return (RemoveSnapshotsUpdate(snapshot_ids=snapshots),) if snapshots else ()
 
     @property
     def _parent_id(self) -> int | None:
