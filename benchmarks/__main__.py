@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks import (
+    commits,
     crops_example_human,
     crops_jump,
     memory,
@@ -30,6 +31,7 @@ MEASUREMENTS: dict[str, Callable[[Context], Measurement]] = {
     "crops_jump": crops_jump.measure,
     "memory": memory.measure,
     "one_cell": one_cell.measure,
+    "commits": commits.measure,
     "training": training.measure,
     "profiles": profiles.measure,
     "profiles_memory": profiles_memory.measure,

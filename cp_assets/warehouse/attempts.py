@@ -119,7 +119,13 @@ class _Attempts(Generic[Made]):
         taken = self._taken()
         if taken is not None:
             return taken
-        commit = self.attempt()
+        try:
+            commit = self.attempt()
+        except WarehouseConflictError as error:
+            if self._unsure:
+                # Our own files may be a part of what is there, or of its history.
+                raise self._given_up(error) from None
+            raise
         if commit is None:
             return None
         try:

@@ -33,12 +33,13 @@ from pyiceberg.table.snapshots import (
 from pyiceberg.table.update import (
     AddSnapshotUpdate,
     AssertRefSnapshotId,
-    AssertTableUUID,
+    RemoveSnapshotsUpdate,
     SetSnapshotRefUpdate,
 )
 
 from cp_assets.errors import PartitionChangedError
 from cp_assets.warehouse.attempts import patiently
+from cp_assets.warehouse.history import NothingNames, superseded_snapshots
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -183,10 +184,12 @@ class Commit:
         return any(one.snapshot_id == self.snapshot_id for one in metadata.snapshots)
 
     def _ask(self, snapshot: Snapshot) -> None:
+        uuid = self.table.metadata.table_uuid
+        dropped = superseded_snapshots(self.table.metadata)
         self.table.catalog.commit_table(
             self.table,
             (
-                AssertTableUUID(uuid=self.table.metadata.table_uuid),
+                NothingNames(uuid=uuid, snapshot_ids=frozenset(dropped)),
                 AssertRefSnapshotId(ref=MAIN_BRANCH, snapshot_id=self._parent_id),
             ),
             (
@@ -199,6 +202,7 @@ class Commit:
                     max_snapshot_age_ms=None,
                     min_snapshots_to_keep=None,
                 ),
+                *([RemoveSnapshotsUpdate(snapshot_ids=dropped)] if dropped else []),
             ),
         )
 

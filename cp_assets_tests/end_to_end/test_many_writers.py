@@ -18,7 +18,8 @@ from cp_assets_tests.warehouse.configured import catalog_of, configured
 from cp_assets_tests.warehouse.writers import write_at_once
 from cp_assets_tests.warehouses import ROW_TABLES
 
-pytestmark = pytest.mark.slow
+# Each half a minute on two quiet cores; the time is for a machine that does other things too.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 PLATES, PROCESSES = 64, 16
 MANIFEST = "provenance.manifest"

@@ -12,7 +12,7 @@ from cp_assets.conversion import build_plate
 from cp_assets.datasets import dataset_from_folder, find_plates
 from cp_assets.warehouse.warehouse import open_warehouse
 
-_SECONDS = 240
+_SECONDS = 900
 
 
 def write_at_once(processes: int, root: Path, warehouse: str, home: Path) -> Sequence[int | None]:

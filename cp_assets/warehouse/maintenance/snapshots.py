@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from pydantic import PrivateAttr
 from pyiceberg.exceptions import CommitFailedException
-from pyiceberg.table.update import AssertTableUUID, RemoveSnapshotsUpdate
+from pyiceberg.table.update import RemoveSnapshotsUpdate
 
 from cp_assets.warehouse.attempts import patiently
+from cp_assets.warehouse.history import NothingNames, named_snapshots
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table
@@ -29,7 +29,9 @@ def expirable(table: Table, options: MaintenanceOptions) -> frozenset[int]:
     metadata = table.metadata
     limit = datetime.now(UTC) - options.older_than
     newest = sorted(metadata.snapshots, key=lambda one: (one.timestamp_ms, one.sequence_number))
-    kept = {one.snapshot_id for one in newest[-options.keep_snapshots :]} | _named(metadata)
+    kept = {one.snapshot_id for one in newest[-options.keep_snapshots :]} | named_snapshots(
+        metadata
+    )
     superseded = _superseded(metadata)
     return frozenset(
         one.snapshot_id
@@ -54,10 +56,6 @@ def expire_snapshots(table: Table, options: MaintenanceOptions) -> None:
 
     patiently(table, attempt, ".".join(table.name()))
     table.refresh()
-
-
-def _named(metadata: TableMetadata) -> set[int]:
-    return {one.snapshot_id for one in metadata.refs.values()} | {metadata.current_snapshot_id or 0}
 
 
 def _superseded(metadata: TableMetadata) -> dict[int, int]:
@@ -94,7 +92,7 @@ class _Expiry:
         uuid = self.table.metadata.table_uuid
         self.table.catalog.commit_table(
             self.table,
-            (_NothingNames(uuid=uuid, snapshot_ids=self.ids),),
+            (NothingNames(uuid=uuid, snapshot_ids=self.ids),),
             (RemoveSnapshotsUpdate(snapshot_ids=sorted(self.ids)),),
         )
 
@@ -103,27 +101,3 @@ class _Expiry:
 
     def discard(self) -> None:
         """Nothing was written."""
-
-
-class _NothingNames(AssertTableUUID):
-    """The table is the one it was, and no branch or tag names the snapshots.
-
-    PyIceberg removes a tag together with its snapshot: one that was set since the table was loaded
-    would be lost. A REST catalog gets the requirement that it knows, and holds its own.
-    """
-
-    _snapshot_ids: frozenset[int] = PrivateAttr()
-
-    def __init__(self, *, snapshot_ids: frozenset[int], **fields: Any) -> None:
-        super().__init__(**fields)
-        self._snapshot_ids = snapshot_ids
-
-    def validate(self, base_metadata: TableMetadata | None) -> None:  # type: ignore[override]
-        super().validate(base_metadata)
-        if base_metadata is not None and self._gone(base_metadata):
-            msg = "a snapshot has been named, or expired, since the table was loaded"
-            raise CommitFailedException(msg)
-
-    def _gone(self, metadata: TableMetadata) -> bool:
-        there = {one.snapshot_id for one in metadata.snapshots}
-        return bool(self._snapshot_ids & _named(metadata)) or not self._snapshot_ids <= there
