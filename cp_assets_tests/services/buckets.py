@@ -52,6 +52,10 @@ class Bucket:
         with ThreadPoolExecutor(8) as threads:
             list(threads.map(upload, (file for file in folder.rglob("*") if file.is_file())))
 
+    def on_disk(self, path: ObjectPath) -> Path:
+        """Where the server keeps what lies below a place: for more files than can be put."""
+        return self._server.folder / _BUCKET / path.key
+
     def options(self, **options: Any) -> StoreOptions:
         """How the bucket is reached."""
         return StoreOptions(endpoint_url=self._proxy.endpoint, path_style=True, **options)
