@@ -59,6 +59,7 @@ class NothingNames(AssertTableUUID):
         self._snapshot_ids = snapshot_ids
 
     def validate(self, base_metadata: TableMetadata | None) -> None:  # type: ignore[override]
+        """Refuse the commit where it does not hold."""
         super().validate(base_metadata)
         if base_metadata is not None and self._gone(base_metadata):
             msg = "a snapshot has been named, or expired, since the table was loaded"
