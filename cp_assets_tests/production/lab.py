@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
@@ -10,17 +9,18 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
 from dagster import DagsterEventType, DagsterInstance
 
-from cp_assets.sample import SampleTruth
+from cp_assets.sample import SampleOptions, SampleTruth
 from cp_assets_tests.services.postgres import Postgres
 from cp_assets_tests.services.s3 import S3Endpoint
 from cp_assets_tests.ui.server import started, tail
 
-PREFIX = "cpg0000-sample/source_1"
+PREFIX = SampleOptions().prefix
 _PATIENCE_SECONDS = 240
 
 _CONFIG = """\
@@ -53,20 +53,15 @@ class Lab:
         """What the daemon prints."""
         return self.folder / "daemon.log"
 
-    def put(self, truth: SampleTruth, plate: str | None = None) -> None:
-        """Upload a sample's prefix, or what of it belongs to one plate and its batch."""
+    def put(self, truth: SampleTruth) -> None:
+        """Upload a sample's prefix."""
         client = self.s3.client()
-        for file in sorted(truth.root.rglob("*")):
-            below = file.relative_to(truth.root).as_posix()
-            of_another = any(
-                other in below for other in _plates(truth) if plate not in (None, other)
-            )
-            if file.is_file() and not of_another:
-                self.put_file(client, below, file.read_bytes())
+        for file in sorted(path for path in truth.root.rglob("*") if path.is_file()):
+            self.put_file(client, file.relative_to(truth.root).as_posix(), file.read_bytes())
 
-    def put_file(self, client: object, below: str, data: bytes) -> None:
+    def put_file(self, client: Any, below: str, data: bytes) -> None:
         """Upload one file of the prefix."""
-        client.put_object(Bucket=self.bucket, Key=f"{PREFIX}/{below}", Body=data)  # type: ignore[attr-defined]
+        client.put_object(Bucket=self.bucket, Key=f"{PREFIX}/{below}", Body=data)
 
     def ended_runs(self, count: int) -> list[dg.DagsterRun]:
         """All runs, the newest first, when at least so many have ended and none goes on."""
@@ -142,8 +137,3 @@ def texts_of(folder: Path) -> str:
     """What all files below a folder say, their bytes read as text."""
     files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     return "\n".join(path.read_bytes().decode("latin-1") for path in files)
-
-
-def _plates(truth: SampleTruth) -> list[str]:
-    (batches,) = (truth.root / "workspace" / "analysis").iterdir()
-    return sorted(os.listdir(batches))  # noqa: PTH208 - names alone
