@@ -78,7 +78,7 @@ class Postgres:
                 stdout=stream,
                 stderr=stream,
                 start_new_session=True,
-                preexec_fn=end_with_parent,  # noqa: PLW1509 - it makes one system call
+                preexec_fn=end_with_parent(),  # noqa: PLW1509 - it makes one system call
                 **_as_account(self.folder),
             )
         wait_until(self._answers, self._process, log)

@@ -7,8 +7,10 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -37,10 +39,14 @@ def listens(port: int) -> bool:
     return True
 
 
-def end_with_parent() -> None:
-    """Let a program end when the tests do, even where they are killed; for Popen's preexec_fn."""
-    if _LIBC is not None:
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+def end_with_parent() -> Callable[[], object] | None:
+    """What lets a program end when the tests do, even where they are killed: a preexec_fn.
+
+    None in a further thread: Linux takes the end of the thread that started it for the parent's.
+    """
+    if _LIBC is None or threading.current_thread() is not threading.main_thread():
+        return None
+    return partial(_LIBC.prctl, _PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def wait_until(ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path) -> None:

@@ -119,7 +119,7 @@ def running_s3(rclone: str, scratch: Path, *, public: bool = False) -> Iterator[
             stdout=stream,
             stderr=stream,
             start_new_session=True,
-            preexec_fn=end_with_parent,  # noqa: PLW1509 - it makes one system call
+            preexec_fn=end_with_parent(),  # noqa: PLW1509 - it makes one system call
         )
     try:
         wait_until(lambda: listens(port), process, log)
