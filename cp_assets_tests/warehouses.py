@@ -38,7 +38,7 @@ def assert_same_rows(
     without: tuple[str, ...] = (),
     tables: tuple[str, ...] = ROW_TABLES,
 ) -> None:
-    """Hold two warehouses to have equal rows, each plate's in equal order: all columns, pixels too."""
+    """Hold two warehouses to have equal rows, in equal order in each plate: pixels too."""
     for name in tables:
         left, right = one.table(name).scan().to_arrow(), other.table(name).scan().to_arrow()
         kept = [column for column in left.column_names if column not in without]
