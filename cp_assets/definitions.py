@@ -15,10 +15,10 @@ from cp_assets.assets.raw_measurements import raw_measurements
 from cp_assets.assets.source_images import source_images
 from cp_assets.assets.specification import IO_MANAGER
 from cp_assets.checks.asset_checks import asset_checks
-from cp_assets.failure_sensor import failed_runs
-from cp_assets.jobs import build_plates
 from cp_assets.resources import DatasetsResource, IcebergIOManager, WarehouseResource
-from cp_assets.run_logs import console_logger
+from cp_assets.running.failure_sensor import failed_runs
+from cp_assets.running.jobs import build_plates
+from cp_assets.running.run_logs import console_logger
 from cp_assets.sensors.loading import configured_sensors
 
 with warnings.catch_warnings():

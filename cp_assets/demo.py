@@ -10,8 +10,8 @@ import yaml
 
 from cp_assets.datasets import PlateKey, find_plates
 from cp_assets.datasets.config import read_configuration
-from cp_assets.jobs import dagster_instance, materialize_plates
-from cp_assets.plate_run import PlateRun
+from cp_assets.running.jobs import dagster_instance, materialize_plates
+from cp_assets.running.plate_run import PlateRun
 from cp_assets.sample import SampleOptions, write_sample
 from cp_assets.showing import crops_of_some_cells, sheet_png
 from cp_assets.warehouse.warehouse import Warehouse, open_warehouse

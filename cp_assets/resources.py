@@ -6,7 +6,7 @@ from cp_assets.assets.metadata import figures, materialization_metadata
 from cp_assets.building import NotApplicable, PlateTable, build_table
 from cp_assets.datasets import PlateKey, PlateSources, find_plate
 from cp_assets.datasets.config import Configuration, read_configuration
-from cp_assets.steps import plate_step
+from cp_assets.running.steps import plate_step
 from cp_assets.warehouse.rows import PartitionRows
 from cp_assets.warehouse.warehouse import Warehouse, open_warehouse
 

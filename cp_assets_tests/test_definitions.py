@@ -15,11 +15,8 @@ from cp_assets.definitions import defs
 from cp_assets.warehouse.spec import TableSpec
 
 HOUSE = Path(cp_assets.__file__).parent
-DAGSTER_ROOMS = (
-    *("definitions", "demo", "failure_sensor", "headless", "jobs", "launcher", "observations"),
-    *("partitions", "lost_runs", "plate_run", "processes", "resources", "run_logs", "steps"),
-)
-PACKAGES = ("assets", "checks", "cli", "sensors")
+DAGSTER_ROOMS = ("definitions", "demo", "observations", "partitions", "resources")
+PACKAGES = ("assets", "checks", "cli", "running", "sensors")
 UPPER = (*DAGSTER_ROOMS, *PACKAGES)
 
 SNAPSHOT = {

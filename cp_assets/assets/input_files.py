@@ -17,7 +17,7 @@ from cp_assets.datasets.plate_files import DatasetFiles, FileKind, dataset_files
 from cp_assets.errors import PlateNotFoundError
 from cp_assets.partitions import PLATES
 from cp_assets.resources import DatasetsResource
-from cp_assets.steps import plain_failures
+from cp_assets.running.steps import plain_failures
 from cp_assets.watching.plate_state import PlateState, plate_state
 
 _DESCRIPTIONS: dict[FileKind, str] = {

@@ -8,7 +8,7 @@ from cp_assets.assets.specification import table_asset
 from cp_assets.building.steps import build_joined_profiles
 from cp_assets.measurements.joined_columns import JOINED_PROFILES
 from cp_assets.resources import DatasetsResource, WarehouseResource
-from cp_assets.steps import plate_step
+from cp_assets.running.steps import plate_step
 
 
 @dg.asset(

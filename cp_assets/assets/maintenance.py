@@ -13,7 +13,7 @@ from cp_assets.building.tables import TABLES
 from cp_assets.datasets.durations import duration
 from cp_assets.datasets.maintenance import MaintenanceOptions
 from cp_assets.resources import DatasetsResource, WarehouseResource
-from cp_assets.steps import plain_failures
+from cp_assets.running.steps import plain_failures
 from cp_assets.warehouse.maintenance import TableMaintenance
 from cp_assets.warehouse.spec import TableSpec
 

@@ -8,7 +8,7 @@ from cp_assets.assets.specification import table_asset
 from cp_assets.building.links import PROFILE_WITH_IMAGES
 from cp_assets.building.steps import build_profile_with_images
 from cp_assets.resources import DatasetsResource, WarehouseResource
-from cp_assets.steps import plate_step
+from cp_assets.running.steps import plate_step
 
 
 @dg.asset(

@@ -8,7 +8,7 @@ from cp_assets.assets.specification import table_asset
 from cp_assets.building.steps import build_raw_measurements
 from cp_assets.measurements.raw import RAW_MEASUREMENTS
 from cp_assets.resources import DatasetsResource, WarehouseResource
-from cp_assets.steps import plate_step
+from cp_assets.running.steps import plate_step
 
 
 @dg.asset(

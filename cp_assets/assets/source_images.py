@@ -8,7 +8,7 @@ from cp_assets.assets.specification import IMAGE_WORK, table_asset
 from cp_assets.building.steps import build_source_images
 from cp_assets.images import SOURCE_IMAGES
 from cp_assets.resources import DatasetsResource, WarehouseResource
-from cp_assets.steps import plate_step
+from cp_assets.running.steps import plate_step
 
 
 @dg.asset(

@@ -36,7 +36,7 @@ from cp_assets.measurements.raw import RAW_MEASUREMENTS
 from cp_assets.partitions import PLATES
 from cp_assets.provenance.manifest import MANIFEST
 from cp_assets.resources import DatasetsResource, WarehouseResource
-from cp_assets.steps import plate_step
+from cp_assets.running.steps import plate_step
 from cp_assets.warehouse.spec import TableSpec
 
 _CONTRACT = (JOIN_CONTRACT, RECOMMENDED_COLUMNS, TYPES_AS_DECLARED)

@@ -5,10 +5,10 @@ from typing import Any
 
 import click
 
+from cp_assets.cli.store_options import with_options
 from cp_assets.datasets import Dataset, dataset_from_folder
 from cp_assets.datasets.config import read_configuration
 from cp_assets.errors import ConfigurationError
-from cp_assets.store_options import with_options
 from cp_assets.stores import place
 from cp_assets.warehouse.warehouse import Warehouse, open_warehouse
 
@@ -43,7 +43,7 @@ def chosen_datasets(
     Parameters
     ----------
     of_stores
-        What the command says of all URLs, see `cp_assets.store_options.take_store_options`.
+        What the command says of all URLs, see `cp_assets.cli.store_options.take_store_options`.
 
     Raises
     ------

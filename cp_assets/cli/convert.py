@@ -13,11 +13,11 @@ from cp_assets.cli.common import (
     warehouse_location,
     warehouse_option,
 )
-from cp_assets.convert_options import convert_options, only_given
+from cp_assets.cli.convert_options import convert_options, only_given
+from cp_assets.cli.store_options import store_options, take_store_options, with_options
 from cp_assets.datasets import PlateKey, choose_preset
 from cp_assets.datasets.config import read_configuration
 from cp_assets.errors import PlatesFailedError
-from cp_assets.store_options import store_options, take_store_options, with_options
 from cp_assets.warehouse.catalog import default_warehouse
 from cp_assets.warehouse.warehouse import open_warehouse
 

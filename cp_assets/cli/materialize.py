@@ -20,7 +20,7 @@ from cp_assets.datasets import PlateKey, list_plates
 from cp_assets.errors import PlateNotFoundError
 
 if TYPE_CHECKING:
-    from cp_assets.jobs import RunOptions
+    from cp_assets.running.jobs import RunOptions
 
 _FAILED = 1
 _INTERRUPTED = 130
@@ -58,8 +58,8 @@ def materialize(  # noqa: PLR0913 - one option each
     those of its inputs is passed over, so that the same command goes on where it was stopped. Runs
     are recorded in DAGSTER_HOME, where that is set. Ends with exit code 1 if a plate failed.
     """
-    from cp_assets.headless import selected_assets
-    from cp_assets.jobs import RunOptions
+    from cp_assets.running.headless import selected_assets
+    from cp_assets.running.jobs import RunOptions
 
     wanted = _wanted(patterns, config)
     if config:
@@ -91,8 +91,8 @@ def _wanted(patterns: tuple[str, ...], config: str | None) -> list[PlateKey]:
 
 
 def _say_what_would_be_done(wanted: list[PlateKey], options: "RunOptions") -> None:
-    from cp_assets.headless import PlateBuilder
-    from cp_assets.jobs import dagster_instance
+    from cp_assets.running.headless import PlateBuilder
+    from cp_assets.running.jobs import dagster_instance
 
     to_build = 0
     with dagster_instance() as instance:
@@ -106,7 +106,7 @@ def _say_what_would_be_done(wanted: list[PlateKey], options: "RunOptions") -> No
 
 def _build(wanted: list[PlateKey], options: "RunOptions", workers: int, fail_fast: bool) -> int:
     """Build the plates, say what becomes of them, give the exit code."""
-    from cp_assets.headless import build_many
+    from cp_assets.running.headless import build_many
 
     runs = []
     start = time.perf_counter()

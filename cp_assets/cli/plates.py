@@ -11,9 +11,9 @@ from cp_assets.cli.common import (
     say,
     warehouse_option,
 )
+from cp_assets.cli.store_options import store_options, take_store_options
 from cp_assets.datasets import Dataset, PlateKey, find_plates, list_plates
 from cp_assets.datasets.unread import unread_measurements
-from cp_assets.store_options import store_options, take_store_options
 
 
 @click.command(epilog="Example: cp-assets plates --config cp_assets.yaml")
@@ -42,8 +42,8 @@ def plates(
         is_near = dataset.layout == "cellprofiler" or isinstance(dataset.root, Path)
         found += _looked_into(dataset) if details or is_near else _by_name(dataset)
     if register:
-        from cp_assets.jobs import dagster_instance
         from cp_assets.partitions import register_plates
+        from cp_assets.running.jobs import dagster_instance
 
         with dagster_instance() as instance:
             say(f"{len(register_plates(instance, found))} new partition(s)")

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bar
 
 if TYPE_CHECKING:
-    from cp_assets.plate_run import PlateRun
+    from cp_assets.running.plate_run import PlateRun
 
 _VERDICTS = ("built", "unchanged", "FAILED")
 

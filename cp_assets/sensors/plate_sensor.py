@@ -9,9 +9,9 @@ from cp_assets.datasets import PlateKey
 from cp_assets.datasets.plate_files import dataset_files
 from cp_assets.datasets.sensor_options import SensorOptions
 from cp_assets.errors import ConfigurationError, PlateNotFoundError
-from cp_assets.jobs import build_plates
 from cp_assets.partitions import PLATES
 from cp_assets.resources import DatasetsResource
+from cp_assets.running.jobs import build_plates
 from cp_assets.sensors.dagster_records import DagsterRecords, run_request
 from cp_assets.watching.cursor import Cursor
 from cp_assets.watching.tick import Tick, TickResult

@@ -14,9 +14,9 @@ import pytest
 from cp_assets.datasets import PlateKey, PlateSources, find_plates
 from cp_assets.datasets.config import read_configuration
 from cp_assets.definitions import defs
-from cp_assets.jobs import materialize_plates
-from cp_assets.plate_run import PlateRun
 from cp_assets.resources import FORCE_TAG
+from cp_assets.running.jobs import materialize_plates
+from cp_assets.running.plate_run import PlateRun
 from cp_assets.sample import SampleOptions, write_sample
 from cp_assets.warehouse.warehouse import Warehouse, open_warehouse
 

@@ -7,10 +7,10 @@ import pytest
 
 from cp_assets.assets.raw_measurements import raw_measurements
 from cp_assets.building import STEPS, build_table
-from cp_assets.jobs import materialize_plates
 from cp_assets.measurements.joined_columns import JOINED_PROFILES
 from cp_assets.partitions import PLATES
 from cp_assets.resources import DatasetsResource, IcebergIOManager, WarehouseResource
+from cp_assets.running.jobs import materialize_plates
 from cp_assets.warehouse.rows import PartitionRows
 from cp_assets.warehouse.writer import write_partition
 from cp_assets_tests.assets.conftest import Project

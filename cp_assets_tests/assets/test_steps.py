@@ -18,9 +18,9 @@ from cp_assets.errors import (
     WarehouseUnavailableError,
     WarehouseWriteError,
 )
-from cp_assets.jobs import RunOptions, run_plate
 from cp_assets.partitions import plate_tags
-from cp_assets.steps import RETRIES, plain_failures
+from cp_assets.running.jobs import RunOptions, run_plate
+from cp_assets.running.steps import RETRIES, plain_failures
 from cp_assets_tests.assets.conftest import Project
 
 SECRET = "s3cr3t-Value"
@@ -29,7 +29,7 @@ SECRET = "s3cr3t-Value"
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     quick = RETRIES._replace(delay=0.01)
-    monkeypatch.setattr("cp_assets.steps.RETRIES", quick)
+    monkeypatch.setattr("cp_assets.running.steps.RETRIES", quick)
 
 
 def fail_first(monkeypatch: pytest.MonkeyPatch, error: Exception, times: int) -> list[int]:

@@ -11,7 +11,7 @@ from dagster_postgres import (
     PostgresScheduleStorage,
 )
 
-from cp_assets.launcher import WorkersRunLauncher
+from cp_assets.running.launcher import WorkersRunLauncher
 from cp_assets_tests.docker.deployment import Deployment
 
 

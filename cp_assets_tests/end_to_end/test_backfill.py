@@ -19,8 +19,8 @@ from cp_assets.building import STEPS
 from cp_assets.datasets import PlateKey, find_plates
 from cp_assets.datasets.config import read_configuration
 from cp_assets.definitions import defs
-from cp_assets.jobs import dagster_instance
 from cp_assets.partitions import plate_tags, register_plates
+from cp_assets.running.jobs import dagster_instance
 from cp_assets.sample import SampleOptions, write_sample
 from cp_assets.warehouse.warehouse import open_warehouse
 

@@ -16,8 +16,8 @@ from cp_assets.datasets import PlateKey
 from cp_assets.datasets.config import read_configuration
 from cp_assets.datasets.plate_files import dataset_files
 from cp_assets.definitions import defs
-from cp_assets.jobs import build_plates
 from cp_assets.resources import DatasetsResource
+from cp_assets.running.jobs import build_plates
 from cp_assets.sample import SampleOptions, write_sample
 from cp_assets.sensors.plate_sensor import plate_sensor
 

@@ -13,7 +13,7 @@ import dagster as dg
 import pytest
 
 from cp_assets.demo import DemoHome
-from cp_assets.jobs import dagster_instance
+from cp_assets.running.jobs import dagster_instance
 from cp_assets.sample import SampleOptions, SampleTruth, write_sample
 from cp_assets.warehouse.warehouse import open_warehouse
 from cp_assets_tests.ui.server import started, tail

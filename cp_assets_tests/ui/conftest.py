@@ -15,8 +15,8 @@ import pytest
 from cp_assets.datasets import PlateKey, find_plates
 from cp_assets.datasets.config import read_configuration
 from cp_assets.demo import DemoHome, write_configuration
-from cp_assets.jobs import dagster_instance
 from cp_assets.partitions import register_plates
+from cp_assets.running.jobs import dagster_instance
 from cp_assets.sample import SampleOptions, write_sample
 from cp_assets_tests.conftest import missing
 from cp_assets_tests.ui.server import DagsterUI, dagster_ui

@@ -10,11 +10,11 @@ from cp_assets.building import STEPS, is_finished
 from cp_assets.datasets import PlateKey, find_plate
 from cp_assets.datasets.config import Configuration, read_configuration
 from cp_assets.errors import ConfigurationError, CpAssetsError
-from cp_assets.jobs import RunOptions, dagster_instance, run_plate
-from cp_assets.lost_runs import end_lost_runs
 from cp_assets.partitions import register_plates
-from cp_assets.plate_run import PlateRun
-from cp_assets.processes import Died, SideBySide
+from cp_assets.running.jobs import RunOptions, dagster_instance, run_plate
+from cp_assets.running.lost_runs import end_lost_runs
+from cp_assets.running.plate_run import PlateRun
+from cp_assets.running.processes import Died, SideBySide
 from cp_assets.warehouse.warehouse import Warehouse, open_warehouse
 
 _PARTITION_TAG = "dagster/partition"

@@ -1,8 +1,7 @@
 """The options of ``cp-assets convert``; their defaults are those of `ImageOptions`."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any, TypeVar, get_args
+from collections.abc import Callable
+from typing import Any, TypeVar, get_args
 
 import click
 from click.core import ParameterSource
@@ -11,10 +10,7 @@ from pydantic import ByteSize, TypeAdapter, ValidationError
 from cp_assets.datasets import SHIPPED, Border, Dataset, ImageOptions, Layout, Measurements
 from cp_assets.errors import ConfigurationError
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    _Command = TypeVar("_Command", bound=Callable[..., Any])
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 def _pairs(_: click.Context, option: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:

@@ -11,14 +11,14 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from cp_assets.jobs import dagster_instance
-from cp_assets.lost_runs import end_lost_runs, process_tags
+from cp_assets.running.jobs import dagster_instance
+from cp_assets.running.lost_runs import end_lost_runs, process_tags
 
 PROGRAM = """
 import os, signal
 import dagster as dg
-from cp_assets.jobs import dagster_instance
-from cp_assets.lost_runs import process_tags
+from cp_assets.running.jobs import dagster_instance
+from cp_assets.running.lost_runs import process_tags
 
 @dg.op(pool="image_work")
 def dies():

@@ -16,8 +16,8 @@ from cp_assets.cli import main
 from cp_assets.datasets import PlateKey, PlateSources, find_plates
 from cp_assets.datasets.config import read_configuration
 from cp_assets.errors import ConfigurationError
-from cp_assets.headless import PlateBuilder, build_many, selected_assets
-from cp_assets.jobs import RunOptions, dagster_instance
+from cp_assets.running.headless import PlateBuilder, build_many, selected_assets
+from cp_assets.running.jobs import RunOptions, dagster_instance
 from cp_assets.sample import SampleOptions, write_sample
 from cp_assets.warehouse.warehouse import open_warehouse
 from cp_assets_tests.test_cli import last_line, run

@@ -12,9 +12,9 @@ from cp_assets.alerts import Alert
 from cp_assets.datasets import PlateKey
 from cp_assets.definitions import defs
 from cp_assets.errors import MeasurementError
-from cp_assets.failure_sensor import failed_runs
 from cp_assets.partitions import plate_tags
-from cp_assets.steps import plain_failures
+from cp_assets.running.failure_sensor import failed_runs
+from cp_assets.running.steps import plain_failures
 
 PLATE = PlateKey("cpg", "B1", "P 1")
 TOLD: list[Alert] = []

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from cp_assets.processes import Died, SideBySide
+from cp_assets.running.processes import Died, SideBySide
 
 
 @contextmanager
@@ -61,7 +61,7 @@ PROGRAM = """
 import os, sys, time
 from functools import partial
 from contextlib import contextmanager
-from cp_assets.processes import SideBySide
+from cp_assets.running.processes import SideBySide
 
 @contextmanager
 def enter():

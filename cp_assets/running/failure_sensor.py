@@ -6,7 +6,7 @@ from cp_assets.alerts import Alert, send_alert
 from cp_assets.datasets.config import read_configuration
 from cp_assets.errors import CpAssetsError
 from cp_assets.partitions import BATCH_TAG, DATASET_TAG, PLATE_TAG
-from cp_assets.plate_run import step_error
+from cp_assets.running.plate_run import step_error
 
 _BACKFILL_TAG = "dagster/backfill"
 _WILL_RETRY_TAG = "dagster/will_retry"

@@ -1,19 +1,15 @@
 """The options of commands that read object stores; ``stores`` in ``cp_assets.yaml`` says more."""
 
-from __future__ import annotations
-
+from collections.abc import Callable
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
 from cp_assets.stores import StoreOptions, StoreSettings
 from cp_assets.stores.connections import SCHEMES
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    _Command = TypeVar("_Command", bound=Callable[..., Any])
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 _OPTIONS = (
     click.option(

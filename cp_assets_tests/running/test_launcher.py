@@ -20,7 +20,7 @@ from dagster._core.test_utils import create_run_for_test
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import GrpcServerTarget
 
-from cp_assets.launcher import WorkersRunLauncher
+from cp_assets.running.launcher import WorkersRunLauncher
 from cp_assets_tests.docker.compose_file import find_program
 from cp_assets_tests.services.processes import LOOPBACK, end, free_port, listens, wait_until
 
@@ -91,7 +91,7 @@ def workers(tmp_path: Path) -> Iterator[Workers]:
 def instance(workers: Workers) -> Iterator[dg.DagsterInstance]:
     """An instance whose runs go to the workers."""
     launcher = {
-        "module": "cp_assets.launcher",
+        "module": "cp_assets.running.launcher",
         "class": "WorkersRunLauncher",
         "config": {
             "workers": ", ".join(f"{LOOPBACK}:{port}" for port in workers.ports),

@@ -12,10 +12,10 @@ import dagster as dg
 
 from cp_assets.building import STEPS
 from cp_assets.datasets import PlateKey
-from cp_assets.lost_runs import process_tags
 from cp_assets.partitions import PLATES, plate_tags, register_plates
-from cp_assets.plate_run import PlateRun, plate_run
 from cp_assets.resources import FORCE_TAG
+from cp_assets.running.lost_runs import process_tags
+from cp_assets.running.plate_run import PlateRun, plate_run
 
 build_plates = dg.define_asset_job(
     "build_plates",
