@@ -30,7 +30,7 @@ def shown_cause(error: BaseException) -> BaseException | None:
 
 
 @contextmanager
-def catalog_errors(what: str) -> Iterator[None]:
+def catalog_errors(what: str, final: type[WarehouseError] = WarehouseError) -> Iterator[None]:
     """Say what could not be done where catalog or storage fails.
 
     Raises
@@ -38,7 +38,7 @@ def catalog_errors(what: str) -> Iterator[None]:
     WarehouseUnavailableError
         If it may be done after a while.
     WarehouseError
-        Otherwise.
+        Otherwise: of the class ``final``.
     """
     try:
         yield

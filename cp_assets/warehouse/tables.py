@@ -36,7 +36,7 @@ from pyiceberg.types import (
 from sqlalchemy.exc import IntegrityError
 
 from cp_assets.arrow_types import iceberg_native
-from cp_assets.errors import SchemaConflictError
+from cp_assets.errors import SchemaConflictError, WarehouseWriteError
 from cp_assets.warehouse.faults import passes
 from cp_assets.warehouse.foreign_errors import FOREIGN, catalog_errors
 from cp_assets.warehouse.patience import Patience
@@ -89,14 +89,17 @@ def open_table(warehouse: Warehouse, spec: TableSpec) -> Table:
 
     Raises
     ------
-    WarehouseError
-        If the catalog does not answer for a while, or refuses.
+    WarehouseWriteError
+        If catalog or storage refuse.
+    WarehouseUnavailableError
+        If they do not answer for a while.
     """
     table = find_table(warehouse, spec.name)
     if table is not None:
         return table
     patience = Patience(_PATIENCE_SECONDS)
-    with catalog_errors(f"warehouse {warehouse.name}: {spec.name} cannot be made"):
+    what = f"warehouse {warehouse.name}: {spec.name} cannot be made"
+    with catalog_errors(what, WarehouseWriteError):
         while True:
             try:
                 _make_namespace(warehouse, spec.identifier[0])

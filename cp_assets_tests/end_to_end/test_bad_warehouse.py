@@ -37,7 +37,7 @@ def test_data_folder_that_cannot_be_written_is_told(prefix: Prefix, tmp_path: Pa
     (tmp_path / "wh" / "profiles").write_text("in the way")
     with pytest.raises(WarehouseWriteError) as caught:
         cp_assets.convert(prefix.root, tmp_path / "wh")
-    assert "could not be written" in str(caught.value)
+    assert "raw_measurements cannot be made" in str(caught.value)
 
 
 @pytest.mark.parametrize("limit", [2_000, 40_000])
