@@ -130,7 +130,9 @@ def test_listing_of_all_sites_ends_where_much_more_lies_beside_them(
     tmp_path: Path, bucket: Bucket, faulty: FaultyS3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for site in range(20):
-        site_folder(tmp_path, "B1", "P1", site)
+        beside = site_folder(tmp_path, "B1", "P1", site) / "outlines"
+        beside.mkdir()
+        (beside / "cells.png").touch()
     dataset = Dataset(dataset_id="d", root=bucket.put(tmp_path))
     monkeypatch.setattr("cp_assets.datasets.listing.NAMES_A_REQUEST", 1)
     faulty.forget()
