@@ -50,4 +50,4 @@ def catalog_errors(what: str, final: type[WarehouseError] = WarehouseError) -> I
             msg = f"{told}; catalog or storage did not answer: try again later"
             raise WarehouseUnavailableError(msg) from shown_cause(error)
         msg = f"{told}; check the catalog's configuration, and your rights there"
-        raise WarehouseError(msg) from shown_cause(error)
+        raise final(msg) from shown_cause(error)
