@@ -17,9 +17,9 @@ from cp_assets.stores.refusals import Advice, NothingThereError, changed, refusa
 from cp_assets.stores.retries import FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS, with_retries
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from obstore import GetOptions, ObjectMeta
+    from obstore import GetOptions, ListResult, ObjectMeta
     from obstore.store import AzureConfig, ClientConfig, GCSConfig, RetryConfig
 
     from cp_assets.stores.options import StoreOptions
@@ -57,23 +57,48 @@ class GsAzStore(ObjectStore):
         self.url = url
         self._attempts = options.attempts
         self._advice = _ADVICE[url.partition("://")[0]]
-        # One listing is many requests, each of which obstore tries again; a read is tried again
-        # here, body and all.
+        # One listing is many requests, each of which obstore tries again, but for bodies that break
+        # off: these, and reads, are tried again here.
         self._lister = _client(url, options, retries=options.attempts - 1)
         self._client = _client(url, options, retries=0)
         self._bucket_was_seen = False
 
     def list(self, prefix: str, *, delimited: bool) -> Iterator[Listed]:
         """List keys; of a folder all pages at once, else page by page."""
-        with self._errors(prefix):
-            if delimited:
-                page = obstore.list_with_delimiter(self._lister, prefix)
-                folders = [Listed(key, None) for key in page["common_prefixes"] if is_path(key)]
-                objects = self._listed(page["objects"], prefix)
-                yield from sorted([*folders, *objects], key=lambda entry: entry.key)
-                return
-            for items in obstore.list(self._lister, prefix, chunk_size=_LISTED_AT_ONCE):
+        if not delimited:
+            for items in self._pages(prefix):
                 yield from self._listed(items, prefix)
+            return
+        page = with_retries(lambda: self._folder(prefix), self._attempts)
+        folders = [Listed(key, None) for key in page["common_prefixes"] if is_path(key)]
+        objects = self._listed(page["objects"], prefix)
+        yield from sorted([*folders, *objects], key=lambda entry: entry.key)
+
+    def _folder(self, prefix: str) -> ListResult[Sequence[ObjectMeta]]:
+        with self._errors(prefix):
+            return obstore.list_with_delimiter(self._lister, prefix)
+
+    def _pages(self, prefix: str) -> Iterator[Sequence[ObjectMeta]]:
+        """Pages of a listing; one that breaks off goes on after the last key that came."""
+        last: str | None = None
+        pages: Iterator[Sequence[ObjectMeta]] | None = None
+
+        def following() -> Sequence[ObjectMeta]:
+            nonlocal pages
+            with self._errors(prefix):
+                if pages is None:
+                    pages = iter(
+                        obstore.list(self._lister, prefix, offset=last, chunk_size=_LISTED_AT_ONCE)
+                    )
+                try:
+                    return next(pages, ())
+                except BaseError:
+                    pages = None
+                    raise
+
+        while items := with_retries(following, self._attempts):
+            last = items[-1]["path"]
+            yield items
 
     def head(self, key: str) -> ObjectState | None:
         """State of an object; None if there is none."""

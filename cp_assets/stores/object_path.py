@@ -218,7 +218,8 @@ class ObjectPath:
         entry = None
         for entry in self._store.list(self._below, delimited=True):
             yield self._listed(entry.key, entry.state or "folder")
-        if entry is None and self._key:
+        # A folder that was listed and has nothing in it has a mark.
+        if entry is None and self._key and self._known != "folder":
             raise self._no_folder()
 
     def files_below(self) -> Iterator[ObjectPath]:

@@ -32,7 +32,9 @@ def databases(postgres: Postgres) -> Iterator[Postgres]:
 @pytest.fixture
 def bucket(s3_server: S3Server) -> S3Server:
     """S3 as the service of that name makes it: one bucket, and its key."""
-    s3_server.client().create_bucket(Bucket=BUCKET)
+    client = s3_server.client()
+    if BUCKET not in [one["Name"] for one in client.list_buckets()["Buckets"]]:
+        client.create_bucket(Bucket=BUCKET)
     return s3_server
 
 
