@@ -66,8 +66,8 @@ from cp_assets.running.processes import SideBySide
 @contextmanager
 def enter():
     def work(task):
-        print("begun", task, flush=True)
         try:
+            print("begun", task, flush=True)
             time.sleep(60)
         except KeyboardInterrupt:
             time.sleep(0.2)

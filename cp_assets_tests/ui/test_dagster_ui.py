@@ -132,10 +132,11 @@ def launch_backfill(page: Page, keys: list[str], tmp_path: Path) -> None:
     from playwright.sync_api import expect
 
     # Of plates alone: maintenance is materialized by its schedule.
-    page.get_by_text("Search and filter assets").click()
+    page.locator(".CodeMirror").first.click()
     page.keyboard.type(" or ".join(f"group:{group}" for group in GROUPS))
     page.keyboard.press("Enter")
-    page.get_by_role("button").filter(has_text=f"Materialize all ({len(ASSETS)})").click()
+    expect(page.locator("foreignObject").filter(has_text="maintenance")).to_have_count(0)
+    page.get_by_role("button").filter(has_text="Materialize all").click()
     dialog = page.get_by_role("dialog").filter(has_text=f"materialize {len(ASSETS)} assets")
     dialog.get_by_text("Select a partition or create one").click()
     menu = page.get_by_role("menu")
