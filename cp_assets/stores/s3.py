@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -234,7 +235,9 @@ def _client(url: str, options: StoreOptions) -> Any:
         session = boto3.Session(profile_name=options.profile, region_name=options.region)
         return session.client("s3", endpoint_url=options.endpoint_url, config=config)
     except boto.ProfileNotFound as error:
-        no_profile = f"your AWS configuration has no profile {options.profile!r}"
+        # One that `stores` does not name is that of AWS_PROFILE.
+        name = options.profile or os.environ.get("AWS_PROFILE")
+        no_profile = f"your AWS configuration has no profile {name!r}"
         msg = f"{url}: {no_profile}: {_ADVICE.credentials}"
         raise StoreError(msg) from error
     except (boto.BotoCoreError, ValueError) as error:
