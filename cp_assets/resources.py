@@ -7,6 +7,7 @@ from cp_assets.building import NotApplicable, PlateTable, build_table
 from cp_assets.datasets import PlateKey, PlateSources, find_plate
 from cp_assets.datasets.config import Configuration, read_configuration
 from cp_assets.running.steps import plate_step
+from cp_assets.warehouse.catalog import hold_configured
 from cp_assets.warehouse.rows import PartitionRows
 from cp_assets.warehouse.warehouse import Warehouse, open_warehouse
 
@@ -50,7 +51,7 @@ class WarehouseResource(dg.ConfigurableResource):
 
     def open(self) -> Warehouse:
         """The warehouse, made if it does not exist."""
-        location = self.location or self.datasets.configuration().warehouse
+        location = self.location or hold_configured(self.datasets.configuration().warehouse)
         return open_warehouse(location, create=True)
 
 

@@ -17,6 +17,7 @@ from click.testing import CliRunner, Result
 import cp_assets
 from cp_assets.cli import main
 from cp_assets.datasets import ImageOptions
+from cp_assets.sample import SampleTruth
 from cp_assets.warehouse.warehouse import Warehouse
 from cp_assets_tests.test_conversion import write_plate, write_three_plates
 
@@ -366,3 +367,19 @@ def test_wrong_question_ends_with_one_line_and_code_2(
     result = run(*words, "--warehouse", built.name, code=2)
     assert told in last_line(result)
     assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_catalog_that_is_not_configured_becomes_no_folder(
+    tmp_path: Path, small_sample: SampleTruth, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "cp_assets.yaml"
+    config.write_text(f"warehouse: lab\ndatasets: [{{dataset_id: s, root: {small_sample.root}}}]\n")
+    monkeypatch.chdir(tmp_path)
+    result = run("materialize", "*", "--config", config, code=2)
+    assert "PYICEBERG_CATALOG__LAB__URI" in last_line(result)
+    assert not (tmp_path / "lab").exists()
+
+
+def test_plates_are_registered_where_an_instance_is_named(small_sample: SampleTruth) -> None:
+    result = run("plates", small_sample.root, "--register", code=2)
+    assert "set DAGSTER_HOME" in last_line(result)

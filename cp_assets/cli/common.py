@@ -10,6 +10,7 @@ from cp_assets.datasets import Dataset, dataset_from_folder
 from cp_assets.datasets.config import read_configuration
 from cp_assets.errors import ConfigurationError
 from cp_assets.stores import place
+from cp_assets.warehouse.catalog import hold_configured
 from cp_assets.warehouse.warehouse import Warehouse, open_warehouse
 
 warehouse_option = click.option(
@@ -27,7 +28,7 @@ def say(text: str) -> None:
 
 def warehouse_location(warehouse: str | None, config: str | None) -> str | None:
     """The warehouse that is named, else that of ``cp_assets.yaml``."""
-    return warehouse or read_configuration(config).warehouse
+    return warehouse or hold_configured(read_configuration(config).warehouse)
 
 
 def open_configured(warehouse: str | None, config: str | None) -> Warehouse:

@@ -1,5 +1,6 @@
 """``cp-assets plates``: what lies below the configured datasets."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from cp_assets.cli.common import (
 from cp_assets.cli.store_options import store_options, take_store_options
 from cp_assets.datasets import Dataset, PlateKey, find_plates, list_plates
 from cp_assets.datasets.unread import unread_measurements
+from cp_assets.errors import ConfigurationError
 
 
 @click.command(epilog="Example: cp-assets plates --config cp_assets.yaml")
@@ -36,6 +38,9 @@ def plates(
 
     Of a gallery prefix in a store by the names of folders alone; --details looks into each plate.
     """
+    if register and not os.environ.get("DAGSTER_HOME"):
+        msg = "--register adds partitions to Dagster's instance: set DAGSTER_HOME to its folder"
+        raise ConfigurationError(msg)
     found: list[PlateKey] = []
     for dataset in chosen_datasets(source, config, take_store_options(of_stores)):
         # Of a folder near by all plates are looked into; where tables name them they must be.

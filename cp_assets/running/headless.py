@@ -15,6 +15,7 @@ from cp_assets.running.jobs import RunOptions, dagster_instance, run_plate
 from cp_assets.running.lost_runs import end_lost_runs
 from cp_assets.running.plate_run import PlateRun
 from cp_assets.running.processes import Died, SideBySide
+from cp_assets.warehouse.catalog import hold_configured
 from cp_assets.warehouse.warehouse import Warehouse, open_warehouse
 
 _PARTITION_TAG = "dagster/partition"
@@ -108,7 +109,7 @@ class PlateBuilder:
 
     @cached_property
     def _warehouse(self) -> Warehouse:
-        location = self._options.warehouse or self._configuration.warehouse
+        location = self._options.warehouse or hold_configured(self._configuration.warehouse)
         return open_warehouse(location, create=True)
 
 

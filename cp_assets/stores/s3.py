@@ -13,6 +13,7 @@ from botocore import exceptions as boto
 from botocore.config import Config
 
 from cp_assets.errors import StoreError, StoreUnavailableError
+from cp_assets.redaction import redacted
 from cp_assets.stores.model import Listed, ObjectState, ObjectStore, is_path
 from cp_assets.stores.refusals import Advice, NothingThereError, changed, refusal
 from cp_assets.stores.retries import with_retries
@@ -131,7 +132,8 @@ class S3Store(ObjectStore):
             msg = f"{url}: the server's certificate is not trusted: check `endpoint_url`"
             raise StoreError(msg) from error
         except _PASSING as error:
-            msg = f"{url}: the connection failed ({type(error).__name__})"
+            server = redacted(self._client.meta.endpoint_url)
+            msg = f"{url}: the connection failed ({type(error).__name__}, asking {server})"
             raise StoreUnavailableError(msg) from error
         except _NO_CREDENTIALS as error:
             msg = f"{url}: no credentials ({type(error).__name__}): {_ADVICE.credentials}"

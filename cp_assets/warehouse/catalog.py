@@ -46,6 +46,29 @@ def default_warehouse() -> str:
     return os.environ.get("CP_ASSETS_WAREHOUSE", "warehouse")
 
 
+def hold_configured(named: str | None) -> str | None:
+    """The warehouse that ``cp_assets.yaml`` names, where a name without ``/`` is a catalog's.
+
+    A machine that lacks the catalog's settings must not write plates into a folder of that name.
+
+    Raises
+    ------
+    ConfigurationError
+        If no catalog of that name is configured, and there is no warehouse in a folder of it.
+    """
+    if named is None or "/" in named or _configured(named) is not None:
+        return named
+    if (Path(named) / _CATALOG_FILE).is_file():
+        return named
+    variable = f"PYICEBERG_CATALOG__{named.replace('-', '_').upper()}__URI"
+    msg = (
+        f"cp_assets.yaml names the warehouse {named}, and no PyIceberg catalog of that name is "
+        f"configured: set {variable} and the like, write .pyiceberg.yaml, or name the folder "
+        f"./{named}"
+    )
+    raise ConfigurationError(msg)
+
+
 def open_catalog(warehouse: str | Path | None, *, create: bool) -> tuple[Catalog, str]:
     """Open the catalog of a warehouse.
 
