@@ -89,6 +89,11 @@ class PlainPage:
         return self.tilewidth > 0
 
     @property
+    def is_ome(self) -> bool:
+        """Whether its description is OME-XML, as tifffile tells it."""
+        return self.description[-10:].strip().endswith(b"OME>")
+
+    @property
     def is_silent(self) -> bool:
         """Whether its description says nothing of what the file holds."""
         if not _SPEAKING(self.description):
@@ -176,6 +181,8 @@ def _page(reader: _Reader, order: str, entries: tuple[int, ...]) -> PlainPage | 
             if kind != _ASCII or count > _LARGEST_DESCRIPTION:
                 return None
             raw = reader.read(value, count) if count > _INLINE else struct.pack(f"{order}I", value)
+            if len(raw) < count:
+                return None
             texts[code] = raw[:count].partition(b"\0")[0]
     if _SPEAKING(texts.get(_SOFTWARE, b"")):
         return None

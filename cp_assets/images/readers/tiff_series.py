@@ -71,7 +71,7 @@ def list_plain_series(file: Path) -> list[TiffSeries] | None:
     pages = read_plain_pages(file)
     if pages is None:
         return None
-    if pages[0].description.rstrip().endswith(b"OME>"):
+    if pages[0].is_ome:
         return _plain_ome(file, pages)
     if len(pages) > 1 or not pages[0].is_silent:
         return None

@@ -31,7 +31,7 @@ TEXTS = st.sampled_from(
             "shape=(4, 5)",
         ),
         *('{"shape": [20, 24]}', '{"shape": [480]}', '{"shape": [20, 24], "axes": "YX"}', "{}"),
-        *("state.a=1", "x scanimage.SI x", "Aperio a|b", "<OME>", "<OME></OME>", "a</scn>", "µ"),
+        *("state.a=1", "x scanimage.SI x", "Aperio a|b", "<OME>", "<OME></OME>", "a</scn>", "日"),
     ]
 )
 OPTIONS = st.fixed_dictionaries(
