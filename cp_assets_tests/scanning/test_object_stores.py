@@ -70,4 +70,4 @@ def test_only_the_beginning_is_read(tmp_path: Path, bucket: Bucket) -> None:
     root = bucket.put(tmp_path)
     scan(root / "a.tif")
     (request,) = bucket.requests
-    assert request.headers["Range"] == "bytes=0-65535"
+    assert request.range == "bytes=0-65535"
