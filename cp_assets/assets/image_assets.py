@@ -15,6 +15,6 @@ from cp_assets.scanning.tables import IMAGE_ASSETS
 def image_assets(
     context: dg.AssetExecutionContext, datasets: DatasetsResource, warehouse: WarehouseResource
 ) -> Any:
-    """The headers of a plate's images, masks and outlines: sizes, types, chunks; never their pixels."""
+    """The headers of a plate's images, masks and outlines: sizes, types, chunks; no pixels."""
     with plate_step(context):
         return build_image_assets(datasets.plate(context.partition_key), warehouse.open())

@@ -28,7 +28,7 @@ from cp_assets.measurements.plan import IMAGE, plan_join
 from cp_assets.measurements.raw import RAW_MEASUREMENTS, RawReader, first_columns
 from cp_assets.provenance.manifest import MANIFEST, manifest_rows
 from cp_assets.rejections import RejectionLog
-from cp_assets.scanning.chunks import chunk_index_batches
+from cp_assets.scanning.chunks import chunks_of
 from cp_assets.scanning.plate_images import PlateImage, plate_images
 from cp_assets.scanning.tables import CHUNK_INDEX, IMAGE_ASSETS, image_assets_batches
 from cp_assets.stages import timed
@@ -127,7 +127,8 @@ def build_image_assets(sources: PlateSources, warehouse: Warehouse) -> PlateTabl
     inputs = digest([_upstream(raw, sources), *_image_inputs(sources, raw)])
 
     def rows(log: RejectionLog) -> Iterator[pa.RecordBatch]:
-        return image_assets_batches(sources.key, _plate_images(sources, raw, log))
+        images = _plate_images(sources, raw, log)
+        return image_assets_batches(sources.key, ((one.asset, one.keys) for one in images))
 
     return PlateTable(IMAGE_ASSETS, sources.key, inputs, rows)
 
@@ -145,7 +146,8 @@ def build_chunk_index(sources: PlateSources, warehouse: Warehouse) -> PlateTable
 
     def rows(_log: RejectionLog) -> Iterator[pa.RecordBatch]:
         # What cannot be scanned is in the books of the image assets.
-        return chunk_index_batches(sources.key, _plate_images(sources, raw, RejectionLog()))
+        for image in _plate_images(sources, raw, RejectionLog()):
+            yield from chunks_of(sources.key, image.asset, image.keys, image.path)
 
     return PlateTable(CHUNK_INDEX, sources.key, inputs, rows)
 
