@@ -11,7 +11,6 @@ import os
 import pkgutil
 import smtplib
 import ssl
-import time
 import urllib.error
 import urllib.request
 from dataclasses import asdict, dataclass
@@ -19,8 +18,11 @@ from email.message import EmailMessage
 from http.client import HTTPException
 from typing import TYPE_CHECKING
 
+from tenacity import stop_after_attempt
+
 from cp_assets.errors import AlertError, ConfigurationError
 from cp_assets.redaction import HIDDEN, redacted
+from cp_assets.retries import retrying
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 
 _TIMEOUT_SECONDS = 10.0
 _ATTEMPTS = 3
-_WAIT_SECONDS = 1.0
+_FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 1.0, 2.0
 
 _PORTS = {"starttls": 587, "tls": 465, "none": 25}
 
@@ -102,18 +104,17 @@ def send_alert(alert: Alert, options: AlertOptions) -> None:
 
 def _tried(name: str, send: Callable[[], None]) -> str | None:
     """Send, some times where the other end does not take it; what was wrong, or None."""
-    for attempt in range(1, _ATTEMPTS + 1):
-        try:
-            send()
-        except (OSError, smtplib.SMTPException) as error:
-            fault = f"{name}: {type(error).__name__}: {redacted(str(error))}"
-            if attempt < _ATTEMPTS:
-                time.sleep(_WAIT_SECONDS * attempt)
-        except Exception as error:  # noqa: BLE001 - a hook is anybody's code
-            return f"{name}: {type(error).__name__}: {redacted(str(error))}"
-        else:
-            return None
-    return fault
+    patient = retrying(
+        lambda error: isinstance(error, OSError | smtplib.SMTPException),
+        stop_after_attempt(_ATTEMPTS),
+        first_wait=_FIRST_WAIT_SECONDS,
+        longest_wait=_LONGEST_WAIT_SECONDS,
+    )
+    try:
+        patient(send)
+    except Exception as error:  # noqa: BLE001 - a hook is anybody's code
+        return f"{name}: {type(error).__name__}: {redacted(str(error))}"
+    return None
 
 
 def _secret(variable: str) -> str:
@@ -148,6 +149,7 @@ def _post(alert: Alert, variable: str) -> None:
             return
     except urllib.error.HTTPError as error:
         # Its text could be the server's own, and that could repeat the URL.
+        error.close()
         msg = f"the server answered {error.code}"
         raise ConnectionError(msg) from None
     except urllib.error.URLError as error:

@@ -35,7 +35,7 @@ USER, PASSWORD = "steward", "not-a-real-password"
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cp_assets.alerts._WAIT_SECONDS", 0.01)
+    monkeypatch.setattr("cp_assets.alerts._FIRST_WAIT_SECONDS", 0.01)
 
 
 @dataclass
