@@ -85,6 +85,6 @@ def print_summary(runs: "Iterable[PlateRun]", total: int, seconds: float) -> Non
         click.echo(f"{'not begun':<10} {total - len(all_runs):>7,}")
     for run in all_runs:
         if not run.succeeded:
-            click.echo(f"{run.plate}: {run.error or '; '.join(run.failed_checks)}")
+            click.echo(f"{run.plate}: {run.reason}")
     succeeded = sum(run.succeeded for run in all_runs)
     click.echo(f"{succeeded} of {total} plates succeeded in {seconds:,.1f} s", err=True)
