@@ -153,6 +153,7 @@ def test_dry_run_opens_the_catalog(plates: Plates, tmp_path: Path) -> None:
     assert "secret" not in told
 
 
+@pytest.mark.slow
 def test_what_failed_is_told_in_one_message(
     plates: Plates, monkeypatch: pytest.MonkeyPatch
 ) -> None:
