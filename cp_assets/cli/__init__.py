@@ -14,6 +14,7 @@ from cp_assets.cli.maintain import maintain
 from cp_assets.cli.materialize import materialize
 from cp_assets.cli.plates import plates
 from cp_assets.cli.reading import describe, read, show, tables
+from cp_assets.cli.registering import ingest, publish_chunks, register
 from cp_assets.cli.scan import scan, summarize
 from cp_assets.errors import CpAssetsError, one_line
 from cp_assets.logs import LogFormat, log_format, set_up_logging
@@ -52,7 +53,7 @@ def main(*, verbose: bool, form: LogFormat | None) -> None:
 
 
 for _command in (
-    *(convert, demo, describe, maintain, materialize, plates, read, sample, scan, show, summarize),
-    *(tables, ui),
+    *(convert, demo, describe, ingest, maintain, materialize, plates, publish_chunks, read),
+    *(register, sample, scan, show, summarize, tables, ui),
 ):
     main.add_command(_command)
