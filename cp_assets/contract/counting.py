@@ -6,16 +6,15 @@ number a row.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cp_assets.contract.key_values import key_stream
+from cp_assets.contract.key_values import registered_keys
 from cp_assets.contract.names import REQUIRED
 from cp_assets.contract.result import Coverage, RowKey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     import duckdb
 
@@ -64,7 +63,7 @@ def count_keys(
     missing = "".join(f", count(*) - count({name}) AS {name}" for name in others)
     picked = "".join(f"{name}, " for name in grouped)
     by = f" GROUP BY {', '.join(grouped)}" if grouped else ""
-    with _registered(connection, rows, columns, given) as source:
+    with registered_keys(connection, rows, columns, given) as source:
         connection.execute(
             "CREATE OR REPLACE TEMP TABLE named_images AS "
             f"SELECT {picked}count(*) AS row_count{missing} FROM {source}{by}"
@@ -90,7 +89,7 @@ def find_repeated(
     keys = {f"key_{at}": column for at, column in enumerate(columns)}
     listed = ", ".join(keys)
     complete = " AND ".join(f"{key} IS NOT NULL" for key in keys)
-    with _registered(connection, rows, keys) as source:
+    with registered_keys(connection, rows, keys) as source:
         connection.execute(
             "CREATE OR REPLACE TEMP TABLE hashes AS "
             f"SELECT hash({listed}) AS h FROM {source} WHERE {complete}"
@@ -103,7 +102,7 @@ def find_repeated(
     connection.execute("DROP TABLE hashes")
     if not connection.execute("SELECT count(*) FROM repeated").fetchall()[0][0]:
         return RowKey(level, tuple(columns), count, 0, ())
-    with _registered(connection, rows, keys) as source:
+    with registered_keys(connection, rows, keys) as source:
         found = connection.execute(
             f"SELECT count(*), min(key, {SHOWN}) FROM ("
             f"SELECT concat_ws('/', {listed}) AS key FROM {source} "
@@ -124,7 +123,7 @@ def cover(
     columns
         ``dataset_id`` and ``image_id`` -> column of the images.
     """
-    with _registered(connection, images, columns) as source:
+    with registered_keys(connection, images, columns) as source:
         connection.execute(
             "CREATE OR REPLACE TEMP TABLE images AS "
             f"SELECT DISTINCT {_PAIR} FROM {source} WHERE {_THERE}"
@@ -153,18 +152,3 @@ def _lost(connection: duckdb.DuckDBPyConnection, these: str, those: str) -> tupl
         f"WHERE {_THERE}"
     ).fetchall()
     return tuple(found[0][0] or ())
-
-
-@contextmanager
-def _registered(
-    connection: duckdb.DuckDBPyConnection,
-    rows: Rows,
-    columns: Mapping[str, str],
-    given: Mapping[str, str] | None = None,
-) -> Iterator[str]:
-    """Keys of rows known to DuckDB, to be read once."""
-    connection.register("keys", key_stream(rows, columns, given))
-    try:
-        yield "keys"
-    finally:
-        connection.unregister("keys")

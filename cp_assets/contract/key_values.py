@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cp_assets.errors import MeasurementError
+from cp_assets.errors import CpAssetsError, MeasurementError
 from cp_assets.measurements.text_of_numbers import text_of_numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from cp_assets.contract.profile_tables import Rows
 
@@ -52,26 +54,40 @@ def key_arrays(
     return {**keys, **constant}
 
 
-def key_stream(
+@contextmanager
+def registered_keys(
+    connection: duckdb.DuckDBPyConnection,
     rows: Rows,
     columns: Mapping[str, str],
     given: Mapping[str, str] | None = None,
-) -> pa.RecordBatchReader:
-    """`key_arrays` of all rows of a table; reads no other columns."""
+) -> Iterator[str]:
+    """`key_arrays` of all rows known to DuckDB, to be read once; reads no other columns."""
     names = [*columns, *(given or {})]
-    schema = pa.schema([(name, pa.string()) for name in names])
+    # Rows without any key are counted too, and rows of no column are none.
+    schema = pa.schema([*((name, pa.string()) for name in names), ("nothing", pa.null())])
+    wanted = list(dict.fromkeys(columns.values())) or list(rows.columns[:1])
+    raised: list[CpAssetsError] = []
 
     def batches() -> Iterator[pa.RecordBatch]:
-        for batch in rows.batches(_read(columns, rows.columns)):
-            keys = key_arrays(batch, columns, rows.name, given)
-            yield pa.RecordBatch.from_arrays([keys[name] for name in names], schema=schema)
+        try:
+            for batch in rows.batches(wanted):
+                keys = key_arrays(batch, columns, rows.name, given)
+                arrays = [*(keys[name] for name in names), pa.nulls(batch.num_rows)]
+                yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+        except CpAssetsError as error:
+            raised.append(error)
+            raise
 
-    return pa.RecordBatchReader.from_batches(schema, batches())
-
-
-def _read(columns: Mapping[str, str], there: Sequence[str]) -> list[str]:
-    """Which columns to read: one at least, since rows are counted too."""
-    return list(dict.fromkeys(columns.values())) or list(there[:1])
+    connection.register("keys", pa.RecordBatchReader.from_batches(schema, batches()))
+    try:
+        yield "keys"
+    except duckdb.Error:
+        # DuckDB tells of the stream's error with a traceback in its text.
+        if raised:
+            raise raised[0] from None
+        raise
+    finally:
+        connection.unregister("keys")
 
 
 def _text(values: pa.Array, column: str, table: str) -> pa.Array:
