@@ -23,8 +23,8 @@ from cp_assets_tests.test_conversion import write_plate, write_three_plates
 
 PNG = b"\x89PNG\r\n"
 COMMANDS = [
-    *("convert", "demo", "describe", "maintain", "materialize", "plates", "read", "sample"),
-    *("show", "tables", "ui"),
+    *("convert", "demo", "describe", "join-profiles", "maintain", "materialize", "plates", "read"),
+    *("sample", "show", "tables", "ui", "validate-contract"),
 ]
 
 

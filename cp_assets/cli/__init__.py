@@ -8,6 +8,7 @@ import click
 
 import cp_assets
 from cp_assets.cli.common import say
+from cp_assets.cli.contract import join_profiles, validate_contract
 from cp_assets.cli.convert import convert
 from cp_assets.cli.demo import demo, sample, ui
 from cp_assets.cli.maintain import maintain
@@ -52,5 +53,6 @@ def main(*, verbose: bool, form: LogFormat | None) -> None:
 
 for _command in (
     *(convert, demo, describe, maintain, materialize, plates, read, sample, show, tables, ui),
+    *(join_profiles, validate_contract),
 ):
     main.add_command(_command)

@@ -67,7 +67,10 @@ class ImageLookup:
             "SELECT count(DISTINCT image_row), coalesce(max(image_row), -1) FROM lookup"
         ).fetchall()[0]
         kinds = connection.sql("SELECT * FROM lookup LIMIT 0").to_arrow_table().schema
-        fields = [kinds.field(own).with_name(name) for own, name in zip(_own(columns), columns, strict=True)]
+        fields = [
+            kinds.field(own).with_name(name)
+            for own, name in zip(_own(columns), columns, strict=True)
+        ]
         return cls(pa.schema(fields), int(assets), int(last) + 1, connection)
 
     def find(
@@ -144,24 +147,25 @@ def _join_chunks(
     if missing:
         msg = f"{chunks.name}: chunks and images need columns {' and '.join(_ARRAY)} to be joined"
         raise ConfigurationError(msg)
-    new = [(own, name) for own, name in zip(_own(of_chunks), of_chunks, strict=True) if name not in columns]
+    own = dict(zip(_own(of_chunks), of_chunks, strict=True))
+    new = {one: name for one, name in own.items() if name not in columns}
     same = " AND ".join(
         f"i.column_{columns.index(name)} IS NOT DISTINCT FROM c.column_{of_chunks.index(name)}"
         for name in _ARRAY
     )
     picked = ", ".join(
         [
-            *(f"i.{own}" for own in (*REQUIRED, "image_row", *_own(columns))),
+            *(f"i.{one}" for one in (*REQUIRED, "image_row", *_own(columns))),
             "c.image_row AS chunk_row",
-            *(f"c.{own} AS column_{len(columns) + at}" for at, (own, _) in enumerate(new)),
+            *(f"c.{one} AS column_{len(columns) + at}" for at, one in enumerate(new)),
         ]
     )
     connection.execute(
-        f"CREATE TEMP TABLE both AS SELECT {picked} FROM images i "
+        f"CREATE TEMP TABLE chunked AS SELECT {picked} FROM images i "
         f"LEFT JOIN chunks c ON {_SAME.format('i', 'c')} AND {same}"
     )
-    connection.execute("DROP TABLE images; DROP TABLE chunks; ALTER TABLE both RENAME TO images")
-    return [*columns, *(name for _, name in new)]
+    connection.execute("DROP TABLE images; DROP TABLE chunks; ALTER TABLE chunked RENAME TO images")
+    return [*columns, *new.values()]
 
 
 def _chunks_of(images: ImageTables) -> ProfileTable:

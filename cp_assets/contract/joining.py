@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from cp_assets.contract.image_lookup import ImageLookup
 from cp_assets.contract.key_values import key_arrays
-from cp_assets.contract.names import RECOMMENDED, REQUIRED, Aliases
+from cp_assets.contract.names import NO_ALIASES, RECOMMENDED, REQUIRED, Aliases
 from cp_assets.contract.parquet_output import parquet_output
 from cp_assets.contract.scratch import MAX_MEMORY, scratch_connection
 from cp_assets.errors import ConfigurationError
@@ -46,7 +46,7 @@ class JoinOptions:
         Bytes that DuckDB may take before it spills.
     """
 
-    aliases: Aliases = Aliases()
+    aliases: Aliases = NO_ALIASES
     dataset_id: str | None = None
     include_chunks: bool = False
     keep_unmatched: bool = False
@@ -92,7 +92,7 @@ def join_to_images(
     images: ImageTables,
     profiles: ProfileTable,
     output: Path,
-    options: JoinOptions = JoinOptions(),  # noqa: B008 - it is frozen
+    options: JoinOptions | None = None,
 ) -> JoinSummary:
     """Join profiles to their images by ``dataset_id`` and ``image_id``, and write Parquet.
 
@@ -116,6 +116,7 @@ def join_to_images(
     MeasurementError
         If the profiles cannot be read.
     """
+    options = options or JoinOptions()
     plan = _Plan.of(profiles, options)
     with scratch_connection(options.max_memory) as connection:
         lookup = ImageLookup.load(connection, images, with_chunks=options.include_chunks)

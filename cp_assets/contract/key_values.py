@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cp_assets.contract.names import REQUIRED, Aliases
+from cp_assets.contract.names import NO_ALIASES, REQUIRED
 from cp_assets.contract.scratch import registered
 from cp_assets.errors import ConfigurationError, MeasurementError
 from cp_assets.measurements.text_of_numbers import text_of_numbers
@@ -88,7 +88,7 @@ def image_columns(images: Rows) -> dict[str, str]:
     ConfigurationError
         If they have no such column.
     """
-    found = Aliases().resolve(images.columns)
+    found = NO_ALIASES.resolve(images.columns)
     missing = [name for name in REQUIRED if name not in found]
     if missing:
         msg = (

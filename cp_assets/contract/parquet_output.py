@@ -29,18 +29,24 @@ def parquet_output(path: Path, schema: pa.Schema) -> Iterator[Callable[[pa.Recor
     """
     unfinished = path.with_name(f".{path.name}-{uuid4().hex}.partial")
     try:
-        if path.is_dir():
-            raise IsADirectoryError(0, "it is a folder")
-        with pq.ParquetWriter(unfinished, schema, compression="zstd") as file:
+        with _opened(path, unfinished, schema) as file:
             gathered = _RowGroups(file)
             yield gathered.add
             gathered.flush()
         unfinished.replace(path)
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError) as error:
-        msg = f"output {path} cannot be written ({error.strerror}); name a file in a folder"
-        raise ConfigurationError(msg) from error
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def _opened(path: Path, unfinished: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    reason: object = "it is a folder"
+    if not path.is_dir():
+        try:
+            return pq.ParquetWriter(unfinished, schema, compression="zstd")
+        except OSError as error:
+            reason = error.strerror or error
+    msg = f"output {path} cannot be written ({reason}); name a file in a folder that is there"
+    raise ConfigurationError(msg)
 
 
 class _RowGroups:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from cp_assets.contract.counting import KeyCounts, count_keys, cover, find_repeated
 from cp_assets.contract.key_values import image_columns
-from cp_assets.contract.names import CONTRACT, RECOMMENDED, REQUIRED, Aliases, row_key
+from cp_assets.contract.names import CONTRACT, NO_ALIASES, RECOMMENDED, REQUIRED, Aliases, row_key
 from cp_assets.contract.result import ContractResult, Coverage, RowKey
 from cp_assets.contract.scratch import MAX_MEMORY, scratch_connection
 
@@ -18,13 +18,11 @@ if TYPE_CHECKING:
 
     from cp_assets.contract.profile_tables import Rows
 
-_NO_ALIASES = Aliases()
-
 
 def validate_columns(
     columns: Iterable[str],
     target: str = "profile_table",
-    aliases: Aliases = _NO_ALIASES,
+    aliases: Aliases = NO_ALIASES,
     dataset_id: str | None = None,
 ) -> ContractResult:
     """Hold a table's columns against the contract; its rows are not looked at.
@@ -59,7 +57,7 @@ def validate_columns(
 def validate_rows(
     rows: Rows,
     *,
-    aliases: Aliases = _NO_ALIASES,
+    aliases: Aliases = NO_ALIASES,
     dataset_id: str | None = None,
     images: Rows | None = None,
     max_memory: int = MAX_MEMORY,
@@ -99,7 +97,7 @@ def validate_rows(
 def count_contract(
     connection: duckdb.DuckDBPyConnection,
     rows: Rows,
-    aliases: Aliases = _NO_ALIASES,
+    aliases: Aliases = NO_ALIASES,
     dataset_id: str | None = None,
 ) -> KeyCounts:
     """Count a table's rows, and those without a value in a column of the contract."""
