@@ -23,8 +23,26 @@ from cp_assets_tests.test_conversion import write_plate, write_three_plates
 
 PNG = b"\x89PNG\r\n"
 COMMANDS = [
-    *("convert", "demo", "describe", "maintain", "materialize", "plates", "read", "sample"),
-    *("scan", "show", "summarize", "tables", "ui"),
+    *(
+        "convert",
+        "demo",
+        "describe",
+        "ingest",
+        "join-profiles",
+        "maintain",
+        "materialize",
+        "plates",
+        "publish-chunks",
+        "read",
+        "register",
+        "sample",
+        "scan",
+        "show",
+        "summarize",
+        "tables",
+        "ui",
+        "validate-contract",
+    ),
 ]
 
 

@@ -8,6 +8,7 @@ import click
 
 import cp_assets
 from cp_assets.cli.common import say
+from cp_assets.cli.contract import join_profiles, validate_contract
 from cp_assets.cli.convert import convert
 from cp_assets.cli.demo import demo, sample, ui
 from cp_assets.cli.maintain import maintain
@@ -53,7 +54,25 @@ def main(*, verbose: bool, form: LogFormat | None) -> None:
 
 
 for _command in (
-    *(convert, demo, describe, ingest, maintain, materialize, plates, publish_chunks, read),
-    *(register, sample, scan, show, summarize, tables, ui),
+    *(
+        convert,
+        demo,
+        describe,
+        ingest,
+        join_profiles,
+        maintain,
+        materialize,
+        plates,
+        publish_chunks,
+        read,
+        register,
+        sample,
+        scan,
+        show,
+        summarize,
+        tables,
+        ui,
+        validate_contract,
+    ),
 ):
     main.add_command(_command)
