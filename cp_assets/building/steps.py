@@ -138,12 +138,12 @@ def build_chunk_index(sources: PlateSources, warehouse: Warehouse) -> PlateTable
     """Where the tiles and chunks of the plate's images lie, where there are any."""
     if sources.image_dir is None:
         return _no_images(CHUNK_INDEX, sources)
-    raw = _partition(warehouse, RAW_MEASUREMENTS, sources)
     assets = _partition(warehouse, IMAGE_ASSETS, sources)
-    inputs = digest([_upstream(assets, sources)])
     if not any(batch["chunk_shape_json"].null_count < len(batch) for batch in assets.batches()):
-        reason = "none of the plate's images is stored in tiles or chunks"
+        reason = "none of the plate's images is known to be stored in tiles or chunks"
         return NotApplicable(CHUNK_INDEX, sources.key, reason)
+    raw = _partition(warehouse, RAW_MEASUREMENTS, sources)
+    inputs = digest([_upstream(assets, sources)])
 
     def rows(_log: RejectionLog) -> Iterator[pa.RecordBatch]:
         # What cannot be scanned is in the books of the image assets.
