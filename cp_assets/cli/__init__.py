@@ -15,6 +15,8 @@ from cp_assets.cli.maintain import maintain
 from cp_assets.cli.materialize import materialize
 from cp_assets.cli.plates import plates
 from cp_assets.cli.reading import describe, read, show, tables
+from cp_assets.cli.registering import ingest, publish_chunks, register
+from cp_assets.cli.scan import scan, summarize
 from cp_assets.errors import CpAssetsError, one_line
 from cp_assets.logs import LogFormat, log_format, set_up_logging
 from cp_assets.redaction import redacted
@@ -52,7 +54,25 @@ def main(*, verbose: bool, form: LogFormat | None) -> None:
 
 
 for _command in (
-    *(convert, demo, describe, maintain, materialize, plates, read, sample, show, tables, ui),
-    *(join_profiles, validate_contract),
+    *(
+        convert,
+        demo,
+        describe,
+        ingest,
+        join_profiles,
+        maintain,
+        materialize,
+        plates,
+        publish_chunks,
+        read,
+        register,
+        sample,
+        scan,
+        show,
+        summarize,
+        tables,
+        ui,
+        validate_contract,
+    ),
 ):
     main.add_command(_command)
