@@ -24,7 +24,7 @@ from cp_assets_tests.test_conversion import write_plate, write_three_plates
 PNG = b"\x89PNG\r\n"
 COMMANDS = [
     *("convert", "demo", "describe", "maintain", "materialize", "plates", "read", "sample"),
-    *("show", "tables", "ui"),
+    *("show", "sql", "tables", "ui"),
 ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,16 +17,25 @@ _KEYS = (
 """Columns that name a row, of whatever table."""
 
 
-def assert_same(found: pa.Table, expected: pa.Table, columns: list[str]) -> None:
+def assert_same(
+    found: pa.Table, expected: pa.Table, columns: list[str], keys: Sequence[str] = _KEYS
+) -> None:
     """Hold two tables to have the same rows in any order; NaN is NaN and no null.
 
     Widths of integers and of offsets may differ: engines have their own.
+
+    Parameters
+    ----------
+    columns
+        To be compared.
+    keys
+        Columns that name a row; those that the tables do not have are left out.
     """
     assert found.column_names == expected.column_names, "other columns"
     assert found.num_rows == expected.num_rows, f"{found.num_rows} rows, not {expected.num_rows}"
-    keys = [(name, "ascending") for name in _KEYS if name in expected.column_names]
+    order = [(name, "ascending") for name in keys if name in expected.column_names]
     # Cast first: text of two types may be sorted alike, and is not compared alike.
-    left, right = _cast(found, expected.schema).sort_by(keys), expected.sort_by(keys)
+    left, right = _cast(found, expected.schema).sort_by(order), expected.sort_by(order)
     for name in columns:
         assert _is_same(left[name], right[name]), f"values of {name}"
 

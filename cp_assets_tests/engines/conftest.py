@@ -29,11 +29,12 @@ TAG = "paper"
 
 @dataclass(frozen=True, eq=False)
 class Served:
-    """A warehouse, its tables as they are, and what an engine needs to find its catalog."""
+    """A warehouse, its tables as they are, and how its catalog is found."""
 
     warehouse: Warehouse
     tables: dict[str, Table]
     catalog: dict[str, str]
+    home: Path
 
     @property
     def places(self) -> dict[str, str]:
@@ -42,7 +43,7 @@ class Served:
 
 
 @pytest.fixture(scope="session")
-def served(test_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def _served(test_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """The plates of `PLATES`, one commit of each table a plate; only to be read."""
     human, folder = test_data / "example_human", tmp_path_factory.mktemp("engines")
     spoilt = Path(shutil.copytree(human, folder / "spoilt"))
@@ -65,7 +66,7 @@ def served(test_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
                     _tag(open_warehouse("lab"))
             warehouse = open_warehouse("lab")
             tables = {name: warehouse.table(name) for name in warehouse.list_tables()}
-            yield Served(warehouse, tables, rest)
+            yield Served(warehouse, tables, rest, folder)
 
 
 def _tag(warehouse: Warehouse) -> None:
@@ -76,9 +77,16 @@ def _tag(warehouse: Warehouse) -> None:
             table.manage_snapshots().create_tag(snapshot.snapshot_id, TAG).commit()
 
 
+@pytest.fixture
+def served(_served: Served, monkeypatch: pytest.MonkeyPatch) -> Served:
+    """The warehouse, which is called ``lab``."""
+    monkeypatch.setenv("PYICEBERG_HOME", str(_served.home))
+    return _served
+
+
 @pytest.fixture(scope="session")
 def engine(
-    served: Served, tmp_path_factory: pytest.TempPathFactory
+    _served: Served, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[str], Engine]]:
     """Name -> the engine, started once."""
     started: dict[str, Engine] = {}
@@ -92,7 +100,7 @@ def engine(
                 if not java_is_there():
                     missing("no Java, which Spark needs")
                 # The catalog of the tests has no call for the metrics of a scan.
-                catalog = {**served.catalog, "rest-metrics-reporting-enabled": "false"}
+                catalog = {**_served.catalog, "rest-metrics-reporting-enabled": "false"}
                 one = running(name, "spark.py", "spark", folder, json.dumps(catalog))
             elif name == "DuckDB":
                 one = running(name, "duckdb_iceberg.py", "readers", folder)

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,6 +14,7 @@ import pytest
 from cp_assets_tests.engines.asking import Engine, EngineError
 from cp_assets_tests.engines.comparing import assert_same
 from cp_assets_tests.engines.conftest import PLATES, TAG, Served
+from cp_assets_tests.warehouse.moved_files import hidden, path_of
 
 COLUMNS = ("rows", "values", "nested pixels", "pruning", "time travel", "tag")
 YES = "yes"
@@ -94,13 +92,13 @@ def _pruning(served: Served, engine: Engine, name: str) -> None:
     table = served.tables[name]
     plate = PLATES[1]
     others = [
-        row["file_path"]
+        path_of(row["file_path"])
         for row in table.inspect.files().to_pylist()
         if row["partition"]["plate_id"] != plate
     ]
     expected = _truth(served, name)
     expected = expected.filter(pa.compute.equal(expected["plate_id"], plate))
-    with _hidden(others):
+    with hidden(others):
         found = _asked(served, engine, name, plate=plate)
     assert_same(found, expected, _flat(expected))
 
@@ -141,29 +139,12 @@ def _truth(served: Served, name: str, snapshot: int | None = None) -> pa.Table:
     if table.current_snapshot() is None:
         return schema.empty_table()
     files = table.inspect.files(snapshot)["file_path"].to_pylist()
-    parts = [pq.read_table(_path(file), partitioning=None) for file in files]
+    parts = [pq.read_table(path_of(file), partitioning=None) for file in files]
     rows = pa.concat_tables(parts, promote_options="default")
     missing = [field for field in schema if field.name not in rows.column_names]
     for field in missing:
         rows = rows.append_column(field, pa.nulls(rows.num_rows, field.type))
     return rows.select(schema.names)
-
-
-def _path(location: str) -> Path:
-    return Path(unquote(urlsplit(location).path))
-
-
-@contextmanager
-def _hidden(locations: list[str]) -> Iterator[None]:
-    """Data files that nobody can open meanwhile."""
-    moved = [(path, path.with_name(f"{path.name}.hidden")) for path in map(_path, locations)]
-    for path, hidden in moved:
-        path.rename(hidden)
-    try:
-        yield
-    finally:
-        for path, hidden in moved:
-            hidden.rename(path)
 
 
 def _flat(rows: pa.Table) -> list[str]:
