@@ -14,6 +14,7 @@ from cp_assets.cli.maintain import maintain
 from cp_assets.cli.materialize import materialize
 from cp_assets.cli.plates import plates
 from cp_assets.cli.reading import describe, read, show, tables
+from cp_assets.cli.registering import ingest, publish_chunks, register
 from cp_assets.cli.sql import sql
 from cp_assets.errors import CpAssetsError, one_line
 from cp_assets.logs import LogFormat, log_format, set_up_logging
@@ -52,6 +53,8 @@ def main(*, verbose: bool, form: LogFormat | None) -> None:
 
 
 for _command in (
-    *(convert, demo, describe, maintain, materialize, plates, read, sample, show, sql, tables, ui),
+    *(convert, demo, describe, maintain, materialize, plates, read, sample, show, tables, ui),
+    *(ingest, publish_chunks, register),
+    sql,
 ):
     main.add_command(_command)
