@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from cp_assets.contract.front import join_profiles, validate_contract
 from cp_assets.conversion import convert
 from cp_assets.errors import CpAssetsError
 from cp_assets.images.ome_arrow_files import open_as_ome_arrow
@@ -20,11 +21,13 @@ __all__ = [
     "convert",
     "describe_warehouse",
     "from_ome_arrow",
+    "join_profiles",
     "list_tables",
     "open_as_ome_arrow",
     "open_warehouse",
     "read_table",
     "to_ome_arrow",
+    "validate_contract",
 ]
 
 __version__ = "0.1.0"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -49,21 +50,13 @@ _DTYPES = {
     **{(2, bits): np.dtype(f"int{bits}") for bits in (8, 16, 32)},
     **{(3, bits): np.dtype(f"float{bits}") for bits in (16, 32, 64)},
 }
-_ONLY = {
-    _SUBFILE: frozenset({0}),
-    _COMPRESSION: frozenset({1, 5, 8, 32773, 32946, 50000}),
-    _PHOTOMETRIC: frozenset({0, 1}),
-    _SAMPLES: frozenset({1}),
-    _PLANAR: frozenset({1, 2}),
-}
+_COMPRESSIONS = frozenset({1, 5, 8, 32773, 32946, 50000})
+_GREY, _PLANARS = frozenset({0, 1}), frozenset({1, 2})
 # Where one stands in a description or in the name of the software, the file may hold more.
-_SPEAKING = tuple(
-    word.encode()
-    for word in (
-        *("ImageJ=", "SCIFIO=", "shape", "OME>", "</scn>", "Aperio ", "state.", "scanimage.SI"),
-        *("</DataObject>", "SI.", "Philips", "PerkinElmer-QPI", "ISS Vista", "IndicaLabs"),
-    )
-)
+_SPEAKING = re.compile(
+    rb"ImageJ=|SCIFIO=|shape|OME>|</scn>|Aperio |state\.|scanimage\.SI|</DataObject>|SI\.|Philips"
+    rb"|PerkinElmer-QPI|ISS Vista|IndicaLabs"
+).search
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +89,14 @@ class PlainPage:
         return self.tilewidth > 0
 
     @property
+    def is_ome(self) -> bool:
+        """Whether its description is OME-XML, as tifffile tells it."""
+        return self.description[-10:].strip().endswith(b"OME>")
+
+    @property
     def is_silent(self) -> bool:
         """Whether its description says nothing of what the file holds."""
-        if not any(word in self.description for word in _SPEAKING):
+        if not _SPEAKING(self.description):
             return True
         if not self.description.startswith(b'{"shape":'):
             return False
@@ -183,25 +181,32 @@ def _page(reader: _Reader, order: str, entries: tuple[int, ...]) -> PlainPage | 
             if kind != _ASCII or count > _LARGEST_DESCRIPTION:
                 return None
             raw = reader.read(value, count) if count > _INLINE else struct.pack(f"{order}I", value)
+            if len(raw) < count:
+                return None
             texts[code] = raw[:count].partition(b"\0")[0]
-    if any(word in texts.get(_SOFTWARE, b"") for word in _SPEAKING):
+    if _SPEAKING(texts.get(_SOFTWARE, b"")):
         return None
     return _plain(values, set(codes), texts.get(_DESCRIPTION, b""))
 
 
 def _plain(values: dict[int, int], codes: set[int], description: bytes) -> PlainPage | None:
     """Make a page of its tags, if they are those of a grey one."""
-    dtype = _DTYPES.get((values.get(_FORMAT, 1), values.get(_BITS, 0)))
-    width, length = values.get(_WIDTH, 0), values.get(_LENGTH, 0)
-    tiled = bool(codes & _TILED)
+    tiled = not _TILED.isdisjoint(codes)
+    segments, others = (_TILED, _STRIPS) if tiled else (_STRIPS, _TILED)
+    if not (codes >= _NEEDED and codes >= segments and codes.isdisjoint(others)):
+        return None
+    get = values.get
+    dtype = _DTYPES.get((get(_FORMAT, 1), values[_BITS]))
+    width, length = values[_WIDTH], values[_LENGTH]
+    rows, tile_length, tile_width = (get(code, 1) for code in (_ROWS, _TILE_LENGTH, _TILE_WIDTH))
     if (
         dtype is None
-        or not codes >= _NEEDED
-        or not codes >= (_TILED if tiled else _STRIPS)
-        or (tiled and codes & _STRIPS)
-        or not (width and length)
-        or any(values[code] not in _ONLY[code] for code in _ONLY.keys() & values)
-        or 0 in (values.get(code) for code in (_ROWS, _TILE_WIDTH, _TILE_LENGTH))
+        or not (width and length and rows and tile_length and tile_width)
+        or get(_COMPRESSION, 1) not in _COMPRESSIONS
+        or get(_SUBFILE, 0) != 0
+        or get(_SAMPLES, 1) != 1
+        or values[_PHOTOMETRIC] not in _GREY
+        or get(_PLANAR, 1) not in _PLANARS
     ):
         return None
     return PlainPage(
@@ -209,8 +214,8 @@ def _plain(values: dict[int, int], codes: set[int], description: bytes) -> Plain
         dtype=dtype,
         imagelength=length,
         imagewidth=width,
-        rowsperstrip=0 if tiled else min(values.get(_ROWS, length), length),
-        tilelength=values.get(_TILE_LENGTH, 0),
-        tilewidth=values.get(_TILE_WIDTH, 0),
+        rowsperstrip=0 if tiled else min(get(_ROWS, length), length),
+        tilelength=get(_TILE_LENGTH, 0),
+        tilewidth=get(_TILE_WIDTH, 0),
         description=description,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cache
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from cp_assets.images.readers.tiff_plain import PlainPage
     from cp_assets.images.readers.tiff_stacks import StackHeader
     from cp_assets.stores import Place
+
+
+_name = cache(str)  # numpy puts the name of a type together anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +71,7 @@ def list_plain_series(file: Path) -> list[TiffSeries] | None:
     pages = read_plain_pages(file)
     if pages is None:
         return None
-    if pages[0].description.rstrip().endswith(b"OME>"):
+    if pages[0].is_ome:
         return _plain_ome(file, pages)
     if len(pages) > 1 or not pages[0].is_silent:
         return None
@@ -83,7 +87,7 @@ def list_plain_series(file: Path) -> list[TiffSeries] | None:
         axes="YX",
         chunk_shape=(1, 1, 1, rows, page.tilewidth or width),
     )
-    return [TiffSeries("tiff", (height, width), "YX", page.dtype.name, tile, header)]
+    return [TiffSeries("tiff", (height, width), "YX", _name(page.dtype), tile, header)]
 
 
 def _plain_ome(file: Path, pages: list[PlainPage]) -> list[TiffSeries] | None:
@@ -135,7 +139,7 @@ def of_stack(path: Place, stack: StackHeader) -> TiffSeries:
     sizes = {"T": t, "C": c // header.samples, "Z": z, "Y": y, "X": x, "S": header.samples}
     shape = tuple(sizes[axis] for axis in header.axes)
     tile = tile_of(stack.first, header.axes)
-    return TiffSeries(header.format, shape, header.axes, str(header.dtype), tile, header)
+    return TiffSeries(header.format, shape, header.axes, _name(header.dtype), tile, header)
 
 
 def _plain(file: ImageFile, tiff: TiffFile, pages: int, watch: Watch) -> Iterator[TiffSeries]:
@@ -150,7 +154,7 @@ def _plain(file: ImageFile, tiff: TiffFile, pages: int, watch: Watch) -> Iterato
             "tiff",
             tuple(map(int, series.shape)),
             series.axes,
-            str(series.dtype),
+            _name(series.dtype),
             tile_of(series.keyframe, series.axes),
             header,
             problem,
