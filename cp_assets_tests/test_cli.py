@@ -38,6 +38,7 @@ COMMANDS = [
         "sample",
         "scan",
         "show",
+        "sql",
         "summarize",
         "tables",
         "ui",
