@@ -180,11 +180,13 @@ def united_schema(first: pa.Schema, second: pa.Schema, where: str) -> pa.Schema:
         raise WarehouseRootError(msg) from error
 
 
-def parquet_batches(parquet: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
+def parquet_batches(
+    parquet: pq.ParquetFile, columns: list[str] | None = None
+) -> Iterator[pa.RecordBatch]:
     """Rows of a Parquet file, few at a time where rows are large."""
     footer = parquet.metadata
     for number in range(footer.num_row_groups):
         group = footer.row_group(number)
         row_bytes = max(1, group.total_byte_size // max(1, group.num_rows))
         rows = max(1, min(_MOST_ROWS, BATCH_BYTES // row_bytes))
-        yield from parquet.iter_batches(batch_size=rows, row_groups=[number])
+        yield from parquet.iter_batches(batch_size=rows, row_groups=[number], columns=columns)
