@@ -5,6 +5,8 @@ VENV ?= .venv
 DEMO_HOME ?= ./demo
 UV ?= uv
 PYTEST_ARGS ?=
+# Many tests wait for services more than they compute.
+TEST_WORKERS ?= --numprocesses=auto --maxprocesses=8 --dist=worksteal
 BENCH_ARGS ?=
 
 BIN := $(VENV)/bin
@@ -71,7 +73,7 @@ ui: $(RUNTIME_STAMP) ## Open Dagster on the demo's warehouse (runs the demo firs
 	$(BIN)/cp-assets ui --home $(DEMO_HOME)
 
 test: $(DEV_STAMP) ## Run the tests; choose some with PYTEST_ARGS='-k crops'
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(TEST_WORKERS) $(PYTEST_ARGS)
 
 bench: $(DEV_STAMP) ## Measure against peers and floors, into benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)

@@ -47,7 +47,9 @@ class Clause:
         return self.word in ("MUST", "MUST NOT")
 
 
-def _section(name: str, *clauses: tuple[str, Word, str] | tuple[str, Word, str, str]) -> list[Clause]:
+def _section(
+    name: str, *clauses: tuple[str, Word, str] | tuple[str, Word, str, str]
+) -> list[Clause]:
     return [Clause(name, *one) for one in clauses]
 
 
@@ -70,7 +72,12 @@ CLAUSES = (
         ("2.1", "MUST", "a new major version is an incompatible change", SPECIFICATION),
         ("2.2", "MUST", "a new minor version is compatible for readers", SPECIFICATION),
         ("2.3", "MUST NOT", "a new patch version changes requirements", SPECIFICATION),
-        ("3", "SHOULD", "readers stop with a clear error at a major version unknown to them", READERS),
+        (
+            "3",
+            "SHOULD",
+            "readers stop with a clear error at a major version unknown to them",
+            READERS,
+        ),
         ("4", "SHOULD", "implementations document what they implement", SPECIFICATION),
     ),
     *_section(

@@ -28,7 +28,9 @@ def mixed_kinds(table: FoundTable) -> Iterable[str]:
     for name in _KIND_COLUMNS:
         if name in table.kinds():
             found = _rows(
-                table, [name], f"SELECT DISTINCT {quoted(name)} FROM t WHERE {quoted(name)} IS NOT NULL"
+                table,
+                [name],
+                f"SELECT DISTINCT {quoted(name)} FROM t WHERE {quoted(name)} IS NOT NULL",
             )
             if len(found) > 1:
                 kinds = ", ".join(sorted(str(row[0]) for row in found))

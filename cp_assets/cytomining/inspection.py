@@ -100,7 +100,9 @@ class FoundTable:
     def texts(self, key: str) -> tuple[str, ...]:
         """A field that is a list of texts, or nothing."""
         value = self.said.get(key)
-        return tuple(one for one in value if isinstance(one, str)) if isinstance(value, list) else ()
+        return (
+            tuple(one for one in value if isinstance(one, str)) if isinstance(value, list) else ()
+        )
 
     @cached_property
     def columns(self) -> tuple[str, ...]:

@@ -203,9 +203,7 @@ def _view(root: FoundRoot) -> Verdict:
         return "the root has no profiles.profile_with_images, which it need not have"
     wanted = ("profiles.joined_profiles", "images.image_crops")
     return [
-        f"profiles.profile_with_images is there without {one}"
-        for one in wanted
-        if one not in names
+        f"profiles.profile_with_images is there without {one}" for one in wanted if one not in names
     ]
 
 

@@ -94,7 +94,7 @@ def test_rows_and_their_order_are_as_before(maintained: Maintained) -> None:
 
 
 def test_manifest_names_the_new_files_and_their_bytes(maintained: Maintained) -> None:
-    with Reader(Path(maintained.warehouse.name)) as reader:
+    with Reader.of_folder(Path(maintained.warehouse.name)) as reader:
         assert reader.manifest_is_true()
         assert not reader.misplaced()
     for row in maintained.warehouse.read_table("manifest").to_pylist():

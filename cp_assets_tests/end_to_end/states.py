@@ -2,29 +2,47 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
+from threading import Event, Thread
 from urllib.parse import urlparse
 
+import duckdb
+import pyarrow as pa
+from pyiceberg.catalog import Catalog, load_catalog
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.table import Table
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
 MANIFEST = "provenance.manifest"
 _MANIFEST_ROWS = ("plate_id", "table_name", "rows", "input_fingerprint")
 """Columns that do not say where files lie: of the same plate built twice only these are equal."""
 
+_PAUSE_SECONDS = 0.1
+_NOT_THERE = ("unable to open", "no such table")
+
 Counts = dict[str, int]
 
 
 class Reader:
-    """Reads the tables of a folder's warehouse; there may be none yet."""
+    """Reads the tables of a catalog; there may be none yet."""
 
-    def __init__(self, folder: Path, name: str = "cp_assets") -> None:
-        # Opens the file as it is: makes none, and no tables in it.
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+
+    @classmethod
+    def of_folder(cls, folder: Path, name: str = "cp_assets") -> Reader:
+        """Of a folder's warehouse, whose catalog is opened as it is: nothing is made in it."""
         uri = f"sqlite:///file:{folder}/catalog.db?mode=rw&uri=true&timeout=30"
-        self._catalog = SqlCatalog(name, uri=uri, init_catalog_tables="false")
+        return cls(SqlCatalog(name, uri=uri, init_catalog_tables="false"))
+
+    @classmethod
+    def configured(cls, name: str, properties: Mapping[str, str]) -> Reader:
+        """Of a catalog with these properties."""
+        return cls(load_catalog(name, **properties, init_catalog_tables="false"))
 
     def tables(self) -> dict[str, Table]:
         try:
@@ -33,8 +51,8 @@ class Reader:
                 for namespace in self._catalog.list_namespaces()
                 for name in self._catalog.list_tables(namespace)
             ]
-        except OperationalError as error:
-            if "unable to open" in str(error) or "no such table" in str(error):
+        except DBAPIError as error:
+            if any(said in str(error) for said in _NOT_THERE):
                 return {}
             raise
         return {".".join(name): self._catalog.load_table(name) for name in names}
@@ -58,9 +76,9 @@ class Reader:
         found = {}
         for name, table in self.tables().items():
             fields = _MANIFEST_ROWS if name == MANIFEST else ("*",)
-            rows = sorted(map(repr, table.scan(selected_fields=fields).to_arrow().to_pylist()))
-            if rows:
-                found[name] = hashlib.sha256("\n".join(rows).encode()).hexdigest()
+            rows = table.scan(selected_fields=fields).to_arrow()
+            if len(rows):
+                found[name] = _digest(rows)
         return found
 
     def misplaced(self) -> set[str]:
@@ -78,6 +96,73 @@ class Reader:
             for name, table in tables.items()
         }
         return all(found[name] == files for name, files in told.items())
+
+
+class ReaderBeside:
+    """Reads again and again while a plate is built, in a ``with``.
+
+    Parameters
+    ----------
+    reader
+        Opens a reader; called for each look, since what is there may come and go.
+    states
+        What the tables may hold of the dataset: as before, and as after.
+
+    Attributes
+    ----------
+    looks
+        How often all tables were read.
+    faults
+        What was seen that may not be.
+    """
+
+    def __init__(
+        self, reader: Callable[[], Reader], dataset: str, states: Sequence[Counts]
+    ) -> None:
+        self._reader = reader
+        self._dataset = dataset
+        self._states = states
+        self._over = Event()
+        self._thread = Thread(target=self._watch)
+        self.looks = 0
+        self.faults: list[str] = []
+
+    def __enter__(self) -> ReaderBeside:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._over.is_set():
+            try:
+                self._look()
+            except DBAPIError as error:
+                # A catalog that restarts serves nobody; it is no part of a plate.
+                if not error.connection_invalidated and "connect" not in str(error):
+                    self.faults.append(f"a reader was refused: {error}")
+            except Exception as error:  # noqa: BLE001 - a thread's error would be lost
+                self.faults.append(f"a reader failed: {error!r}")
+            # Reading takes as much of the machine as building does.
+            time.sleep(_PAUSE_SECONDS)
+
+    def _look(self) -> None:
+        with self._reader() as reader:
+            found = reader.counts(self._dataset)
+        self.looks += bool(found)
+        for name, rows in found.items():
+            if rows not in [state.get(name, 0) for state in self._states]:
+                self.faults.append(f"a reader saw {rows} rows of {name}")
+
+
+def _digest(rows: pa.Table) -> str:
+    with closing(duckdb.connect()) as connection:
+        connection.register("found", rows)
+        query = "SELECT count(*), sum(hash(found)::HUGEINT) FROM found"
+        (digest,) = connection.execute(query).fetchall()
+    return str(digest)
 
 
 def _stored(table: Table) -> set[str]:

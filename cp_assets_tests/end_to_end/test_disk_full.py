@@ -17,7 +17,7 @@ from cp_assets.sample import SampleOptions, write_sample
 from cp_assets.warehouse.warehouse import open_warehouse
 from cp_assets_tests.end_to_end.kills import AT_ONCE, DATASET
 from cp_assets_tests.end_to_end.small_disk import CountedDisk, Disk, RealDisk
-from cp_assets_tests.end_to_end.states import Reader
+from cp_assets_tests.end_to_end.states import Reader, ReaderBeside
 
 CATALOG = "small-disk"
 SEED = 28
@@ -46,9 +46,18 @@ def build(root: Path) -> None:
     convert(root, CATALOG, dataset_id=DATASET, include_source_images=True)
 
 
+def reading(disk: Disk) -> Reader:
+    return Reader.of_folder(disk.folder / "warehouse", CATALOG)
+
+
 def rows(disk: Disk) -> dict[str, str]:
-    with Reader(disk.folder / "warehouse", CATALOG) as reader:
+    with reading(disk) as reader:
         return reader.rows()
+
+
+def counts(disk: Disk) -> dict[str, int]:
+    with reading(disk) as reader:
+        return reader.counts(DATASET)
 
 
 def used(folder: Path) -> int:
@@ -96,19 +105,24 @@ def test_full_disk_leaves_tables_as_before_and_is_told(
     warehouse = configure(disk, monkeypatch)
     old, new = samples(tmp_path)
     build(old)
-    before, kept = rows(disk), tmp_path / "kept"
+    before, kept, states = rows(disk), tmp_path / "kept", [counts(disk)]
     shutil.copytree(warehouse, kept)
     size = used(warehouse)
     build(new)
     after, needed = rows(disk), used(warehouse) - size
+    states.append(counts(disk))
+    looks = 0
     chance = random.Random(SEED)  # noqa: S311 - moments, not secrets
     for moment in range(MOMENTS):
         shutil.rmtree(warehouse)
         shutil.copytree(kept, warehouse)
         disk.leave(int(chance.random() * needed * 0.95))
         told = r"could not be written \(.*([Nn]o space left|disk is full|disk I/O).*Free space"
-        with pytest.raises(WarehouseWriteError, match=told):
+        beside = ReaderBeside(lambda: reading(disk), DATASET, states)
+        with beside, pytest.raises(WarehouseWriteError, match=told):
             build(new)
+        assert not beside.faults, moment
+        looks += beside.looks
         for name, found in rows(disk).items():
             assert found in (before.get(name), after.get(name)), (moment, name)
         disk.free()
@@ -116,6 +130,7 @@ def test_full_disk_leaves_tables_as_before_and_is_told(
         assert rows(disk) == after, moment
         list(maintain_warehouse(open_warehouse(CATALOG), options=AT_ONCE))
         assert rows(disk) == after, moment
-        with Reader(warehouse, CATALOG) as reader:
+        with reading(disk) as reader:
             assert not reader.misplaced(), moment
             assert reader.manifest_is_true(), moment
+    assert looks > MOMENTS

@@ -11,13 +11,12 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Event, Thread
 
 import pytest
 
 from cp_assets.sample import SampleOptions, write_sample
 from cp_assets_tests.end_to_end.kills import DATASET, STAGES, Builder
-from cp_assets_tests.end_to_end.states import MANIFEST, Reader
+from cp_assets_tests.end_to_end.states import MANIFEST, Reader, ReaderBeside
 
 SEED = 20261121
 KILLS = 50
@@ -54,7 +53,7 @@ class Plate:
     calls: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
     faults: list[str] = field(default_factory=list)
-    seen: int = 0
+    looks: int = 0
 
     @property
     def kept(self) -> Path:
@@ -105,31 +104,15 @@ class Plate:
 
     def _killed(self, stage: str | None, share: float) -> int:
         self._restore()
-        over = Event()
-        watch = Thread(target=self._watch, args=(over,))
-        watch.start()
-        try:
+        beside = ReaderBeside(self._reading, DATASET, self.counts)
+        with beside:
             if stage is None:
-                return self._build(seconds=share * self.seconds)
-            return self._build(stage=stage, at=1 + int(share * self.calls[stage]))
-        finally:
-            over.set()
-            watch.join()
-
-    def _watch(self, over: Event) -> None:
-        """Read while the plate is built: each table is as before or as after."""
-        while not over.is_set():
-            if not (self.warehouse / "catalog.db").exists():
-                time.sleep(0.01)
-                continue
-            with self._reading() as reader:
-                found = reader.counts(DATASET)
-            self.seen += 1
-            # Reading takes as much of the machine as building does.
-            time.sleep(0.1)
-            for name, rows in found.items():
-                if rows not in [one.get(name, 0) for one in self.counts]:
-                    self.faults.append(f"a reader saw {rows} rows of {name}")
+                status = self._build(seconds=share * self.seconds)
+            else:
+                status = self._build(stage=stage, at=1 + int(share * self.calls[stage]))
+        self.faults += beside.faults
+        self.looks += beside.looks
+        return status
 
     def _maintain(self, moment: Moment) -> None:
         if not (self.warehouse / "catalog.db").exists():
@@ -157,7 +140,7 @@ class Plate:
             self.counts.append(reader.counts(DATASET))
 
     def _reading(self) -> Reader:
-        return Reader(self.warehouse)
+        return Reader.of_folder(self.warehouse)
 
     def _fault(self, moment: Moment, what: str) -> None:
         self.faults.append(f"{moment}: {what}")
@@ -205,4 +188,4 @@ def test_killed_at_100_moments(first: Plate, replaced: Plate) -> None:
         list(pool.map(kill_often, (first, replaced), (SEED, SEED + 1)))
     assert first.faults + replaced.faults == []
     # Readers looked often enough to have seen a part of a plate.
-    assert min(first.seen, replaced.seen) > KILLS // 2
+    assert min(first.looks, replaced.looks) > KILLS // 2

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from cp_assets.images.readers.model import ImageReader
     from cp_assets.stores import Place
 
-_TIFF = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
+TIFF_SIGNATURES = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 
 
 def open_image(
@@ -45,13 +45,13 @@ def open_image(
     """
     file = path if isinstance(path, ImageFile) else ImageFile(path)
     path = file.path
-    head = _head(file)
+    head = head_of(file)
     if head is None:
         # Imported here: zarr takes a quarter of a second to import, and few plates need it.
         from cp_assets.images.readers.zarr_arrays import open_zarr  # noqa: PLC0415
 
         return open_zarr(path, series, limit)
-    if head.startswith(_TIFF):
+    if head.startswith(TIFF_SIGNATURES):
         return TiffReader(file, series, limit)
     if head.startswith(png.SIGNATURE):
         if series:
@@ -62,8 +62,14 @@ def open_image(
     raise ImageReadError(msg)
 
 
-def _head(file: ImageFile) -> bytes | None:
-    """First bytes of a file; None for a folder."""
+def head_of(file: ImageFile) -> bytes | None:
+    """First bytes of a file; None for a folder.
+
+    Raises
+    ------
+    ImageReadError
+        If there is nothing, or nothing that can be opened.
+    """
     try:
         return file.head(8)
     except (OSError, ValueError) as error:

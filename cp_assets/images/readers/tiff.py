@@ -25,13 +25,15 @@ from cp_assets.payloads.memory import PIXEL_MEMORY
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tifffile import TiffFile
+
     from cp_assets.images.readers.image_file import ImageFile
     from cp_assets.images.readers.model import Shape5
     from cp_assets.payloads.types import Pixels
     from cp_assets.stores import Place
 
-# For these tifffile guesses pages that the file does not list.
-_FLAGS: dict[str, Any] = {"is_ndpi": False, "is_scanimage": False}
+NO_GUESSES: dict[str, Any] = {"is_ndpi": False, "is_scanimage": False}
+"""Flags for tifffile: for these it guesses pages that the file does not list."""
 
 
 class TiffReader(GuardedReader):
@@ -50,10 +52,11 @@ class TiffReader(GuardedReader):
         self._watch.add(path)
         self.held_bytes = file.held_bytes
         with decoding(path, self._watch):
-            self._tiff = file.open_tiff(**_FLAGS)
+            self._tiff = file.open_tiff(**NO_GUESSES)
             try:
-                self._stack = self._open(file, series)
-                self.header = _header(path, self._stack)
+                pages = count_pages(path, self._tiff)
+                self._stack = open_stack(file, self._tiff, pages, series, self._watch)
+                self.header = header_of(path, self._stack)
             except BaseException:
                 self._tiff.close()
                 raise
@@ -76,13 +79,6 @@ class TiffReader(GuardedReader):
             segment = prod(header.chunk_shape or ()) * header.dtype.itemsize
             held = min(READ_BYTES, self._nbytes(self._touched(region))) + 4 * segment
         return result + plane + copy + held
-
-    def _open(self, file: ImageFile, series: int) -> Stack:
-        pages = count_pages(file.path, self._tiff)
-        stack = None
-        if self._tiff.is_ome:
-            stack = open_ome(file, self._tiff, pages, series, self._watch)
-        return stack or open_pages(file.path, self._tiff, pages, series)
 
     def _decode(self, region: Region) -> Pixels:
         planes = list(self._planes(region))
@@ -133,7 +129,14 @@ class TiffReader(GuardedReader):
         return place, block
 
 
-def _header(path: Place, stack: Stack) -> ImageHeader:
+def open_stack(file: ImageFile, tiff: TiffFile, pages: int, series: int, watch: Watch) -> Stack:
+    """Find the planes of a series, whatever says where they lie; see `open_ome`, `open_pages`."""
+    stack = open_ome(file, tiff, pages, series, watch) if tiff.is_ome else None
+    return stack or open_pages(file.path, tiff, pages, series)
+
+
+def header_of(path: Place, stack: Stack) -> ImageHeader:
+    """What a series says of itself."""
     page = stack.first
     of_page = page_axes(page)
     of = sizes("", ()) | dict(zip(stack.axes, stack.sizes, strict=True))

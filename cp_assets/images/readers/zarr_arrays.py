@@ -10,10 +10,10 @@ import numpy as np
 import zarr
 
 from cp_assets.errors import ImageReadError
-from cp_assets.images.readers.axes import name_axes, shape5, sizes, to_tczyx
+from cp_assets.images.readers.axes import shape5, sizes, to_tczyx
 from cp_assets.images.readers.guarding import GuardedReader, Watch, check_dtype, decoding
 from cp_assets.images.readers.model import AXES, ImageHeader
-from cp_assets.images.readers.zarr_nodes import ZarrStore
+from cp_assets.images.readers.zarr_nodes import ZarrStore, image_axes
 from cp_assets.images.readers.zarr_store import open_array
 from cp_assets.payloads.memory import PIXEL_MEMORY
 
@@ -41,7 +41,7 @@ class ZarrReader(GuardedReader):
             store = ZarrStore.around(path, self._watch)
             image = store.find(path, series)
             self._array, self._chunks = open_array(store, image.node, limit)
-            self._axes = _axes(image, self._array.shape)
+            self._axes = image_axes(image, self._array.shape)
             self.header = _header(image, self._array, self._axes)
 
     def close(self) -> None:
@@ -112,20 +112,6 @@ class ZarrReader(GuardedReader):
 def open_zarr(path: Place, series: int, limit: int) -> ZarrReader:
     """Open a store, or a group or array inside one; see `open_image`."""
     return ZarrReader(path, series, limit)
-
-
-def _axes(image: ZarrImage, shape: tuple[int, ...]) -> str:
-    """Name the axes of an array; see `ZarrReader`."""
-    axes = image.axes
-    if axes is None:
-        axes = tuple(AXES[-len(shape) :]) if 0 < len(shape) <= len(AXES) else ("?",) * len(shape)
-    if len(axes) != len(shape):
-        msg = (
-            f"image {image.node.folder}: its metadata name the axes {', '.join(axes)}, but its "
-            f"array has the shape {shape}; correct the metadata"
-        )
-        raise ImageReadError(msg)
-    return name_axes(image.node.folder, axes, shape)
 
 
 def _header(image: ZarrImage, array: Any, axes: str) -> ImageHeader:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from cp_assets.datasets.listing import lies_below
 from cp_assets.errors import ImageReadError
-from cp_assets.images.readers.model import UNKNOWN_SIZE
+from cp_assets.images.readers.axes import name_axes
+from cp_assets.images.readers.model import AXES, UNKNOWN_SIZE
 from cp_assets.images.readers.units import micrometres
 from cp_assets.images.readers.zarr_metadata import MetadataFiles
 from cp_assets.payloads.types import PhysicalSize
@@ -61,6 +62,8 @@ class ZarrImage:
         Folder of the outermost group or array.
     axes
         What the file calls the axes, lower case; None if it does not say.
+    level
+        Which resolution of a multiscale image it is; 0 is the full one.
     """
 
     store: Place
@@ -69,6 +72,7 @@ class ZarrImage:
     axes: tuple[str, ...] | None = None
     channel_names: tuple[str | None, ...] = ()
     physical_size: PhysicalSize = UNKNOWN_SIZE
+    level: int | None = None
 
     @property
     def array_path(self) -> str:
@@ -109,11 +113,11 @@ class ZarrStore:
         if series:
             _refuse_series(path, series, 1)
         parent = self.node(path.parent) if path != self.root else None
-        for multiscale in _list(parent.ome, "multiscales") if parent else []:
-            for dataset in _list(multiscale, "datasets"):
+        for multiscale in json_list(parent.ome, "multiscales") if parent else []:
+            for level, dataset in enumerate(json_list(multiscale, "datasets")):
                 if parent and dataset.get("path") == path.name:
-                    return self._described(node, parent, multiscale, dataset)
-        return self._plain(node)
+                    return self.described(node, parent, multiscale, level)
+        return self.plain(node)
 
     def node(self, folder: Place) -> Node:
         """Read the metadata of an array or group.
@@ -126,7 +130,7 @@ class ZarrStore:
         document = self._json(folder, "zarr.json")
         if document is not None:
             array = document if document.get("node_type") == "array" else None
-            return Node(folder, V3, array, _dict(document, "attributes"))
+            return Node(folder, V3, array, json_dict(document, "attributes"))
         array = self._json(folder, ".zarray")
         if array is None and not self.files.has(folder, ".zgroup"):
             msg = (
@@ -171,21 +175,21 @@ class ZarrStore:
     def _in_group(self, node: Node, series: int) -> ZarrImage:
         ome = node.ome
         if "multiscales" in ome:
-            multiscales = _list(ome, "multiscales")
+            multiscales = json_list(ome, "multiscales")
             if not 0 <= series < len(multiscales):
                 _refuse_series(node.folder, series, len(multiscales))
-            datasets = _list(multiscales[series], "datasets")
+            datasets = json_list(multiscales[series], "datasets")
             if not datasets:
                 msg = f"image {node.folder}: its multiscales metadata lists no datasets"
                 raise ImageReadError(msg)
             array = self._child(node, datasets[0].get("path"))
-            return self._described(array, node, multiscales[series], datasets[0])
+            return self.described(array, node, multiscales[series], 0)
         if "plate" in ome:
-            wells = [well.get("path") for well in _list(_dict(ome, "plate"), "wells")]
-            fields = _dict(ome, "plate").get("field_count", "?")
+            wells = [well.get("path") for well in json_list(json_dict(ome, "plate"), "wells")]
+            fields = json_dict(ome, "plate").get("field_count", "?")
             _refuse_choice(node, f"plate of {fields} fields in each of the wells", wells)
         if "well" in ome:
-            fields = [image.get("path") for image in _list(_dict(ome, "well"), "images")]
+            fields = [image.get("path") for image in json_list(json_dict(ome, "well"), "images")]
             if len(fields) != 1:
                 _refuse_choice(node, "well with the fields", fields)
             return self._in_group(self._child(node, fields[0]), series)
@@ -215,9 +219,10 @@ class ZarrStore:
             _refuse_choice(node, "group of", [child.folder.name for child in nodes])
         if series:
             _refuse_series(node.folder, series, 1)
-        return self._plain(arrays[0])
+        return self.plain(arrays[0])
 
-    def _plain(self, node: Node) -> ZarrImage:
+    def plain(self, node: Node) -> ZarrImage:
+        """An array that no multiscale image names."""
         if node.zarr_format == V3:
             names = (node.array or {}).get("dimension_names")
         else:
@@ -227,10 +232,12 @@ class ZarrStore:
         known = axes is not None and any(axis in _NAMES.values() for axis in axes)
         return ZarrImage(self.root, node, axes=axes if known else None)
 
-    def _described(self, node: Node, group: Node, multiscale: Json, dataset: Json) -> ZarrImage:
+    def described(self, node: Node, group: Node, multiscale: Json, level: int) -> ZarrImage:
+        """An array that a multiscale image of a group names as one of its resolutions."""
         listed = multiscale.get("axes")
         axes: list[Any] = listed if isinstance(listed, list) else []
         names = tuple(map(_axis, axes))
+        dataset = json_list(multiscale, "datasets")[level]
         return ZarrImage(
             self.root,
             node,
@@ -238,15 +245,35 @@ class ZarrStore:
             axes=names or None,
             channel_names=_channel_names(group.ome),
             physical_size=_physical_size(names, axes, multiscale, dataset),
+            level=level,
         )
 
 
-def _dict(document: Json, key: str) -> Json:
+def image_axes(image: ZarrImage, shape: tuple[int, ...]) -> str:
+    """Name each axis of an array with one of T, C, Z, Y, X; see `name_axes`.
+
+    Those that nothing names are the last of T, C, Z, Y, X, as in OME-Zarr before it named them.
+    """
+    axes = image.axes
+    if axes is None:
+        axes = tuple(AXES[-len(shape) :]) if 0 < len(shape) <= len(AXES) else ("?",) * len(shape)
+    if len(axes) != len(shape):
+        msg = (
+            f"image {image.node.folder}: its metadata name the axes {', '.join(axes)}, but its "
+            f"array has the shape {shape}; correct the metadata"
+        )
+        raise ImageReadError(msg)
+    return name_axes(image.node.folder, axes, shape)
+
+
+def json_dict(document: Json, key: str) -> Json:
+    """A part of a document that is an object; empty if it is anything else."""
     value = document.get(key)
     return value if isinstance(value, dict) else {}
 
 
-def _list(document: Json, key: str) -> list[Json]:
+def json_list(document: Json, key: str) -> list[Json]:
+    """The objects of a part of a document that is a list."""
     value = document.get(key)
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
@@ -261,7 +288,7 @@ def _axis(axis: object) -> str:
 
 
 def _channel_names(ome: Json) -> tuple[str | None, ...]:
-    labels = [channel.get("label") for channel in _list(_dict(ome, "omero"), "channels")]
+    labels = [channel.get("label") for channel in json_list(json_dict(ome, "omero"), "channels")]
     return tuple(label if isinstance(label, str) else None for label in labels)
 
 
@@ -271,7 +298,7 @@ def _physical_size(
     """Multiply the scales of a dataset and of its multiscale, where the axes have a unit."""
     scale = [1.0] * len(names)
     for holder in (dataset, multiscale):
-        for transformation in _list(holder, "coordinateTransformations"):
+        for transformation in json_list(holder, "coordinateTransformations"):
             factors = transformation.get("scale")
             if transformation.get("type") == "scale" and isinstance(factors, list):
                 if len(factors) != len(names) or not all(

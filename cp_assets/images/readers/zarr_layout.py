@@ -1,0 +1,183 @@
+"""How a Zarr array is stored, by its metadata alone: type, chunks, shards, names of files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cp_assets.errors import ImageReadError
+from cp_assets.images.readers.zarr_nodes import V3, json_dict, json_list
+
+if TYPE_CHECKING:
+    from cp_assets.images.readers.zarr_nodes import Json, Node
+    from cp_assets.stores import Place
+
+_SHARDING = "sharding_indexed"
+_PACKING = frozenset({"blosc", "bz2", "gzip", "lz4", "lzma", "zlib", "zstd"})
+
+
+@dataclass(frozen=True, slots=True)
+class ShardIndex:
+    """Where a shard says where its chunks lie.
+
+    Attributes
+    ----------
+    at_end
+        Whether the index is the end of the shard, or its beginning.
+    byte_order
+        ``<`` or ``>``.
+    checksum
+        Whether the index ends in a CRC-32C.
+    readable
+        Whether nothing else encodes it.
+    """
+
+    at_end: bool = True
+    byte_order: str = "<"
+    checksum: bool = False
+    readable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayLayout:
+    """How an array is stored.
+
+    Attributes
+    ----------
+    dtype
+        As Zarr writes it: of format 2 numpy's name, with ``>`` for another byte order.
+    chunks
+        Sizes of what is decoded at once; of a shard, of the chunks in it.
+    shards
+        Sizes of a shard; None where each chunk is a file.
+    prefix, separator
+        Of the name of a chunk's file: ``c/0/1``, ``0.1``.
+    codec
+        Names of what compresses a chunk; None if nothing does.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+    chunks: tuple[int, ...]
+    shards: tuple[int, ...] | None
+    prefix: str
+    separator: str
+    codec: str | None
+    index: ShardIndex = ShardIndex()
+
+    @property
+    def files(self) -> tuple[int, ...]:
+        """Sizes of what one file holds."""
+        return self.shards or self.chunks
+
+
+def layout_of(node: Node) -> ArrayLayout:
+    """How an array is stored.
+
+    Raises
+    ------
+    ImageReadError
+        If its metadata lack shape, type or chunks, or say what cannot be.
+    """
+    document = node.array or {}
+    if node.zarr_format == V3:
+        return _v3(node.folder, document)
+    separator = document.get("dimension_separator", ".")
+    chunks = _sizes(node.folder, document, "chunks")
+    layout = ArrayLayout(
+        shape=_sizes(node.folder, document, "shape"),
+        dtype=_v2_dtype(node.folder, document.get("dtype")),
+        chunks=chunks,
+        shards=None,
+        prefix="",
+        separator=separator if separator in {".", "/"} else ".",
+        codec=_name(json_dict(document, "compressor"), "id"),
+    )
+    return _checked(node.folder, layout)
+
+
+def _v3(folder: Place, document: Json) -> ArrayLayout:
+    grid = json_dict(json_dict(document, "chunk_grid"), "configuration")
+    files, chunks = _sizes(folder, grid, "chunk_shape"), None
+    encoding = json_dict(document, "chunk_key_encoding")
+    is_default = encoding.get("name", "default") == "default"
+    separator = json_dict(encoding, "configuration").get("separator", "/" if is_default else ".")
+    codecs, index = json_list(document, "codecs"), ShardIndex()
+    sharding = next((one for one in codecs if one.get("name") == _SHARDING), None)
+    if sharding is not None:
+        settings = json_dict(sharding, "configuration")
+        chunks, codecs = _sizes(folder, settings, "chunk_shape"), json_list(settings, "codecs")
+        index = _shard_index(settings)
+    layout = ArrayLayout(
+        shape=_sizes(folder, document, "shape"),
+        dtype=_v3_dtype(document.get("data_type")),
+        chunks=files if chunks is None else chunks,
+        shards=files if sharding is not None else None,
+        prefix="c" if is_default else "",
+        separator=separator if separator in {".", "/"} else "/",
+        codec="+".join(str(one.get("name")) for one in codecs if one.get("name") in _PACKING)
+        or None,
+        index=index,
+    )
+    return _checked(folder, layout)
+
+
+def _shard_index(settings: Json) -> ShardIndex:
+    codecs = json_list(settings, "index_codecs")
+    names = [one.get("name") for one in codecs]
+    endian = next((json_dict(one, "configuration").get("endian") for one in codecs), "little")
+    return ShardIndex(
+        at_end=settings.get("index_location", "end") == "end",
+        byte_order=">" if endian == "big" else "<",
+        checksum="crc32c" in names,
+        readable=set(names) <= {"bytes", "crc32c"},
+    )
+
+
+def _checked(folder: Place, layout: ArrayLayout) -> ArrayLayout:
+    ranks = {len(layout.shape), len(layout.chunks), len(layout.files)}
+    uneven = layout.shards and any(
+        shard % chunk for shard, chunk in zip(layout.shards, layout.chunks, strict=True)
+    )
+    if len(ranks) > 1 or min((*layout.chunks, *layout.files, 1)) < 1 or uneven:
+        msg = (
+            f"image {folder}: an array of shape {layout.shape} in chunks of {layout.chunks} and "
+            f"files of {layout.files}; the metadata are corrupt, copy the store again"
+        )
+        raise ImageReadError(msg)
+    return layout
+
+
+def _sizes(folder: Place, document: Json, key: str) -> tuple[int, ...]:
+    sizes = document.get(key)
+    if not isinstance(sizes, list) or not all(
+        isinstance(size, int) and not isinstance(size, bool) and size >= 0 for size in sizes
+    ):
+        msg = (
+            f"image {folder}: its metadata have {sizes!r} as {key}; expected a list of whole "
+            "numbers, copy the store again"
+        )
+        raise ImageReadError(msg)
+    return tuple(sizes)
+
+
+def _v2_dtype(folder: Place, text: object) -> str:
+    try:
+        # A structure is a list of lists, which numpy wants as tuples.
+        return str(np.dtype(text if isinstance(text, str) else [tuple(one) for one in text]))  # type: ignore[attr-defined]
+    except (TypeError, ValueError) as error:
+        msg = f"image {folder}: pixels of type {text!r}; expected one of numpy, such as '<u2'"
+        raise ImageReadError(msg) from error
+
+
+def _v3_dtype(data_type: object) -> str:
+    if isinstance(data_type, dict):
+        return str(data_type.get("name", data_type))
+    return str(data_type)
+
+
+def _name(codec: Json, key: str) -> str | None:
+    name = codec.get(key)
+    return str(name) if name is not None else None
