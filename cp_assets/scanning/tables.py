@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 
+from cp_assets.datasets.identity import normalise_site, normalise_well
 from cp_assets.scanning.model import SIZE_NAMES
 from cp_assets.warehouse.spec import CYTOMINING_COLUMNS, KEY_COLUMNS, TableSpec, column
 
@@ -75,7 +76,7 @@ CHUNK_INDEX = TableSpec(
             column("chunk_position", pa.list_(pa.int64()), "the same as a list", required=True),
             column("chunk_start", pa.list_(pa.int64()), "first pixel in each axis", required=True),
             column("chunk_shape", pa.list_(pa.int64()), "sizes inside the image", required=True),
-            column("decoded_bytes", pa.int64(), "of these pixels", required=True),
+            column("decoded_bytes", pa.int64(), "of these pixels"),
             column("byte_offset", pa.int64(), "where its bytes begin in the file, if known"),
             column("byte_length", pa.int64(), "stored bytes, if known"),
             column("codec", pa.string(), "how they are compressed; null for not at all"),
@@ -109,7 +110,9 @@ class AssetKeys:
 
 def own_keys(asset: ImageAsset) -> AssetKeys:
     """The keys of an asset of a store that is registered by itself."""
-    return AssetKeys(asset.image_id, asset.well, asset.field)
+    well = None if asset.well is None else asset.well.replace("/", "")
+    site = None if asset.field is None else normalise_site(asset.field)
+    return AssetKeys(asset.image_id, well and (normalise_well(well) or well), site)
 
 
 def key_values(plate: PlateKey, keys: AssetKeys) -> dict[str, str | None]:

@@ -101,7 +101,7 @@ def count_pages(path: Place, tiff: TiffFile) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class _Grid:
+class PageGrid:
     """How a page is divided into tiles or strips, each a segment.
 
     Attributes
@@ -116,7 +116,7 @@ class _Grid:
     count: tuple[int, int, int, int]
 
     @classmethod
-    def of(cls, page: TiffPage) -> _Grid:
+    def of(cls, page: TiffPage) -> PageGrid:
         """Grid of a page."""
         samples, depth, height, width, _ = page.shaped
         if page.is_tiled:
@@ -264,7 +264,7 @@ class PageReader:
                 "LZW, deflate or zstd"
             )
             raise ImageReadError(msg)
-        grid = _Grid.of(keyframe)
+        grid = PageGrid.of(keyframe)
         touched = grid.touched(window)
         pixels = prod(grid.step)
         decoded = pixels * keyframe.shaped[-1] * _stored_dtype(page).itemsize

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING
+
+import numpy as np
+from tifffile import COMPRESSION
 
 from cp_assets.errors import ImageReadError
 from cp_assets.images.readers.guarding import Watch, decoding
 from cp_assets.images.readers.ome_xml import parse_ome_xml
 from cp_assets.images.readers.tiff import NO_GUESSES, header_of, open_stack
-from cp_assets.images.readers.tiff_pages import count_pages
+from cp_assets.images.readers.tiff_pages import PageGrid, count_pages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import numpy.typing as npt
     from tifffile import TiffFile, TiffPage
 
     from cp_assets.images.readers.image_file import ImageFile
     from cp_assets.images.readers.model import ImageFormat, ImageHeader
+    from cp_assets.images.readers.tiff_pages import Page
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,3 +113,60 @@ def tile_of(page: TiffPage, axes: str) -> tuple[int, ...] | None:
     depth = page.tiledepth if page.imagedepth > 1 else 1
     sizes = {"Z": depth, "Y": page.tilelength, "X": page.tilewidth, "S": mixed}
     return tuple(sizes.get(axis, 1) for axis in axes)
+
+
+@dataclass(frozen=True, slots=True)
+class PageTiles:
+    """Where the tiles of one page lie.
+
+    Attributes
+    ----------
+    places
+        Offset and length of each tile in bytes, int64 of shape (tiles, 2); -1 for a tile that was
+        never written.
+    codec
+        How they are compressed; None for not at all.
+    file_name
+        The file of the set that holds the page.
+    """
+
+    places: npt.NDArray[np.int64]
+    codec: str | None
+    file_name: str
+
+
+def list_tiles(file: ImageFile, series: int) -> Iterator[PageTiles]:
+    """The tiles of an image, page after page, in C order over the axes that number pages.
+
+    Raises
+    ------
+    ImageReadError
+        If it cannot be read, or a page lists more or fewer tiles than it has.
+    """
+    watch = Watch()
+    watch.add(file.path)
+    with decoding(file.path, watch), closing(file.open_tiff(**NO_GUESSES)) as tiff:
+        stack = open_stack(file, tiff, count_pages(file.path, tiff), series, watch)
+        tiles = prod(PageGrid.of(stack.first).count)
+        for number in range(prod(stack.sizes)):
+            with stack.planes.open(number) as (page, offset):
+                places = _places(page, offset, tiles)
+                name = file.path.name if page is None else page.parent.filename
+                yield PageTiles(places, _codec(stack.first), name)
+
+
+def _places(page: Page | None, offset: int | None, tiles: int) -> npt.NDArray[np.int64]:
+    if page is None:
+        return np.full((tiles, 2), -1, dtype=np.int64)
+    listed = np.array([page.dataoffsets, page.databytecounts], dtype=np.int64).T
+    if offset is not None:  # planes without pages of their own, each one tile
+        listed = np.array([[offset, page.nbytes]], dtype=np.int64)
+    if len(listed) != tiles:
+        raise ValueError(f"a page of {tiles:,} tiles lists {len(listed):,}")
+    listed[listed[:, 1] == 0] = -1
+    return listed
+
+
+def _codec(page: TiffPage) -> str | None:
+    compression = COMPRESSION(page.compression)
+    return None if compression is COMPRESSION.NONE else compression.name.lower()
