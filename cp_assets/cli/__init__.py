@@ -10,6 +10,7 @@ import cp_assets
 from cp_assets.cli.common import say
 from cp_assets.cli.convert import convert
 from cp_assets.cli.demo import demo, sample, ui
+from cp_assets.cli.export import export, quality_control
 from cp_assets.cli.maintain import maintain
 from cp_assets.cli.materialize import materialize
 from cp_assets.cli.plates import plates
@@ -51,6 +52,7 @@ def main(*, verbose: bool, form: LogFormat | None) -> None:
 
 
 for _command in (
-    *(convert, demo, describe, maintain, materialize, plates, read, sample, show, tables, ui),
+    *(convert, demo, describe, export, maintain, materialize, plates, quality_control, read),
+    *(sample, show, tables, ui),
 ):
     main.add_command(_command)

@@ -47,9 +47,10 @@ class Clause:
         return self.word in ("MUST", "MUST NOT")
 
 
-def _section(
-    name: str, *clauses: tuple[str, Word, str] | tuple[str, Word, str, str]
-) -> list[Clause]:
+_Said = tuple[str, Word, str] | tuple[str, Word, str, str]
+
+
+def _section(name: str, *clauses: _Said) -> list[Clause]:
     return [Clause(name, *one) for one in clauses]
 
 
@@ -75,7 +76,7 @@ CLAUSES = (
         (
             "3",
             "SHOULD",
-            "readers stop with a clear error at a major version unknown to them",
+            "readers stop at a major version that they do not know",
             READERS,
         ),
         ("4", "SHOULD", "implementations document what they implement", SPECIFICATION),

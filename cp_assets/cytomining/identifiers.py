@@ -27,11 +27,8 @@ def mixed_kinds(table: FoundTable) -> Iterable[str]:
     """Columns that say that rows of a profile table are of several kinds."""
     for name in _KIND_COLUMNS:
         if name in table.kinds():
-            found = _rows(
-                table,
-                [name],
-                f"SELECT DISTINCT {quoted(name)} FROM t WHERE {quoted(name)} IS NOT NULL",
-            )
+            kind = quoted(name)
+            found = _rows(table, [name], f"SELECT DISTINCT {kind} FROM t WHERE {kind} NOT NULL")
             if len(found) > 1:
                 kinds = ", ".join(sorted(str(row[0]) for row in found))
                 yield f"its rows are of several kinds in {name}: {kinds}"

@@ -283,7 +283,8 @@ def _parquet_files(root: Place) -> dict[str, Place]:
 
     def look(folder: Place, above: str) -> None:
         seen.add(folder.resolve())
-        for one in sorted(folder.iterdir(), key=lambda place: place.name):
+        there: list[Place] = sorted(folder.iterdir(), key=lambda place: str(place.name))
+        for one in there:
             resolved = one.resolve()
             if one.name.startswith((".", "_")) or resolved in seen:
                 continue

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from cp_assets.cytomining.names import TableName, segment_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 STANDARD_ROLES = ("profiles", "image_assets", "chunk_index", "joined_profiles", "quality_control")
 OPTIONAL_ROLES = ("image_crops", "source_images", "embeddings", "annotations", "reports")
@@ -130,7 +130,7 @@ def of_compartment(compartment: str) -> Declaration:
     )
 
 
-def of_quality_control(name: TableName, columns: list[str]) -> Declaration:
+def of_quality_control(name: TableName, columns: Collection[str]) -> Declaration:
     """A table of flags or scores, as far as its columns tell what they are of."""
     keys = tuple(key for key in ("dataset_id", "image_id", _OBJECT_ID) if key in columns)
     return Declaration(name, "quality_control", keys, "quality control of profiles")

@@ -49,12 +49,15 @@ class Exported:
         Table of the root -> rows that were written into it.
     left_out
         Tables of the warehouse that nobody asked for by name and that are not ours.
+    warnings
+        What the user should know of it, a line each.
     """
 
     warehouse_root: str
     manifest_path: str
     row_counts: Mapping[str, int]
     left_out: Sequence[str] = ()
+    warnings: Sequence[str] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it, under the peer's names."""
@@ -64,6 +67,7 @@ class Exported:
             "tables_written": sorted(self.row_counts),
             "row_counts": dict(self.row_counts),
             "left_out": list(self.left_out),
+            "warnings": list(self.warnings),
         }
 
 
