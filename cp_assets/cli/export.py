@@ -251,7 +251,6 @@ def _listed(report: RootReport) -> str:
         clause = f"{one.clause.number:<4} {one.clause.word:<8} {one.clause.text}{why}"
         lines.append(f"  {one.outcome:<14}  {clause}")
         lines += [f"  {'':<14}  - {finding}" for finding in one.findings]
-    f"{len(report.errors)} errors, {len(report.warnings)} warnings"
-    return "\n".join(
-        (*lines, "", f"{'conforms' if report.is_valid else 'does not conform'}: {broken}")
-    )
+    verdict = "conforms" if report.is_valid else "does not conform"
+    counts = f"{len(report.errors)} errors, {len(report.warnings)} warnings"
+    return "\n".join((*lines, "", f"{verdict}: {counts}"))
