@@ -156,8 +156,9 @@ def _check_root(root: Path) -> None:
     if root.exists() and not root.is_dir():
         msg = f"{root}: is a file; a warehouse root is a folder"
         raise WarehouseRootError(msg)
-    is_known = read_manifest(root) is not None
-    if not is_known and root.is_dir() and any(one.name != HIDDEN for one in root.iterdir()):
+    # Beside a first write that is being published there are tables and no manifest yet.
+    is_ours = read_manifest(root) is not None or (root / HIDDEN).is_dir()
+    if not is_ours and root.is_dir() and any(root.iterdir()):
         msg = (
             f"{root}: is a folder of other things, without {MANIFEST_NAME}; name an empty or new "
             "folder, or a warehouse root"

@@ -13,7 +13,10 @@ import pytest
 from cp_assets.cytomining.merging import Rows
 from cp_assets.cytomining.names import TableName
 from cp_assets.cytomining.roles import Declaration
+from cp_assets.measurements.joined_columns import JOINED_PROFILES
 from cp_assets.warehouse.spec import TableSpec
+from cp_assets.warehouse.warehouse import Warehouse, open_warehouse
+from cp_assets.warehouse.writer import write_partition
 
 PROFILES = Declaration(
     TableName("profiles", "cell_profiles"),
@@ -64,3 +67,13 @@ def read_folder(root: Path, name: str) -> pa.Table:
 def root(tmp_path: Path) -> Path:
     """A root that is not there yet."""
     return tmp_path / "root"
+
+
+@pytest.fixture
+def small_warehouse(built: Warehouse, tmp_path: Path) -> Warehouse:
+    """A warehouse of the small sample's profiles that a test may write into."""
+    made = open_warehouse(tmp_path / "small_warehouse", create=True)
+    for key in built.plates(JOINED_PROFILES.name):
+        rows = built.scan(JOINED_PROFILES.name, plate=key.plate_id)
+        write_partition(made, JOINED_PROFILES, key.columns(), rows, fingerprint="")
+    return made
