@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from cp_assets.contract.front import join_profiles, validate_contract
 from cp_assets.conversion import convert
 from cp_assets.errors import CpAssetsError
 from cp_assets.warehouse.parquet import describe_warehouse, list_tables, read_table
@@ -17,9 +18,11 @@ __all__ = [
     "Warehouse",
     "convert",
     "describe_warehouse",
+    "join_profiles",
     "list_tables",
     "open_warehouse",
     "read_table",
+    "validate_contract",
 ]
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""Telling people of a run that failed: a webhook, mail, or a function of the user's own.
+"""Telling people of what failed: by a webhook, mail, or a function of the user's own.
 
 Secrets come from environment variables at the moment of sending, and no message repeats them.
 """
@@ -11,7 +11,6 @@ import os
 import pkgutil
 import smtplib
 import ssl
-import time
 import urllib.error
 import urllib.request
 from dataclasses import asdict, dataclass
@@ -19,8 +18,11 @@ from email.message import EmailMessage
 from http.client import HTTPException
 from typing import TYPE_CHECKING
 
+from tenacity import stop_after_attempt
+
 from cp_assets.errors import AlertError, ConfigurationError
 from cp_assets.redaction import HIDDEN, redacted
+from cp_assets.retries import retrying
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,50 +31,64 @@ if TYPE_CHECKING:
 
 _TIMEOUT_SECONDS = 10.0
 _ATTEMPTS = 3
-_WAIT_SECONDS = 1.0
+_FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 1.0, 2.0
+
+_MOST_LINES = 20
 
 _PORTS = {"starttls": 587, "tls": 465, "none": 25}
 
 
 @dataclass(frozen=True)
 class Alert:
-    """A run that failed.
+    """A run that failed, or a command some of whose plates did.
 
     Attributes
     ----------
+    run
+        None of a command.
     dataset, batch, plate
         Whose run it was; None where it was no plate's.
     failures
-        Step -> what it said, in one line, without secrets.
+        Step -> what it said, in one line, without secrets; of a command plate -> why it failed.
     failed_in_backfill
         How many runs of the same backfill had failed by then, this one with them; 0 where the run
         was of no backfill.
+    failed_plates, plates
+        How many of a command's plates failed, which may be more than `failures` names; 0 of a run.
     link
         The run in Dagster's UI, if it is known where that is.
     """
 
-    run: str
     job: str
+    run: str | None = None
     dataset: str | None = None
     batch: str | None = None
     plate: str | None = None
     failures: tuple[tuple[str, str], ...] = ()
     failed_in_backfill: int = 0
+    failed_plates: int = 0
+    plates: int = 0
     link: str | None = None
 
     @property
     def title(self) -> str:
         """What failed, in a line."""
         whose = "/".join(filter(None, (self.dataset, self.batch, self.plate)))
+        if self.failed_plates:
+            whose = f"{self.failed_plates:,} of {self.plates:,} plates"
         return f"cp_assets: {self.job} failed{f' for {whose}' if whose else ''}"
 
     @property
     def text(self) -> str:
         """What failed and why, for a person."""
-        lines = [self.title, *(f"{step}: {said}" for step, said in self.failures)]
+        lines = [self.title, *(f"{name}: {said}" for name, said in self.failures[:_MOST_LINES])]
+        more = max(self.failed_plates, len(self.failures)) - _MOST_LINES
+        if more > 0:
+            lines.append(f"and {more:,} more")
         if self.failed_in_backfill > 1:
             lines.append(f"{self.failed_in_backfill} runs of this backfill have failed by now")
-        lines.append(self.link or f"run {self.run}")
+        if self.link or self.run:
+            lines.append(self.link or f"run {self.run}")
         return "\n".join(lines)
 
 
@@ -96,24 +112,23 @@ def send_alert(alert: Alert, options: AlertOptions) -> None:
         ways.append((f"hook {hook}", lambda: _call(alert, hook)))
     faults = [fault for name, send in ways if (fault := _tried(name, send))]
     if faults:
-        msg = f"run {alert.run} failed, and not everybody was told: {'; '.join(faults)}"
+        msg = f"{alert.title}, and not everybody was told: {'; '.join(faults)}"
         raise AlertError(msg)
 
 
 def _tried(name: str, send: Callable[[], None]) -> str | None:
     """Send, some times where the other end does not take it; what was wrong, or None."""
-    for attempt in range(1, _ATTEMPTS + 1):
-        try:
-            send()
-        except (OSError, smtplib.SMTPException) as error:
-            fault = f"{name}: {type(error).__name__}: {redacted(str(error))}"
-            if attempt < _ATTEMPTS:
-                time.sleep(_WAIT_SECONDS * attempt)
-        except Exception as error:  # noqa: BLE001 - a hook is anybody's code
-            return f"{name}: {type(error).__name__}: {redacted(str(error))}"
-        else:
-            return None
-    return fault
+    patient = retrying(
+        lambda error: isinstance(error, OSError | smtplib.SMTPException),
+        stop_after_attempt(_ATTEMPTS),
+        first_wait=_FIRST_WAIT_SECONDS,
+        longest_wait=_LONGEST_WAIT_SECONDS,
+    )
+    try:
+        patient(send)
+    except Exception as error:  # noqa: BLE001 - a hook is anybody's code
+        return f"{name}: {type(error).__name__}: {redacted(str(error))}"
+    return None
 
 
 def _secret(variable: str) -> str:
@@ -148,6 +163,7 @@ def _post(alert: Alert, variable: str) -> None:
             return
     except urllib.error.HTTPError as error:
         # Its text could be the server's own, and that could repeat the URL.
+        error.close()
         msg = f"the server answered {error.code}"
         raise ConnectionError(msg) from None
     except urllib.error.URLError as error:

@@ -5,6 +5,8 @@ import warnings
 import dagster as dg
 from dagster_duckdb import DuckDBResource
 
+from cp_assets.assets.chunk_index import chunk_index
+from cp_assets.assets.image_assets import image_assets
 from cp_assets.assets.image_crops import image_crops
 from cp_assets.assets.input_files import input_files
 from cp_assets.assets.joined_profiles import joined_profiles
@@ -29,6 +31,8 @@ with warnings.catch_warnings():
             input_files,
             raw_measurements,
             joined_profiles,
+            image_assets,
+            chunk_index,
             image_crops,
             source_images,
             profile_with_images,

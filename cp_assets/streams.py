@@ -119,19 +119,12 @@ class Budget:
         self._stopped = False
         self._changed = Condition()
 
-    def take(self, turn: int, size: int, *, at_once: Callable[[], bool] | None = None) -> None:
-        """Wait for the item's turn and for room.
-
-        Parameters
-        ----------
-        at_once
-            Whether the item need wait no more; asked whenever something changed.
-        """
+    def take(self, turn: int, size: int) -> None:
+        """Wait for the item's turn and for room."""
 
         def may_go_on() -> bool:
-            if self._stopped or (at_once is not None and at_once()):
-                return True
-            return turn == self._turn and (size <= self._free or self._free == self._limit)
+            fits = size <= self._free or self._free == self._limit
+            return self._stopped or (turn == self._turn and fits)
 
         with self._changed:
             self._changed.wait_for(may_go_on)
@@ -149,11 +142,6 @@ class Budget:
         """Give memory back."""
         with self._changed:
             self._free += size
-            self._changed.notify_all()
-
-    def look_again(self) -> None:
-        """Ask those who wait whether they need to."""
-        with self._changed:
             self._changed.notify_all()
 
     def stop(self) -> None:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import json
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -18,6 +16,7 @@ from cp_assets.alerts import Alert, send_alert
 from cp_assets.datasets.alert_options import AlertOptions
 from cp_assets.datasets.config import read_configuration
 from cp_assets.errors import AlertError, ConfigurationError
+from cp_assets_tests.services.web import WebServer, web_server
 
 ALERT = Alert(
     run="0123",
@@ -35,49 +34,14 @@ USER, PASSWORD = "steward", "not-a-real-password"
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cp_assets.alerts._WAIT_SECONDS", 0.01)
-
-
-@dataclass
-class WebServer:
-    """What was posted, and what is answered, one after the other."""
-
-    url: str = ""
-    answers: list[int] = field(default_factory=lambda: [200])
-    posted: list[dict[str, object]] = field(default_factory=list)
+    monkeypatch.setattr("cp_assets.alerts._FIRST_WAIT_SECONDS", 0.01)
 
 
 @pytest.fixture
 def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[WebServer]:
-    seen = WebServer()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            seen.posted.append({"path": self.path, **json.loads(body)})
-            code = seen.answers.pop(0) if len(seen.answers) > 1 else seen.answers[0]
-            self.send_response(code)
-            if code == 302:
-                self.send_header("Location", f"{seen.url}/elsewhere")
-            self.end_headers()
-            self.wfile.write(f"no {self.path}".encode())
-
-        def do_GET(self) -> None:
-            seen.posted.append({"path": self.path})
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        seen.url = f"http://127.0.0.1:{server.server_port}"
+    with web_server() as seen:
         monkeypatch.setenv("OUR_WEBHOOK", f"{seen.url}{PATH}")
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
         yield seen
-        server.shutdown()
-        thread.join()
 
 
 def test_webhook_gets_a_text_and_all_that_is_known(web: WebServer) -> None:
@@ -96,6 +60,20 @@ def test_webhook_gets_a_text_and_all_that_is_known(web: WebServer) -> None:
     assert isinstance(alert, dict)
     assert alert["plate"] == "Plate 1 <é>"
     assert alert["failures"]["raw_measurements"] == "Cells.csv is empty"
+
+
+def test_what_a_command_could_not_build_is_one_message(web: WebServer) -> None:
+    failures = tuple((f"s/B1/P{number:02}", "Cells.csv is empty") for number in range(23))
+    alert = Alert(job="cp-assets materialize", failures=failures, failed_plates=23, plates=64)
+    send_alert(alert, AlertOptions(webhook_url_env="OUR_WEBHOOK"))
+    (posted,) = web.posted
+    first, *plates, last = str(posted["text"]).splitlines()
+    assert first == "cp_assets: cp-assets materialize failed for 23 of 64 plates"
+    assert plates == [f"s/B1/P{number:02}: Cells.csv is empty" for number in range(20)]
+    assert last == "and 3 more"
+    told = posted["alert"]
+    assert isinstance(told, dict)
+    assert (told["run"], told["failed_plates"], len(told["failures"])) == (None, 23, 23)
 
 
 def test_webhook_that_fails_is_tried_again(web: WebServer) -> None:

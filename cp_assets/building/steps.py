@@ -27,6 +27,10 @@ from cp_assets.measurements.joined_columns import JOINED_PROFILES
 from cp_assets.measurements.plan import IMAGE, plan_join
 from cp_assets.measurements.raw import RAW_MEASUREMENTS, RawReader, first_columns
 from cp_assets.provenance.manifest import MANIFEST, manifest_rows
+from cp_assets.rejections import RejectionLog
+from cp_assets.scanning.chunks import chunks_of
+from cp_assets.scanning.plate_images import PlateImage, plate_images
+from cp_assets.scanning.tables import CHUNK_INDEX, IMAGE_ASSETS, image_assets_batches
 from cp_assets.stages import timed
 from cp_assets.streams import ahead
 from cp_assets.warehouse.rows import PartitionRows
@@ -35,8 +39,13 @@ from cp_assets.warehouse.warehouse import Warehouse
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from cp_assets.rejections import RejectionLog
     from cp_assets.warehouse.spec import TableSpec
+
+_MADE = (
+    *(RAW_MEASUREMENTS, JOINED_PROFILES, IMAGE_ASSETS, CHUNK_INDEX),
+    *(IMAGE_CROPS, SOURCE_IMAGES, PROFILE_WITH_IMAGES),
+)
+"""Tables that a plate's manifest is about."""
 
 _WIDE_BATCH_ROWS = 1024
 """Rows of a compartment that are read at once: 16 MB with 2,000 columns."""
@@ -110,6 +119,39 @@ def build_source_images(sources: PlateSources, warehouse: Warehouse) -> PlateTab
     return PlateTable(_stored(SOURCE_IMAGES, sources), sources.key, inputs, rows)
 
 
+def build_image_assets(sources: PlateSources, warehouse: Warehouse) -> PlateTable | NotApplicable:
+    """What the headers of the plate's images, masks and outlines say."""
+    if sources.image_dir is None:
+        return _no_images(IMAGE_ASSETS, sources)
+    raw = _partition(warehouse, RAW_MEASUREMENTS, sources)
+    inputs = digest([_upstream(raw, sources), *_image_inputs(sources, raw)])
+
+    def rows(log: RejectionLog) -> Iterator[pa.RecordBatch]:
+        images = _plate_images(sources, raw, log)
+        return image_assets_batches(sources.key, ((one.asset, one.keys) for one in images))
+
+    return PlateTable(IMAGE_ASSETS, sources.key, inputs, rows)
+
+
+def build_chunk_index(sources: PlateSources, warehouse: Warehouse) -> PlateTable | NotApplicable:
+    """Where the tiles and chunks of the plate's images lie, where there are any."""
+    if sources.image_dir is None:
+        return _no_images(CHUNK_INDEX, sources)
+    raw = _partition(warehouse, RAW_MEASUREMENTS, sources)
+    assets = _partition(warehouse, IMAGE_ASSETS, sources)
+    inputs = digest([_upstream(assets, sources)])
+    if not any(batch["chunk_shape_json"].null_count < len(batch) for batch in assets.batches()):
+        reason = "none of the plate's images is stored in tiles or chunks"
+        return NotApplicable(CHUNK_INDEX, sources.key, reason)
+
+    def rows(_log: RejectionLog) -> Iterator[pa.RecordBatch]:
+        # What cannot be scanned is in the books of the image assets.
+        for image in _plate_images(sources, raw, RejectionLog()):
+            yield from chunks_of(sources.key, image.asset, image.keys, image.path)
+
+    return PlateTable(CHUNK_INDEX, sources.key, inputs, rows)
+
+
 def build_profile_with_images(
     sources: PlateSources, warehouse: Warehouse
 ) -> PlateTable | NotApplicable:
@@ -128,8 +170,7 @@ def build_profile_with_images(
 
 def build_manifest(sources: PlateSources, warehouse: Warehouse) -> PlateTable:
     """What each table holds of the plate, and what it came from."""
-    specs = (RAW_MEASUREMENTS, JOINED_PROFILES, IMAGE_CROPS, SOURCE_IMAGES, PROFILE_WITH_IMAGES)
-    made = [(spec.name, _partition(warehouse, spec, sources).state.fingerprint) for spec in specs]
+    made = [(spec.name, _partition(warehouse, spec, sources).state.fingerprint) for spec in _MADE]
     dataset = sources.dataset
     inputs = digest([made, dataset.recipe_permalink, dataset.config_permalink])
     names = [name for name, fingerprint in made if fingerprint is not None]
@@ -143,6 +184,8 @@ def build_manifest(sources: PlateSources, warehouse: Warehouse) -> PlateTable:
 STEPS: dict[str, Step] = {
     "raw_measurements": build_raw_measurements,
     "joined_profiles": build_joined_profiles,
+    "image_assets": build_image_assets,
+    "chunk_index": build_chunk_index,
     "image_crops": build_image_crops,
     "source_images": build_source_images,
     "profile_with_images": build_profile_with_images,
@@ -156,6 +199,13 @@ def plate_image_sets(sources: PlateSources, raw: PartitionRows) -> Iterator[Imag
     image = {"compartment": IMAGE}
     rows = raw.batches(file_columns(raw.columns(image)), image)
     return image_sets(rows, sources.dataset.images.channels)
+
+
+def _plate_images(
+    sources: PlateSources, raw: PartitionRows, log: RejectionLog
+) -> Iterator[PlateImage]:
+    sets = plate_image_sets(sources, raw)
+    return plate_images(sets, sources, log, sources.dataset.anchor or "Cells")
 
 
 def _partition(warehouse: Warehouse, spec: TableSpec, sources: PlateSources) -> PartitionRows:

@@ -8,10 +8,13 @@ from cp_assets.images.tables import IMAGE_CROPS, SOURCE_IMAGES
 from cp_assets.measurements.joined_columns import JOINED_PROFILES
 from cp_assets.measurements.raw import RAW_MEASUREMENTS
 from cp_assets.provenance.manifest import MANIFEST
+from cp_assets.scanning.tables import CHUNK_INDEX, IMAGE_ASSETS
 
 _ALL = (
     RAW_MEASUREMENTS,
     JOINED_PROFILES,
+    IMAGE_ASSETS,
+    CHUNK_INDEX,
     IMAGE_CROPS,
     SOURCE_IMAGES,
     PROFILE_WITH_IMAGES,

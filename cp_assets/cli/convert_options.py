@@ -1,6 +1,7 @@
 """The options of ``cp-assets convert``; their defaults are those of `ImageOptions`."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar, get_args
 
 import click
@@ -38,6 +39,9 @@ def _level(_: click.Context, __: click.Parameter, level: int) -> int | None:
     """Read a compression level, of which 0 is none."""
     return level or None
 
+
+_name = partial(click.option, metavar="NAME")
+_names = partial(_name, multiple=True)
 
 _OPTIONS = (
     click.option(
@@ -92,31 +96,24 @@ _OPTIONS = (
         help="Where paths that Image.csv or LoadData record with one prefix lie now; several "
         "times.",
     ),
-    click.option(
+    _names(
         "--channel",
         "channels",
-        multiple=True,
-        metavar="NAME",
         help="Crop this channel only, by CellProfiler's name, such as OrigDNA; several times. "
         "Default: all.",
     ),
-    click.option(
+    _names(
         "--well",
         "wells",
-        multiple=True,
-        metavar="NAME",
         help="Crop this well only, in any spelling (a1); several times. Default: all.",
     ),
-    click.option(
+    _names(
         "--site",
         "sites",
-        multiple=True,
-        metavar="NAME",
         help="Crop this site only; several times. Default: all.",
     ),
-    click.option(
+    _name(
         "--box-compartment",
-        metavar="NAME",
         help="Whose box is cut, such as Nuclei. Default: the largest of Cells, Cytoplasm, Nuclei.",
     ),
     click.option(
@@ -160,9 +157,8 @@ _OPTIONS = (
         help="How SOURCE is laid out. Default: a gallery prefix where there is a "
         "workspace/analysis or workspace/backend, else CellProfiler's folders.",
     ),
-    click.option(
+    _name(
         "--preset",
-        metavar="NAME",
         help=f"Dialect of the measurement tables: {', '.join(preset.name for preset in SHIPPED)}, "
         "or one that cp_assets.yaml defines. Default: the first of these that fits.",
     ),
@@ -174,19 +170,16 @@ _OPTIONS = (
         help="Which workspace folder of a gallery prefix is read; automatic: analysis where the "
         "plate has it, else backend.",
     ),
-    click.option(
+    _name(
         "--dataset-id",
-        metavar="NAME",
         help="Name of the dataset. Default: that of the folder that SOURCE is or lies in.",
     ),
-    click.option(
+    _name(
         "--batch-id",
-        metavar="NAME",
         help="Name of the batch, where SOURCE is no gallery prefix. Default: unbatched.",
     ),
-    click.option(
+    _name(
         "--plate-id",
-        metavar="NAME",
         help="Name of the plate, where SOURCE is no gallery prefix. Default: what the Image table "
         "says, else SOURCE's own name.",
     ),

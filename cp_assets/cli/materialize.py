@@ -17,10 +17,12 @@ from cp_assets.cli.common import (
 )
 from cp_assets.cli.progress import Progress, print_summary
 from cp_assets.datasets import PlateKey, list_plates
-from cp_assets.errors import PlateNotFoundError
+from cp_assets.datasets.config import read_configuration
+from cp_assets.errors import AlertError, PlateNotFoundError
 
 if TYPE_CHECKING:
     from cp_assets.running.jobs import RunOptions
+    from cp_assets.running.plate_run import PlateRun
 
 _FAILED = 1
 _INTERRUPTED = 130
@@ -38,7 +40,11 @@ _INTERRUPTED = 130
 @click.option("--select", "selections", multiple=True, help="Assets, as Dagster selects them.")
 @click.option("--force", is_flag=True, help="Write even what is unchanged.")
 @click.option("--fail-fast", is_flag=True, help="Begin no further plate when one has failed.")
-@click.option("--dry-run", is_flag=True, help="Say what would be built, and build nothing.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Open the warehouse, say what would be built, and build nothing.",
+)
 @warehouse_option
 @config_option
 def materialize(  # noqa: PLR0913 - one option each
@@ -56,7 +62,8 @@ def materialize(  # noqa: PLR0913 - one option each
 
     PATTERNS are matched with dataset/batch/plate; all plates by default. A plate whose tables are
     those of its inputs is passed over, so that the same command goes on where it was stopped. Runs
-    are recorded in DAGSTER_HOME, where that is set. Ends with exit code 1 if a plate failed.
+    are recorded in DAGSTER_HOME, where that is set. Ends with exit code 1 if a plate failed; those
+    whom `alerts` of cp_assets.yaml names get one message of all that failed.
     """
     from cp_assets.running.headless import selected_assets
     from cp_assets.running.jobs import RunOptions
@@ -97,6 +104,8 @@ def _say_what_would_be_done(wanted: list[PlateKey], options: "RunOptions") -> No
     to_build = 0
     with dagster_instance() as instance:
         builder = PlateBuilder(instance, options)
+        # A catalog that cannot be used is told even where no plate needs to be looked up in it.
+        builder.warehouse()
         for key in wanted:
             finished = builder.is_finished(key)
             to_build += not finished
@@ -119,7 +128,24 @@ def _build(wanted: list[PlateKey], options: "RunOptions", workers: int, fail_fas
         except KeyboardInterrupt:
             interrupted = True
     print_summary(runs, len(wanted), time.perf_counter() - start)
+    _tell(runs, len(wanted))
     if interrupted:
         say("interrupted: what is built stays; the same command goes on from here")
         return _INTERRUPTED
     return 0 if all(run.succeeded for run in runs) else _FAILED
+
+
+def _tell(runs: "list[PlateRun]", plates: int) -> None:
+    """Send one alert for the plates that failed, where somebody is to be told."""
+    from cp_assets.alerts import send_alert
+    from cp_assets.running.plate_alert import alert_of_plates
+
+    options = read_configuration().alerts
+    alert = alert_of_plates("cp-assets materialize", runs, plates)
+    if not (options and alert):
+        return
+    try:
+        send_alert(alert, options)
+    except AlertError as error:
+        # The exit code tells of the plates.
+        say(str(error))

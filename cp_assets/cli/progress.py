@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import click
@@ -44,12 +43,7 @@ class Progress:
         self._bar.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
     def done(self, run: "PlateRun") -> None:
@@ -91,6 +85,6 @@ def print_summary(runs: "Iterable[PlateRun]", total: int, seconds: float) -> Non
         click.echo(f"{'not begun':<10} {total - len(all_runs):>7,}")
     for run in all_runs:
         if not run.succeeded:
-            click.echo(f"{run.plate}: {run.error or '; '.join(run.failed_checks)}")
+            click.echo(f"{run.plate}: {run.reason}")
     succeeded = sum(run.succeeded for run in all_runs)
     click.echo(f"{succeeded} of {total} plates succeeded in {seconds:,.1f} s", err=True)

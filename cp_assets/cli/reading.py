@@ -170,7 +170,7 @@ def _write_csv(rows: pa.RecordBatchReader, stream: Any) -> int:
         if not pa.types.is_nested(f.type) and not pa.types.is_binary(f.type)
     ]
     if len(flat) < len(rows.schema):
-        say("columns of pixels are left out of CSV; --out rows.parquet keeps them")
+        say("columns of pixels and of lists are left out of CSV; --out rows.parquet keeps them")
     header = pa.schema([rows.schema.field(name) for name in flat])
     count = 0
     with pacsv.CSVWriter(stream, header) as writer:

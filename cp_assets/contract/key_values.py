@@ -5,15 +5,18 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cp_assets.errors import CpAssetsError, MeasurementError
+from cp_assets.contract.names import NO_ALIASES, REQUIRED
+from cp_assets.contract.scratch import registered
+from cp_assets.errors import ConfigurationError, MeasurementError
 from cp_assets.measurements.text_of_numbers import text_of_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    import duckdb
 
     from cp_assets.contract.profile_tables import Rows
 
@@ -66,28 +69,34 @@ def registered_keys(
     # Rows without any key are counted too, and rows of no column are none.
     schema = pa.schema([*((name, pa.string()) for name in names), ("nothing", pa.null())])
     wanted = list(dict.fromkeys(columns.values())) or list(rows.columns[:1])
-    raised: list[CpAssetsError] = []
 
     def batches() -> Iterator[pa.RecordBatch]:
-        try:
-            for batch in rows.batches(wanted):
-                keys = key_arrays(batch, columns, rows.name, given)
-                arrays = [*(keys[name] for name in names), pa.nulls(batch.num_rows)]
-                yield pa.RecordBatch.from_arrays(arrays, schema=schema)
-        except CpAssetsError as error:
-            raised.append(error)
-            raise
+        for batch in rows.batches(wanted):
+            keys = key_arrays(batch, columns, rows.name, given)
+            arrays = [*(keys[name] for name in names), pa.nulls(batch.num_rows)]
+            yield pa.RecordBatch.from_arrays(arrays, schema=schema)
 
-    connection.register("keys", pa.RecordBatchReader.from_batches(schema, batches()))
-    try:
-        yield "keys"
-    except duckdb.Error:
-        # DuckDB tells of the stream's error with a traceback in its text.
-        if raised:
-            raise raised[0] from None
-        raise
-    finally:
-        connection.unregister("keys")
+    with registered(connection, "keys", schema, batches()) as source:
+        yield source
+
+
+def image_columns(images: Rows) -> dict[str, str]:
+    """``dataset_id`` and ``image_id`` -> the column of images that holds it.
+
+    Raises
+    ------
+    ConfigurationError
+        If they have no such column.
+    """
+    found = NO_ALIASES.resolve(images.columns)
+    missing = [name for name in REQUIRED if name not in found]
+    if missing:
+        msg = (
+            f"images of {images.name}: no column {' and '.join(missing)}; expected an image_assets "
+            "table, a warehouse or an image store"
+        )
+        raise ConfigurationError(msg)
+    return {name: found[name] for name in REQUIRED}
 
 
 def _text(values: pa.Array, column: str, table: str) -> pa.Array:

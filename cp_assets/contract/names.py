@@ -98,6 +98,10 @@ class Aliases:
         return (*self.given.get(name, ()), *self.of_file.get(name, ()), name, *BUILT_IN[name])
 
 
+NO_ALIASES = Aliases()
+"""Only the names that are built in."""
+
+
 def row_key(found: Mapping[str, str], columns: Iterable[str]) -> tuple[str, tuple[str, ...]] | None:
     """What one row of a table is, and the columns that together name it.
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import pyarrow.parquet as pq
 
-    from cp_assets.stores import Place
+    from cp_assets.stores import Place, StoreSettings
 
 PARQUET = (".parquet", ".pq", ".parq")
 CSV = (".csv", ".csv.gz")
@@ -147,7 +147,11 @@ class IcebergRows:
         yield from self.warehouse.scan(self.table)
 
 
-def open_table(target: str | Path, warehouse: str | Warehouse | None = None) -> ProfileTable:
+def open_table(
+    target: str | Path,
+    warehouse: str | Path | Warehouse | None = None,
+    stores: StoreSettings | None = None,
+) -> ProfileTable:
     """Open a table by its path, or by its name in a warehouse.
 
     Parameters
@@ -156,6 +160,8 @@ def open_table(target: str | Path, warehouse: str | Warehouse | None = None) -> 
         A file or folder, or a URL of one; a name that is no path there is a warehouse's table.
     warehouse
         Opened, or as `cp_assets.open_warehouse` takes it.
+    stores
+        How object stores are reached.
 
     Raises
     ------
@@ -166,7 +172,7 @@ def open_table(target: str | Path, warehouse: str | Warehouse | None = None) -> 
     MeasurementError
         If the file is of another format, or empty.
     """
-    path = place(target)
+    path = place(target, stores)
     if path.exists():
         return table_of_path(path)
     if isinstance(path, ObjectPath) or _is_file_name(path):
@@ -177,6 +183,13 @@ def open_table(target: str | Path, warehouse: str | Warehouse | None = None) -> 
     if not opened.has_table(table):
         opened.table(table)
     return IcebergRows(opened, table)
+
+
+def is_table(path: Place) -> bool:
+    """Whether a path is that of a table, by its name or by the names in the folder."""
+    if path.is_dir():
+        return any(True for _ in _found_parts(path))
+    return path.name.lower().endswith((*PARQUET, *CSV))
 
 
 def table_of_path(path: Place) -> ProfileTable:
@@ -212,25 +225,27 @@ def conformed(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
 
 
 def _parts(folder: Place) -> list[Place]:
-    parts = sorted(
-        (part for part in folder.iterdir() if part.name.lower().endswith(PARQUET)),
-        key=lambda part: part.name,
-    )
-    kept = [part for part in parts if not part.name.startswith((".", "_"))]
-    if not kept:
+    parts = sorted(_found_parts(folder), key=lambda part: part.name)
+    if not parts:
         msg = (
             f"{folder} holds no Parquet file; expected {EXPECTED}. The tables of a warehouse are "
             "named, with --warehouse and its folder"
         )
         raise MeasurementError(msg)
-    return kept
+    return parts
+
+
+def _found_parts(folder: Place) -> Iterator[Place]:
+    for part in folder.iterdir():
+        if part.name.lower().endswith(PARQUET) and not part.name.startswith((".", "_")):
+            yield part
 
 
 def _is_file_name(path: Path) -> bool:
     return len(path.parts) > 1 or path.name.lower().endswith((*PARQUET, *CSV))
 
 
-def _opened(target: str, warehouse: str | None) -> Warehouse:
+def _opened(target: str, warehouse: str | Path | None) -> Warehouse:
     try:
         return open_warehouse(warehouse)
     except NoSuchTableError as error:

@@ -1,4 +1,4 @@
-"""A DuckDB of one's own, for what may be larger than memory."""
+"""A DuckDB of one's own, for what may be larger than memory, and streams for it to read."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import duckdb
+import pyarrow as pa
 
+from cp_assets.errors import CpAssetsError
 from cp_assets.stores.spool import scratch_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 MAX_MEMORY = 384 * 2**20
 """Bytes that DuckDB may take before it spills to the scratch folder."""
@@ -30,3 +32,37 @@ def scratch_connection(max_memory: int = MAX_MEMORY) -> Iterator[duckdb.DuckDBPy
         ) as connection,
     ):
         yield connection
+
+
+@contextmanager
+def registered(
+    connection: duckdb.DuckDBPyConnection,
+    name: str,
+    schema: pa.Schema,
+    batches: Iterable[pa.RecordBatch],
+) -> Iterator[str]:
+    """Make a stream known to DuckDB under a name, to be read once.
+
+    Raises
+    ------
+    CpAssetsError
+        That of the stream: DuckDB tells of it with a traceback in its text.
+    """
+    raised: list[CpAssetsError] = []
+
+    def noted() -> Iterator[pa.RecordBatch]:
+        try:
+            yield from batches
+        except CpAssetsError as error:
+            raised.append(error)
+            raise
+
+    connection.register(name, pa.RecordBatchReader.from_batches(schema, noted()))
+    try:
+        yield name
+    except duckdb.Error:
+        if raised:
+            raise raised[0] from None
+        raise
+    finally:
+        connection.unregister(name)

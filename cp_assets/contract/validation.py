@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cp_assets.contract.counting import KeyCounts, count_keys, cover, find_repeated
-from cp_assets.contract.names import CONTRACT, RECOMMENDED, REQUIRED, Aliases, row_key
+from cp_assets.contract.key_values import image_columns
+from cp_assets.contract.names import CONTRACT, NO_ALIASES, RECOMMENDED, REQUIRED, Aliases, row_key
 from cp_assets.contract.result import ContractResult, Coverage, RowKey
 from cp_assets.contract.scratch import MAX_MEMORY, scratch_connection
-from cp_assets.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -18,13 +18,11 @@ if TYPE_CHECKING:
 
     from cp_assets.contract.profile_tables import Rows
 
-_NO_ALIASES = Aliases()
-
 
 def validate_columns(
     columns: Iterable[str],
     target: str = "profile_table",
-    aliases: Aliases = _NO_ALIASES,
+    aliases: Aliases = NO_ALIASES,
     dataset_id: str | None = None,
 ) -> ContractResult:
     """Hold a table's columns against the contract; its rows are not looked at.
@@ -59,7 +57,7 @@ def validate_columns(
 def validate_rows(
     rows: Rows,
     *,
-    aliases: Aliases = _NO_ALIASES,
+    aliases: Aliases = NO_ALIASES,
     dataset_id: str | None = None,
     images: Rows | None = None,
     max_memory: int = MAX_MEMORY,
@@ -92,14 +90,14 @@ def validate_rows(
         unique = find_repeated(connection, rows, *key) if key else None
         coverage = None
         if images is not None and not schema.missing_required_columns:
-            coverage = cover(connection, images, _image_columns(images))
+            coverage = cover(connection, images, image_columns(images))
     return _judged(schema, counts, unique, coverage)
 
 
 def count_contract(
     connection: duckdb.DuckDBPyConnection,
     rows: Rows,
-    aliases: Aliases = _NO_ALIASES,
+    aliases: Aliases = NO_ALIASES,
     dataset_id: str | None = None,
 ) -> KeyCounts:
     """Count a table's rows, and those without a value in a column of the contract."""
@@ -119,18 +117,6 @@ def lines_of_nulls(counts: KeyCounts, columns: Mapping[str, str | None]) -> dict
 
 def _given(found: Mapping[str, str], dataset_id: str | None) -> dict[str, str]:
     return {"dataset_id": dataset_id} if dataset_id and "dataset_id" not in found else {}
-
-
-def _image_columns(images: Rows) -> dict[str, str]:
-    found = _NO_ALIASES.resolve(images.columns)
-    missing = [name for name in REQUIRED if name not in found]
-    if missing:
-        msg = (
-            f"images of {images.name}: no column {' and '.join(missing)}; expected an image_assets "
-            "table, a warehouse or an image store"
-        )
-        raise ConfigurationError(msg)
-    return {name: found[name] for name in REQUIRED}
 
 
 def _judged(

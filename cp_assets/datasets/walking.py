@@ -208,7 +208,7 @@ def _listed(folder: Path) -> tuple[tuple[int, int], list[os.DirEntry[str]]]:
     except OSError as error:
         msg = (
             f"folder {folder}: cannot be listed ({error.strerror or error}); expected a readable "
-            "folder, check image_dir, mask_dir, outline_dir and the rights of the folders in them"
+            "folder, check its rights, and image_dir, mask_dir or outline_dir if one names it"
         )
         raise ConfigurationError(msg) from error
     return (status.st_dev, status.st_ino), entries

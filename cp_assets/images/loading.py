@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections import deque
 from contextlib import ExitStack
 from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, TypeVar
 
 from cp_assets.errors import ImageReadError
-from cp_assets.images.fetching import Fetching
 from cp_assets.images.loaded import (
     ChannelFault,
     LoadedChannel,
@@ -28,15 +26,13 @@ from cp_assets.images.planes import SharedFiles, channel_names, meant_region
 from cp_assets.images.readers import ImageFile, open_image
 from cp_assets.images.resolve import ImageResolver, UnresolvedImage
 from cp_assets.stages import stage
-from cp_assets.stores import ObjectPath
+from cp_assets.stores import ObjectPath, Prefetch
 from cp_assets.stores import place as place_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-    from types import TracebackType
 
     from cp_assets.datasets.model import PlateSources
-    from cp_assets.images.fetching import Fetched
     from cp_assets.images.image_sets import ChannelFile, ImageSet
     from cp_assets.images.pixels import PixelSource
     from cp_assets.images.readers import ImageReader, Region, Shape5
@@ -44,6 +40,7 @@ if TYPE_CHECKING:
     from cp_assets.images.windows import Placements
     from cp_assets.rejections import Rejection
     from cp_assets.stores import Place
+    from cp_assets.stores.prefetch import Fetched
     from cp_assets.streams import Admit
 
     Placing = Callable[[Shape5], Placements]
@@ -51,8 +48,10 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 
-_SETS_AHEAD = 32
 _FETCHED_SHARE = 4
+
+_LARGEST_FETCHED = 64 * 2**20
+"""Bytes of the largest file that is fetched whole; of others what is needed is read by ranges."""
 
 
 class ImageSetLoader:
@@ -80,19 +79,14 @@ class ImageSetLoader:
         share = memory // _FETCHED_SHARE if _is_in_stores(sources) else 0
         self.given_memory = memory
         self.max_memory = memory - share
-        self._fetching = Fetching(share) if share else None
+        self._prefetch = Prefetch(share, _LARGEST_FETCHED) if share else None
 
     def __enter__(self) -> ImageSetLoader:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._fetching is not None:
-            self._fetching.close()
+    def __exit__(self, *_: object) -> None:
+        if self._prefetch is not None:
+            self._prefetch.close()
 
     def ahead(
         self, items: Iterable[Item], image_set_of: Callable[[Item], ImageSet | None]
@@ -101,18 +95,14 @@ class ImageSetLoader:
 
         Each is to be loaded in its turn.
         """
-        if self._fetching is None:
-            yield from items
-            return
-        coming: deque[Item] = deque()
-        for item in items:
+        if self._prefetch is None:
+            return iter(items)
+
+        def wanted(item: Item) -> tuple[str, Iterator[ObjectPath]] | None:
             image_set = image_set_of(item)
-            if image_set is not None:
-                self._fetching.ask(image_set.image_id, self._objects(image_set))
-            coming.append(item)
-            if len(coming) > _SETS_AHEAD:
-                yield coming.popleft()
-        yield from coming
+            return None if image_set is None else (image_set.image_id, self._objects(image_set))
+
+        return self._prefetch.ahead(items, wanted)
 
     def load(self, image_set: ImageSet, place: Placing, admit: Admit) -> LoadedImageSet:
         """Decode every file of the image set once, or leave it to be read window by window.
@@ -131,7 +121,7 @@ class ImageSetLoader:
         StoreError
             If an object store cannot be read.
         """
-        fetched = self._fetching.take(image_set.image_id) if self._fetching else None
+        fetched = self._prefetch.take(image_set.image_id) if self._prefetch else None
         try:
             with ExitStack() as files:
                 return _SetLoading(self, image_set, place, files, fetched).load(admit)

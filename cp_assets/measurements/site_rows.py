@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from dataclasses import dataclass, replace
-from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from cp_assets.measurements.chunks import CHUNK_BYTES, TableChunk
 from cp_assets.measurements.csv_table import CsvTable
 from cp_assets.measurements.csv_together import TEXT_BYTES, read_together
 from cp_assets.measurements.plan import IMAGE
 from cp_assets.measurements.reading import read_chunks, table_source
-from cp_assets.stores import ObjectPath
+from cp_assets.stores import ObjectPath, Prefetch
 from cp_assets.stores.held import HeldObject
-from cp_assets.stores.prefetch import Prefetch
 from cp_assets.streams import ordered_map
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from cp_assets.datasets.model import MeasurementFolder, PlateSources
+    from cp_assets.stores.prefetch import Fetched
+
+    _Numbered: TypeAlias = tuple[int, tuple[str, Sequence[MeasurementFolder]]]
 
 _FETCHED_BYTES = 4 * TEXT_BYTES
 """Bytes of files of a store that are fetched before their turn."""
@@ -63,68 +63,52 @@ def site_rows(
     MeasurementError, InputChangedError
         As `cp_assets.measurements.table_source.TableSource.chunks`.
     """
-    with closing(_Fetching(sources.folders)) as fetching:
+    with Prefetch(_FETCHED_BYTES, TEXT_BYTES) as prefetch:
 
-        def read(wanted: tuple[str, Sequence[MeasurementFolder]]) -> list[SiteRows]:
-            compartment, folders = wanted
-            held = [fetching.held(folder, compartment) for folder in folders]
+        def wanted(numbered: _Numbered) -> tuple[int, Iterator[ObjectPath]]:
+            number, (compartment, folders) = numbered
+            return number, _objects(folders, compartment)
+
+        def read(numbered: _Numbered) -> list[SiteRows]:
+            number, (compartment, folders) = numbered
+            fetched = prefetch.take(number)
+            held = [_held(folder, compartment, fetched) for folder in folders]
+            fetched.release()
             together = _together(compartment, held, overrides) if len(held) > 1 else None
             rows = [together] if together else [_alone(compartment, one, overrides) for one in held]
             # The folders as they were: those that are held keep their files in memory.
             owners = [folders] if together else [[folder] for folder in folders]
             return [replace(one, folders=own) for one, own in zip(rows, owners, strict=True)]
 
+        # One compartment after the other, since one file may hold several.
         groups = (
             (compartment, group)
             for compartment in compartments
             for group in _groups(sources.folders, compartment)
         )
-        for some in ordered_map(read, groups, sources.dataset.images.workers):
+        coming = prefetch.ahead(enumerate(groups), wanted)
+        for some in ordered_map(read, coming, sources.dataset.images.workers):
             yield from some
 
 
-class _Fetching:
-    """Fetches the small files of a store before their turn, many at a time.
-
-    One compartment after the other, since one file may hold several.
-    """
-
-    def __init__(self, folders: Sequence[MeasurementFolder]) -> None:
-        self._folders = folders
-        self._by_compartment: dict[str, Prefetch] = {}
-        self._lock = Lock()
-
-    def held(self, folder: MeasurementFolder, compartment: str) -> MeasurementFolder:
-        """A folder with the compartment's file in memory; as it is, where that is not fetched."""
-        path = _fetched_path(folder, compartment)
-        if path is None:
-            return folder
-        content = self._prefetch(compartment).read(path)
-        held = replace(folder.tables[compartment], path=HeldObject.of(path, content))
-        return replace(folder, tables={**folder.tables, compartment: held})
-
-    def close(self) -> None:
-        """Fetch no more."""
-        for prefetch in self._by_compartment.values():
-            prefetch.close()
-
-    def _prefetch(self, compartment: str) -> Prefetch:
-        with self._lock:
-            if compartment not in self._by_compartment:
-                paths = (_fetched_path(folder, compartment) for folder in self._folders)
-                wanted = [path for path in paths if path is not None]
-                self._by_compartment[compartment] = Prefetch(wanted, max_bytes=_FETCHED_BYTES)
-            return self._by_compartment[compartment]
+def _objects(folders: Sequence[MeasurementFolder], compartment: str) -> Iterator[ObjectPath]:
+    """The compartment's files in a store that are read whole."""
+    for folder in folders:
+        path = folder.tables[compartment].path
+        if isinstance(path, ObjectPath) and folder.preset.container in ("file", "deepprofiler"):
+            yield path
 
 
-def _fetched_path(folder: MeasurementFolder, compartment: str) -> ObjectPath | None:
-    """The file of a compartment, if it is a small one of a store that is read whole."""
-    table = folder.tables.get(compartment)
-    if table is None or not isinstance(table.path, ObjectPath):
-        return None
-    is_read_whole = folder.preset.container in ("file", "deepprofiler")
-    is_small = is_read_whole and table.path.stat().st_size <= TEXT_BYTES
-    return table.path if is_small else None
+def _held(folder: MeasurementFolder, compartment: str, fetched: Fetched) -> MeasurementFolder:
+    """A folder with the compartment's file in memory; as it is, where that is not fetched."""
+    table = folder.tables[compartment]
+    if not isinstance(table.path, ObjectPath):
+        return folder
+    content = fetched.data(table.path)
+    if content is None:
+        return folder
+    held = replace(table, path=HeldObject.of(table.path, content))
+    return replace(folder, tables={**folder.tables, compartment: held})
 
 
 def _together(

@@ -1,7 +1,7 @@
 """Building many plates without Dagster's UI: resumed, side by side, each with its own run."""
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property, partial
 
 import dagster as dg
@@ -9,7 +9,7 @@ import dagster as dg
 from cp_assets.building import STEPS, is_finished
 from cp_assets.datasets import PlateKey, find_plate
 from cp_assets.datasets.config import Configuration, read_configuration
-from cp_assets.errors import ConfigurationError, CpAssetsError
+from cp_assets.errors import ConfigurationError, CpAssetsError, NoSuchTableError
 from cp_assets.partitions import register_plates
 from cp_assets.running.jobs import RunOptions, dagster_instance, run_plate
 from cp_assets.running.lost_runs import end_lost_runs
@@ -69,6 +69,7 @@ class PlateBuilder:
         self._instance = instance
         self._options = options
         self._tables = options.assets or tuple(STEPS)
+        self._opened: Warehouse | None = None
 
     def build(self, plate: PlateKey) -> PlateRun:
         """Build a plate, unless it is finished."""
@@ -95,7 +96,8 @@ class PlateBuilder:
         except CpAssetsError:
             # A run of it says what is wrong.
             return False
-        return is_finished(sources, self._warehouse, self._tables)
+        warehouse = self.warehouse()
+        return warehouse is not None and is_finished(sources, warehouse, self._tables)
 
     def _succeeded_last(self, plate: PlateKey) -> bool:
         runs = self._instance.get_runs(
@@ -107,10 +109,19 @@ class PlateBuilder:
     def _configuration(self) -> Configuration:
         return read_configuration()
 
-    @cached_property
-    def _warehouse(self) -> Warehouse:
-        location = self._options.warehouse or hold_configured(self._configuration.warehouse)
-        return open_warehouse(location, create=True)
+    def warehouse(self) -> Warehouse | None:
+        """Where the tables are; None where no run has made it yet.
+
+        Raises
+        ------
+        ConfigurationError, WarehouseUnavailableError
+            As `cp_assets.warehouse.warehouse.open_warehouse`.
+        """
+        if self._opened is None:
+            named = self._options.warehouse or hold_configured(self._configuration.warehouse)
+            with suppress(NoSuchTableError):
+                self._opened = open_warehouse(named)
+        return self._opened
 
 
 def build_many(

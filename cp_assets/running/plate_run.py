@@ -52,6 +52,11 @@ class PlateRun:
         return self.error is None and not self.failed_checks
 
     @property
+    def reason(self) -> str:
+        """Why it failed, in one line."""
+        return " ".join((self.error or "; ".join(self.failed_checks)).split())
+
+    @property
     def verdict(self) -> str:
         """The run in a word: ``built``, ``unchanged`` or ``FAILED``."""
         if not self.succeeded:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cp_assets.datasets import PlateKey
     from cp_assets.scanning.chunk_places import ChunkBlock
     from cp_assets.scanning.model import ImageAsset
-    from cp_assets.stores import StoreSettings
+    from cp_assets.stores import Place, StoreSettings
 
 
 def chunk_index_batches(
@@ -48,8 +48,15 @@ def chunk_index_batches(
         If a store is no longer as it was scanned, or the index of a shard is corrupt.
     """
     for asset, keys in assets:
-        for block in chunk_blocks(asset, place(asset.uri, stores)):
-            yield _batch(plate, asset, keys, block)
+        yield from chunks_of(plate, asset, keys, place(asset.uri, stores))
+
+
+def chunks_of(
+    plate: PlateKey, asset: ImageAsset, keys: AssetKeys, path: Place
+) -> Iterator[pa.RecordBatch]:
+    """The chunks of one image asset, whose store lies at a path; see `chunk_index_batches`."""
+    for block in chunk_blocks(asset, path):
+        yield _batch(plate, asset, keys, block)
 
 
 def _batch(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from cp_assets.stores.object_path import ObjectPath
 from cp_assets.stores.options import StoreOptions, StoreSettings
 from cp_assets.stores.places import Place, State, place, state_of
-from cp_assets.stores.prefetch import Prefetch, prefetched
+from cp_assets.stores.prefetch import Prefetch
 from cp_assets.stores.spool import spooled
 
 __all__ = [
@@ -20,7 +20,6 @@ __all__ = [
     "StoreOptions",
     "StoreSettings",
     "place",
-    "prefetched",
     "spooled",
     "state_of",
 ]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cp_assets.errors import ConfigurationError
+from cp_assets.redaction import redacted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,6 +55,29 @@ class StoreOptions:
             # The URL is not repeated: what stands before the @ is a secret.
             msg = "store options: endpoint_url names a user: take all up to the @ out of it"
             raise ConfigurationError(msg)
+        if self.endpoint_url is not None:
+            check_endpoint(self.endpoint_url, "store options: endpoint_url")
+
+
+def check_endpoint(url: str, said: str) -> None:
+    """Hold a server's address to be a URL.
+
+    Parameters
+    ----------
+    said
+        What says so, as errors name it.
+
+    Raises
+    ------
+    ConfigurationError
+        If it is none.
+    """
+    if not re.match(r"https?://[^/\s]", url):
+        msg = (
+            f"{said} is {redacted(url)!r}; expected a URL that begins with https:// or http://, "
+            "such as http://127.0.0.1:9000"
+        )
+        raise ConfigurationError(msg)
 
 
 @dataclass(frozen=True)

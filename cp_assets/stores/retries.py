@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
-import random
-import time
 from typing import TYPE_CHECKING, TypeVar
 
+from tenacity import stop_after_attempt
+
 from cp_assets.errors import StoreUnavailableError
+from cp_assets.retries import retrying
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from tenacity import RetryCallState
 
 Result = TypeVar("Result")
 
@@ -23,29 +26,29 @@ _log = logging.getLogger(__name__)
 def with_retries(action: Callable[[], Result], attempts: int) -> Result:
     """What an action gives, which is done again while it raises `StoreUnavailableError`.
 
-    The waits double, and vary at random, so that many readers do not come back all at once. This
-    is done here for every store: a body that breaks off is no fault to the clients' own retries,
-    and botocore's stop for the whole process when many threads are throttled together.
+    This is done here for every store: a body that breaks off is no fault to the clients' own
+    retries, and botocore's stop for the whole process when many threads are throttled together.
 
     Raises
     ------
     StoreUnavailableError
         That of the last attempt.
     """
-    attempt = 1
-    while True:
-        try:
-            return action()
-        except StoreUnavailableError as error:
-            if attempt >= attempts:
-                msg = f"{error}; {attempt} attempts failed: try again later"
-                raise StoreUnavailableError(msg) from error
-            wait = _wait(attempt)
-            _log.info("%s; attempt %d of %d, next in %.1f s", error, attempt, attempts, wait)
-            time.sleep(wait)
-            attempt += 1
 
+    def tell(state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        number, wait = state.attempt_number, state.upcoming_sleep
+        _log.info("%s; attempt %d of %d, next in %.1f s", error, number, attempts, wait)
 
-def _wait(attempt: int) -> float:
-    longest = min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2 ** (attempt - 1))
-    return random.uniform(longest / 2, longest)  # noqa: S311 - no secret is made of it
+    patient = retrying(
+        lambda error: isinstance(error, StoreUnavailableError),
+        stop_after_attempt(attempts),
+        first_wait=FIRST_WAIT_SECONDS,
+        longest_wait=LONGEST_WAIT_SECONDS,
+        before_sleep=tell,
+    )
+    try:
+        return patient(action)
+    except StoreUnavailableError as error:
+        msg = f"{error}; {attempts} attempts failed: try again later"
+        raise StoreUnavailableError(msg) from error

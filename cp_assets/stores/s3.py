@@ -15,6 +15,7 @@ from botocore.config import Config
 from cp_assets.errors import StoreError, StoreUnavailableError
 from cp_assets.redaction import redacted
 from cp_assets.stores.model import Listed, ObjectState, ObjectStore, is_path
+from cp_assets.stores.options import check_endpoint
 from cp_assets.stores.refusals import Advice, NothingThereError, changed, refusal
 from cp_assets.stores.retries import with_retries
 
@@ -218,7 +219,14 @@ class _Body:
         return b"".join(self._pieces)[:length], self._state
 
 
+_ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+"""Where boto3 finds a server that the options do not name; the first that is set."""
+
+
 def _client(url: str, options: StoreOptions) -> Any:
+    variable = next((one for one in _ENDPOINT_VARIABLES if os.environ.get(one)), None)
+    if options.endpoint_url is None and variable is not None:
+        check_endpoint(os.environ[variable], f"environment variable {variable}")
     addressing = {None: "auto", True: "path", False: "virtual"}[options.path_style]
     config = Config(
         signature_version=botocore.UNSIGNED if options.anonymous else None,

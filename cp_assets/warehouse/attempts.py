@@ -14,9 +14,10 @@ from cp_assets.errors import (
     WarehouseUnavailableError,
     WarehouseWriteError,
 )
+from cp_assets.retries import Deadline
 from cp_assets.warehouse.faults import passes
 from cp_assets.warehouse.foreign_errors import first_line, shown_cause
-from cp_assets.warehouse.patience import Patience
+from cp_assets.warehouse.patience import asking
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -99,23 +100,20 @@ class _Attempts(Generic[Made]):
 
     def run(self) -> Made | None:
         """The attempt that was taken, or None where there was nothing to commit."""
-        patience = Patience(_PATIENCE_SECONDS)
-        while True:
-            try:
-                return self._try()
-            except CpAssetsError:
-                raise
-            except Exception as error:  # noqa: BLE001 - a catalog may be of any class
-                if not passes(error):
-                    return self._settle(error, patience)
-                if not patience.wait():
-                    raise self._given_up(error) from shown_cause(error)
-            self._is_stale = True
+        deadline = Deadline(_PATIENCE_SECONDS)
+        try:
+            return asking(deadline)(self._try)
+        except CpAssetsError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a catalog may be of any class
+            if not passes(error):
+                return self._settle(error, deadline)
+            raise self._given_up(error) from shown_cause(error)
 
     def _try(self) -> Made | None:
         if self._is_stale:
             self.table.refresh()
-            self._is_stale = False
+        self._is_stale = True
         taken = self._taken()
         if taken is not None:
             return taken
@@ -151,17 +149,14 @@ class _Attempts(Generic[Made]):
                 commit.discard()
         self._unsure.clear()
 
-    def _settle(self, error: Exception, patience: Patience) -> Made:
+    def _settle(self, error: Exception, deadline: Deadline) -> Made:
         """Find out whether a commit that ended in an error is there; else raise the error."""
         if not self._unsure:
             raise error
-        while True:
-            try:
-                self.table.refresh()
-                break
-            except Exception as silence:  # noqa: BLE001 - as above
-                if not passes(silence) or not patience.wait():
-                    raise self._given_up(error) from shown_cause(silence)
+        try:
+            asking(deadline)(self.table.refresh)
+        except Exception as silence:  # noqa: BLE001 - as above
+            raise self._given_up(error) from shown_cause(silence)
         taken = self._taken()
         if taken is None:
             self._forget(None)

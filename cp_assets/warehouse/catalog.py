@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from pyiceberg.catalog import Catalog, load_catalog
 from pyiceberg.exceptions import RESTError
-from pyiceberg.utils.config import Config
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from cp_assets.errors import (
@@ -18,6 +17,11 @@ from cp_assets.errors import (
     WarehouseWriteError,
 )
 from cp_assets.warehouse.catalog_properties import catalog_properties, is_sql
+from cp_assets.warehouse.configured_catalogs import (
+    configured_name,
+    configured_settings,
+    variables_of,
+)
 from cp_assets.warehouse.faults import passes
 from cp_assets.warehouse.foreign_errors import first_line, shown_cause
 from cp_assets.warehouse.sql_catalog import RememberingSqlCatalog
@@ -40,7 +44,7 @@ def default_warehouse() -> str:
     ``PYICEBERG_CATALOG__CP_ASSETS__*``), else the folder ``CP_ASSETS_WAREHOUSE``, else
     ``./warehouse``.
     """
-    configured = _configured(CATALOG_NAME)
+    configured = configured_name(CATALOG_NAME)
     if configured is not None:
         return configured
     return os.environ.get("CP_ASSETS_WAREHOUSE", "warehouse")
@@ -56,17 +60,22 @@ def hold_configured(named: str | None) -> str | None:
     ConfigurationError
         If no catalog of that name is configured, and there is no warehouse in a folder of it.
     """
-    if named is None or "/" in named or _configured(named) is not None:
+    if named is None or "/" in named or configured_name(named) is not None:
         return named
-    if (Path(named) / _CATALOG_FILE).is_file():
+    if is_warehouse(Path(named)):
         return named
-    variable = f"PYICEBERG_CATALOG__{named.replace('-', '_').upper()}__URI"
+    variable = f"{variables_of(named)}URI"
     msg = (
         f"cp_assets.yaml names the warehouse {named}, and no PyIceberg catalog of that name is "
         f"configured: set {variable} and the like, write .pyiceberg.yaml, or name the folder "
         f"./{named}"
     )
     raise ConfigurationError(msg)
+
+
+def is_warehouse(folder: Path) -> bool:
+    """Whether a folder has the catalog of a warehouse."""
+    return (folder / _CATALOG_FILE).is_file()
 
 
 def open_catalog(warehouse: str | Path | None, *, create: bool) -> tuple[Catalog, str]:
@@ -96,7 +105,7 @@ def open_catalog(warehouse: str | Path | None, *, create: bool) -> tuple[Catalog
         If the folder or its catalog cannot be made.
     """
     name = str(warehouse) if warehouse is not None else default_warehouse()
-    configured = None if isinstance(warehouse, Path) else _configured(name)
+    configured = None if isinstance(warehouse, Path) else configured_name(name)
     if configured is not None:
         return _configured_catalog(configured), configured
     if "://" in name:
@@ -112,7 +121,7 @@ def open_catalog(warehouse: str | Path | None, *, create: bool) -> tuple[Catalog
             "of a URI; choose another folder"
         )
         raise ConfigurationError(msg)
-    if not create and not (folder / _CATALOG_FILE).is_file():
+    if not create and not is_warehouse(folder):
         msg = (
             f"no warehouse at {folder}: expected {_CATALOG_FILE} in that folder, or a PyIceberg "
             f"catalog configured under the name {name!r}; `cp-assets convert` makes one"
@@ -129,13 +138,6 @@ def open_catalog(warehouse: str | Path | None, *, create: bool) -> tuple[Catalog
         raise WarehouseWriteError(msg) from error
 
 
-def _configured(name: str) -> str | None:
-    """A configured catalog's name: environment variables can write ``_`` only for its ``-``."""
-    known = Config()
-    names = (name, name.replace("_", "-"))
-    return next((one for one in names if known.get_catalog_config(one) is not None), None)
-
-
 def _configured_catalog(name: str) -> Catalog:
     """The catalog as PyIceberg's configuration has it now, with defaults for what it leaves out.
 
@@ -146,7 +148,7 @@ def _configured_catalog(name: str) -> Catalog:
     WarehouseUnavailableError
         If the catalog does not answer.
     """
-    properties = catalog_properties(Config().get_catalog_config(name) or {})
+    properties = catalog_properties(configured_settings(name))
     try:
         if is_sql(properties):
             # PyIceberg's configuration cannot name another class beside `type: sql`.

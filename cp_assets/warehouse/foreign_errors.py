@@ -30,8 +30,21 @@ def shown_cause(error: BaseException) -> BaseException | None:
 
 
 @contextmanager
-def catalog_errors(what: str, final: type[WarehouseError] = WarehouseError) -> Iterator[None]:
+def catalog_errors(
+    what: str,
+    final: type[WarehouseError] = WarehouseError,
+    *,
+    passing: str = "catalog or storage did not answer: try again later",
+    mend: str = "check the catalog's configuration, and your rights there",
+) -> Iterator[None]:
     """Say what could not be done where catalog or storage fails.
+
+    Parameters
+    ----------
+    final
+        Class of the errors that do not pass.
+    passing, mend
+        What to do after an error that passes, and after one that does not.
 
     Raises
     ------
@@ -47,7 +60,5 @@ def catalog_errors(what: str, final: type[WarehouseError] = WarehouseError) -> I
     except FOREIGN as error:
         told = f"{what} ({first_line(error)})"
         if passes(error):
-            msg = f"{told}; catalog or storage did not answer: try again later"
-            raise WarehouseUnavailableError(msg) from shown_cause(error)
-        msg = f"{told}; check the catalog's configuration, and your rights there"
-        raise final(msg) from shown_cause(error)
+            raise WarehouseUnavailableError(f"{told}; {passing}") from shown_cause(error)
+        raise final(f"{told}; {mend}") from shown_cause(error)

@@ -1,30 +1,29 @@
-"""Waiting between attempts, so that many writers keep out of each other's step."""
+"""Asking catalog and storage again while they do not answer."""
 
 from __future__ import annotations
 
-import random
-import time
+from typing import TYPE_CHECKING
+
+from cp_assets.errors import CpAssetsError
+from cp_assets.retries import retrying
+from cp_assets.warehouse.faults import passes
+
+if TYPE_CHECKING:
+    from tenacity import Retrying
+
+    from cp_assets.retries import Deadline
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.02, 2.0
 
 
-class Patience:
-    """Waits that double, vary at random, and end after some seconds in all.
+def asking(deadline: Deadline) -> Retrying:
+    """What calls a function until catalog and storage answer; see `cp_assets.retries.retrying`.
 
-    Parameters
-    ----------
-    seconds
-        From now on, after which there is no further attempt.
+    An error of cp_assets ends it: whoever raised that has waited already.
     """
-
-    def __init__(self, seconds: float) -> None:
-        self._end = time.monotonic() + seconds
-        self._wait = _FIRST_WAIT
-
-    def wait(self) -> bool:
-        """Wait until the next attempt; False, at once, where there is no time for one."""
-        if time.monotonic() > self._end:
-            return False
-        time.sleep(self._wait * random.uniform(0.5, 1.0))  # noqa: S311 - keeps writers out of step
-        self._wait = min(2 * self._wait, _LONGEST_WAIT)
-        return True
+    return retrying(
+        lambda error: not isinstance(error, CpAssetsError) and passes(error),
+        deadline,
+        first_wait=_FIRST_WAIT,
+        longest_wait=_LONGEST_WAIT,
+    )

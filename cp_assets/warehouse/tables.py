@@ -37,9 +37,9 @@ from sqlalchemy.exc import IntegrityError
 
 from cp_assets.arrow_types import iceberg_native
 from cp_assets.errors import SchemaConflictError, WarehouseWriteError
-from cp_assets.warehouse.faults import passes
-from cp_assets.warehouse.foreign_errors import FOREIGN, catalog_errors
-from cp_assets.warehouse.patience import Patience
+from cp_assets.retries import Deadline
+from cp_assets.warehouse.foreign_errors import catalog_errors
+from cp_assets.warehouse.patience import asking
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table
@@ -97,20 +97,19 @@ def open_table(warehouse: Warehouse, spec: TableSpec) -> Table:
     table = find_table(warehouse, spec.name)
     if table is not None:
         return table
-    patience = Patience(_PATIENCE_SECONDS)
+    # If a table was made though nobody said so, the next attempt finds it.
     what = f"warehouse {warehouse.name}: {spec.name} cannot be made"
     with catalog_errors(what, WarehouseWriteError):
-        while True:
-            try:
-                _make_namespace(warehouse, spec.identifier[0])
-                return _make_table(warehouse, spec)
-            except (TableAlreadyExistsError, CommitFailedException):
-                # The other process's table is as good as ours.
-                return warehouse.catalog.load_table(spec.identifier)
-            except FOREIGN as error:
-                # If it was made after all, the next attempt finds it.
-                if not passes(error) or not patience.wait():
-                    raise
+        return asking(Deadline(_PATIENCE_SECONDS))(_make_if_missing, warehouse, spec)
+
+
+def _make_if_missing(warehouse: Warehouse, spec: TableSpec) -> Table:
+    try:
+        _make_namespace(warehouse, spec.identifier[0])
+        return _make_table(warehouse, spec)
+    except (TableAlreadyExistsError, CommitFailedException):
+        # The other process's table is as good as ours.
+        return warehouse.catalog.load_table(spec.identifier)
 
 
 def _make_table(warehouse: Warehouse, spec: TableSpec) -> Table:
@@ -165,41 +164,32 @@ def add_columns(table: Table, spec: TableSpec, wanted: pa.Schema) -> None:
     SQLAlchemyError, RESTError, CommitFailedException
         Of the catalog, if it has not taken the columns after a while.
     """
-    patience = Patience(_PATIENCE_SECONDS)
-    while True:
-        schema = table.schema()
-        known = {field.name for field in schema.fields}
-        missing = [field for field in wanted if field.name not in known]
-        if not missing:
-            return
-        # A table that an older version made gets the columns that this one knows.
-        strange = [field for field in missing if field.name not in spec.schema.names]
-        if strange and not spec.open_columns:
-            msg = (
-                f"{spec.name} has no column {strange[0].name}: this table takes no further columns"
-            )
-            raise SchemaConflictError(msg)
-        try:
-            _commit_schema(table, _widened(table, schema, missing))
-            table.refresh()
-        except FOREIGN as error:
+    is_stale = False
+
+    def add() -> None:
+        nonlocal is_stale
+        if is_stale:
             # Another writer changed the table, or the catalog did not say whether we did: look
             # again at what is missing.
-            if not passes(error) or not patience.wait():
-                raise
-            _refresh(table, patience)
-
-
-def _refresh(table: Table, patience: Patience) -> None:
-    """Load the table as it is now, once the catalog answers."""
-    while True:
-        try:
             table.refresh()
-        except FOREIGN as error:
-            if not passes(error) or not patience.wait():
-                raise
-        else:
-            return
+        is_stale = True
+        missing = _missing(table, spec, wanted)
+        if missing:
+            _commit_schema(table, _widened(table, table.schema(), missing))
+            table.refresh()
+
+    asking(Deadline(_PATIENCE_SECONDS))(add)
+
+
+def _missing(table: Table, spec: TableSpec, wanted: pa.Schema) -> list[pa.Field]:
+    known = {field.name for field in table.schema().fields}
+    missing = [field for field in wanted if field.name not in known]
+    # A table that an older version made gets the columns that this one knows.
+    strange = [field for field in missing if field.name not in spec.schema.names]
+    if strange and not spec.open_columns:
+        msg = f"{spec.name} has no column {strange[0].name}: this table takes no further columns"
+        raise SchemaConflictError(msg)
+    return missing
 
 
 def _widened(table: Table, schema: Schema, missing: list[pa.Field]) -> Schema:

@@ -8,28 +8,25 @@ that no snapshot names.
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
 from cp_assets.errors import (
-    CpAssetsError,
     WarehouseCommitUnknownError,
-    WarehouseUnavailableError,
     WarehouseWriteError,
 )
 from cp_assets.stages import stage
 from cp_assets.warehouse.commits import replace_files
 from cp_assets.warehouse.conforming import BatchForm
-from cp_assets.warehouse.faults import passes
 from cp_assets.warehouse.files import PartitionFiles
-from cp_assets.warehouse.foreign_errors import FOREIGN, first_line, shown_cause
+from cp_assets.warehouse.foreign_errors import catalog_errors
 from cp_assets.warehouse.spec import PLATE_COLUMNS
 from cp_assets.warehouse.tables import add_columns, find_table, open_table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Mapping
+    from contextlib import AbstractContextManager
 
     import pyarrow as pa
     from pyiceberg.manifest import DataFile
@@ -194,21 +191,15 @@ class _StagedPartition:
             self._files.discard()
 
 
-@contextmanager
-def write_errors(spec: TableSpec, scope: Mapping[str, str]) -> Iterator[None]:
+def write_errors(spec: TableSpec, scope: Mapping[str, str]) -> AbstractContextManager[None]:
     """Name table and partition in what storage and catalog raise."""
-    try:
-        yield
-    except CpAssetsError:
-        raise
-    except FOREIGN as error:
-        what = f"{spec.name} {_describe(scope)}: the partition could not be written"
-        told = f"{what} ({first_line(error)}); the table still holds what it held before."
-        if passes(error):
-            msg = f"{told} Catalog or storage did not answer: run it again"
-            raise WarehouseUnavailableError(msg) from shown_cause(error)
-        msg = f"{told} Free space or mend the path, then run it again"
-        raise WarehouseWriteError(msg) from shown_cause(error)
+    unchanged = "the table still holds what it held before."
+    return catalog_errors(
+        f"{spec.name} {_describe(scope)}: the partition could not be written",
+        WarehouseWriteError,
+        passing=f"{unchanged} Catalog or storage did not answer: run it again",
+        mend=f"{unchanged} Free space or mend the path, then run it again",
+    )
 
 
 def _describe(scope: Mapping[str, str]) -> str:

@@ -435,6 +435,7 @@ def test_one_dataset_is_looked_up_without_the_others(
         ("stores: {ftp://x: {}}", "ftp://x is no URL that begins with s3://"),
         ("stores: {s3://x: {endpoint: y}}", "stores.s3://x.endpoint: .* mean endpoint_url"),
         ("stores: {s3://x: {attempts: 0}}", "expected 1 or more attempts"),
+        ("stores: {s3://x: {endpoint_url: 'lab:9000'}}", r"lab:9000.*begins with https://"),
         (
             "datasets: [{dataset_id: a, root: s3://b/x, images: {padding: 1, crop_size: 2}}]",
             "not both given",

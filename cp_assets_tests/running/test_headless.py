@@ -20,7 +20,9 @@ from cp_assets.running.headless import PlateBuilder, build_many, selected_assets
 from cp_assets.running.jobs import RunOptions, dagster_instance
 from cp_assets.sample import SampleOptions, write_sample
 from cp_assets.warehouse.warehouse import open_warehouse
+from cp_assets_tests.services.web import web_server
 from cp_assets_tests.test_cli import last_line, run
+from cp_assets_tests.warehouse.configured import configured as catalogs
 
 OPTIONS = SampleOptions(plates=3, wells=1, sites=1, cells=4, seed=4, image_size=(100, 110))
 ONE = RunOptions(assets=("raw_measurements",))
@@ -128,6 +130,53 @@ def test_command_builds_side_by_side_and_goes_on_where_it_was_stopped(plates: Pl
     assert "1 of 1: " in again.stderr
     assert again.stderr.splitlines()[0].endswith(": unchanged")
     assert "no plate matches 'x/*'" in last_line(run("materialize", pattern, "x/*", code=2))
+
+
+@pytest.mark.parametrize("remembered", [True, False])
+def test_dry_run_makes_nothing(
+    plates: Plates, monkeypatch: pytest.MonkeyPatch, remembered: bool
+) -> None:
+    if not remembered:
+        monkeypatch.delenv("DAGSTER_HOME")
+    before = read_configuration().path
+    assert before is not None
+    dry = run("materialize", "--dry-run")
+    assert dry.stdout.split("\n")[:-1] == [f"{key}\tto be built" for key in plates]
+    assert not (before.parent / "wh").exists()
+
+
+def test_dry_run_opens_the_catalog(plates: Plates, tmp_path: Path) -> None:
+    wrong = {"uri": "postgresql+psycopg2://user:secret@127.0.0.1:1/db", "warehouse": "file:///x"}
+    with catalogs({"lab": wrong}, tmp_path):
+        told = last_line(run("materialize", "--dry-run", "--warehouse", "lab", code=2))
+    assert "catalog lab does not answer" in told
+    assert "secret" not in told
+
+
+@pytest.mark.slow
+def test_what_failed_is_told_in_one_message(
+    plates: Plates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for sources in list(plates.values())[:2]:
+        spoil(sources)
+    config = read_configuration().path
+    assert config is not None
+    with config.open("a") as stream:
+        stream.write("alerts: {webhook_url_env: OUR_WEBHOOK}\n")
+    one = ("--select", "raw_measurements")
+    with web_server() as web:
+        monkeypatch.setenv("OUR_WEBHOOK", f"{web.url}/hook")
+        run("materialize", *one, code=1)
+        run("materialize", *one, f"*/{list(plates)[2].plate_id}")
+    (posted,) = web.posted
+    first, *others = str(posted["text"]).splitlines()
+    assert first == "cp_assets: cp-assets materialize failed for 2 of 3 plates"
+    assert [line.partition(": ")[0] for line in others] == [str(key) for key in list(plates)[:2]]
+    assert all("ObjectNumber" in line for line in others)
+    # Nobody listens there any more.
+    monkeypatch.setattr("cp_assets.alerts._FIRST_WAIT_SECONDS", 0.01)
+    result = run("materialize", *one, code=1)
+    assert "not everybody was told: webhook of OUR_WEBHOOK" in last_line_of_stderr(result.stderr)
 
 
 def last_line_of_stderr(text: str) -> str:

@@ -77,6 +77,22 @@ def test_credentials_in_an_endpoint_are_refused_and_not_repeated() -> None:
     assert "planted" not in str(caught.value)
 
 
+@pytest.mark.parametrize("text", ["minio.lab:9000", "//minio", "s3://minio", "http://", ""])
+def test_an_endpoint_that_is_no_url_says_what_is_expected(text: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"endpoint_url is '{text}'; expected a URL that"):
+        StoreOptions(endpoint_url=text)
+
+
+@pytest.mark.parametrize("variable", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"])
+def test_an_endpoint_of_the_environment_that_is_no_url_is_named(
+    monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, "minio.lab:9000")
+    path = ObjectPath.parse("s3://bucket/a", StoreOptions(attempts=5))
+    with pytest.raises(ConfigurationError, match=rf"{variable} is 'minio.*http://"):
+        path.exists()
+
+
 @pytest.mark.parametrize("scheme", ["gs", "az"])
 def test_options_of_s3_are_refused_elsewhere(scheme: str) -> None:
     path = ObjectPath.parse(f"{scheme}://bucket/a", StoreOptions(profile="mine"))

@@ -22,7 +22,8 @@ KINDS = ("postgres-s3", "postgres-folder", "rest-s3", "sqlite-s3")
 def configured(catalogs: Mapping[str, Mapping[str, str]], folder: Path) -> Iterator[None]:
     """PyIceberg finds these catalogs: name -> properties."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / ".pyiceberg.yaml").write_text(yaml.safe_dump({"catalog": dict(catalogs)}))
+    if catalogs:
+        (folder / ".pyiceberg.yaml").write_text(yaml.safe_dump({"catalog": dict(catalogs)}))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYICEBERG_HOME", str(folder))
         yield

@@ -14,6 +14,7 @@ import pytest
 from cp_assets.conversion import convert
 from cp_assets.errors import ConfigurationError, WarehouseError, WarehouseUnavailableError
 from cp_assets.sample import SampleTruth
+from cp_assets.warehouse.catalog import hold_configured
 from cp_assets.warehouse.warehouse import Warehouse, open_warehouse
 from cp_assets.warehouse.writer import write_partition
 from cp_assets_tests.services.missing import missing
@@ -194,3 +195,47 @@ def test_settings_of_the_environment_lead_to_s3(
             warehouse = open_warehouse("lab")
             write(warehouse, batch([1, 2]))
             assert numbers(warehouse) == [1, 2]
+
+
+@pytest.mark.parametrize("named", ["my_lab", "my-lab", "MY_LAB"])
+@pytest.mark.parametrize("written", ["my_lab", "my-lab", "My_Lab", "environment"])
+def test_a_catalog_is_found_however_its_name_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str, written: str
+) -> None:
+    """A variable's name cannot hold `-`: PyIceberg reads `_` as `-` there, and only there."""
+    properties = {"uri": f"sqlite:///{tmp_path}/c.db", "warehouse": f"file://{tmp_path}"}
+    catalogs = {written: properties}
+    if written == "environment":
+        catalogs = {}
+        for name, value in properties.items():
+            monkeypatch.setenv(f"PYICEBERG_CATALOG__MY_LAB__{name.upper()}", value)
+    with configured(catalogs, tmp_path):
+        write(open_warehouse(named), batch([1]))
+        assert numbers(open_warehouse(hold_configured(named))) == [1]
+    assert (tmp_path / "c.db").is_file()
+
+
+@pytest.mark.parametrize("written", ["my_lab", "my-lab"])
+def test_variables_stand_over_the_file_however_it_writes_the_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: str
+) -> None:
+    """As a password or an address that only the machine knows."""
+    in_file = {"uri": f"sqlite:///{tmp_path}/file.db", "warehouse": f"file://{tmp_path}/w"}
+    with configured({written: in_file}, tmp_path):
+        write(open_warehouse("my_lab"), batch([1]))
+        assert (tmp_path / "file.db").is_file()
+        monkeypatch.setenv("PYICEBERG_CATALOG__MY_LAB__URI", f"sqlite:///{tmp_path}/machine.db")
+        write(open_warehouse("my_lab"), batch([2]))
+        assert numbers(open_warehouse("my-lab")) == [2]
+    assert list((tmp_path / "w").iterdir())
+
+
+def test_two_catalogs_of_a_file_are_told_apart_by_their_exact_names(tmp_path: Path) -> None:
+    two = {
+        name: {"uri": f"sqlite:///{tmp_path}/{name}.db", "warehouse": f"file://{tmp_path}"}
+        for name in ("my_lab", "my-lab")
+    }
+    with configured(two, tmp_path):
+        write(open_warehouse("my_lab"), batch([1]))
+        write(open_warehouse("my-lab"), batch([2]))
+        assert numbers(open_warehouse("my_lab")) == [1]

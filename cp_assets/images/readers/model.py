@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from cp_assets.payloads.types import PhysicalSize, Pixels
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     import numpy as np
 
     from cp_assets.stores import Place
@@ -190,10 +188,5 @@ class ImageReader(ABC):
     def __enter__(self) -> ImageReader:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()

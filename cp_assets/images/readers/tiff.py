@@ -19,7 +19,7 @@ from cp_assets.images.readers.tiff_pages import (
     count_pages,
     keyframe_of,
 )
-from cp_assets.images.readers.tiff_stacks import Stack, open_pages, page_axes
+from cp_assets.images.readers.tiff_stacks import Stack, StackHeader, open_pages, page_axes
 from cp_assets.payloads.memory import PIXEL_MEMORY
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class TiffReader(GuardedReader):
             try:
                 pages = count_pages(path, self._tiff)
                 self._stack = open_stack(file, self._tiff, pages, series, self._watch)
-                self.header = header_of(path, self._stack)
+                self.header = header_of(path, self._stack.header)
             except BaseException:
                 self._tiff.close()
                 raise
@@ -135,7 +135,7 @@ def open_stack(file: ImageFile, tiff: TiffFile, pages: int, series: int, watch: 
     return stack or open_pages(file.path, tiff, pages, series)
 
 
-def header_of(path: Place, stack: Stack) -> ImageHeader:
+def header_of(path: Place, stack: StackHeader) -> ImageHeader:
     """What a series says of itself."""
     page = stack.first
     of_page = page_axes(page)
@@ -159,7 +159,7 @@ def header_of(path: Place, stack: Stack) -> ImageHeader:
     )
 
 
-def _own_region(stack: Stack) -> Region | None:
+def _own_region(stack: StackHeader) -> Region | None:
     """Range of the planes that lie in the file itself, if they are all planes of a range."""
     numbers = np.array(stack.own_planes, dtype=np.int64)
     indices = np.unravel_index(numbers, stack.sizes)

@@ -13,7 +13,13 @@ from cp_assets.images.readers.guarding import MAX_PLANES
 from cp_assets.images.readers.image_file import ImageFile
 from cp_assets.images.readers.ome_xml import OmeDocument, OmeImage, parse_ome_xml
 from cp_assets.images.readers.tiff_pages import count_pages, keyframe_of
-from cp_assets.images.readers.tiff_stacks import Planes, Stack, name_plane_axes, refuse_series
+from cp_assets.images.readers.tiff_stacks import (
+    Planes,
+    Stack,
+    StackHeader,
+    name_plane_axes,
+    refuse_series,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -22,6 +28,7 @@ if TYPE_CHECKING:
 
     from cp_assets.images.readers.guarding import Watch
     from cp_assets.images.readers.tiff_pages import Page
+    from cp_assets.images.readers.tiff_plain import PlainPage
     from cp_assets.stores import Place
 
 
@@ -60,6 +67,25 @@ def open_ome(
     image = _chosen(document, series, siblings)
     planes = OmePlanes(path, tiff, pages, image, siblings, watch)
     first = planes.first()
+    own = planes.own() if siblings else ()
+    header = ome_header(path, image, first, own, tuple(siblings.values()))
+    return Stack(header, first, planes)
+
+
+def ome_header(
+    path: Place,
+    image: OmeImage,
+    first: TiffPage | PlainPage,
+    own_planes: tuple[int, ...] = (),
+    other_files: tuple[Place, ...] = (),
+) -> StackHeader:
+    """What an image of OME-XML says, whose first page this is.
+
+    Raises
+    ------
+    ImageReadError
+        If the page is of another size.
+    """
     _, _, height, width, _ = first.shaped
     samples = first.samplesperpixel
     if (height, width, samples) != (image.height, image.width, image.samples):
@@ -69,16 +95,15 @@ def open_ome(
             "again"
         )
         raise ImageReadError(msg)
-    return Stack(
+    return StackHeader(
         "ome-tiff",
         name_plane_axes(path, first, image.axes, image.sizes),
         image.sizes,
         first,
-        planes,
         image.channel_names,
         image.physical_size,
-        planes.own() if siblings else (),
-        tuple(siblings.values()),
+        own_planes,
+        other_files,
     )
 
 

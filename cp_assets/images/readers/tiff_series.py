@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cache
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -12,19 +13,29 @@ from tifffile import COMPRESSION
 
 from cp_assets.errors import ImageReadError
 from cp_assets.images.readers.guarding import Watch, decoding
+from cp_assets.images.readers.model import ImageHeader
 from cp_assets.images.readers.ome_xml import parse_ome_xml
 from cp_assets.images.readers.tiff import NO_GUESSES, header_of, open_stack
+from cp_assets.images.readers.tiff_ome import ome_header
 from cp_assets.images.readers.tiff_pages import PageGrid, count_pages
+from cp_assets.images.readers.tiff_plain import read_plain_pages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     import numpy.typing as npt
     from tifffile import TiffFile, TiffPage
 
     from cp_assets.images.readers.image_file import ImageFile
-    from cp_assets.images.readers.model import ImageFormat, ImageHeader
+    from cp_assets.images.readers.model import ImageFormat
     from cp_assets.images.readers.tiff_pages import Page
+    from cp_assets.images.readers.tiff_plain import PlainPage
+    from cp_assets.images.readers.tiff_stacks import StackHeader
+    from cp_assets.stores import Place
+
+
+_name = cache(str)  # numpy puts the name of a type together anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +63,50 @@ class TiffSeries:
     problem: str | None = None
 
 
+def list_plain_series(file: Path) -> list[TiffSeries] | None:
+    """List the images of a TIFF on a disk that takes no library to read; None for any other.
+
+    Grey pages alone or in one OME-TIFF: what `list_series` gives, several times faster.
+    """
+    pages = read_plain_pages(file)
+    if pages is None:
+        return None
+    if pages[0].is_ome:
+        return _plain_ome(file, pages)
+    if len(pages) > 1 or not pages[0].is_silent:
+        return None
+    page = pages[0]
+    height, width = page.imagelength, page.imagewidth
+    tile = (page.tilelength, page.tilewidth) if page.is_tiled else None
+    rows = page.tilelength or page.rowsperstrip
+    header = ImageHeader(
+        path=file,
+        format="tiff",
+        shape=(1, 1, 1, height, width),
+        dtype=page.dtype,
+        axes="YX",
+        chunk_shape=(1, 1, 1, rows, page.tilewidth or width),
+    )
+    return [TiffSeries("tiff", (height, width), "YX", _name(page.dtype), tile, header)]
+
+
+def _plain_ome(file: Path, pages: list[PlainPage]) -> list[TiffSeries] | None:
+    """List the images of an OME-TIFF that names no other file; None if anything is amiss."""
+    try:
+        document = parse_ome_xml(file, pages[0].description.decode())
+        listed = [
+            of_stack(file, ome_header(file, image, pages[image.blocks[0].page]))
+            for image in document.images
+            if all(
+                block.file_name is None and block.page + block.count <= len(pages)
+                for block in image.blocks
+            )
+        ]
+    except (ImageReadError, ValueError, IndexError):
+        return None
+    return listed if listed and len(listed) == len(document.images) else None
+
+
 def list_series(file: ImageFile) -> list[TiffSeries]:
     """List all images of a TIFF.
 
@@ -74,38 +129,39 @@ def list_series(file: ImageFile) -> list[TiffSeries]:
 
 def _ome(file: ImageFile, tiff: TiffFile, pages: int, number: int, watch: Watch) -> TiffSeries:
     stack = open_stack(file, tiff, pages, number, watch)
-    header = header_of(file.path, stack)
-    return of_header(header, stack.first)
+    return of_stack(file.path, stack.header)
 
 
-def of_header(header: ImageHeader, page: TiffPage) -> TiffSeries:
+def of_stack(path: Place, stack: StackHeader) -> TiffSeries:
     """An image whose axes are those of its header."""
+    header = header_of(path, stack)
     t, c, z, y, x = header.shape
     sizes = {"T": t, "C": c // header.samples, "Z": z, "Y": y, "X": x, "S": header.samples}
     shape = tuple(sizes[axis] for axis in header.axes)
-    tile = tile_of(page, header.axes)
-    return TiffSeries(header.format, shape, header.axes, str(header.dtype), tile, header)
+    tile = tile_of(stack.first, header.axes)
+    return TiffSeries(header.format, shape, header.axes, _name(header.dtype), tile, header)
 
 
 def _plain(file: ImageFile, tiff: TiffFile, pages: int, watch: Watch) -> Iterator[TiffSeries]:
     for number, series in enumerate(tiff.series):
         header, problem = None, None
         try:
-            header = header_of(file.path, open_stack(file, tiff, pages, number, watch))
+            stack = open_stack(file, tiff, pages, number, watch)
+            header = header_of(file.path, stack.header)
         except ImageReadError as error:
             problem = str(error)
         yield TiffSeries(
             "tiff",
             tuple(map(int, series.shape)),
             series.axes,
-            str(series.dtype),
+            _name(series.dtype),
             tile_of(series.keyframe, series.axes),
             header,
             problem,
         )
 
 
-def tile_of(page: TiffPage, axes: str) -> tuple[int, ...] | None:
+def tile_of(page: TiffPage | PlainPage, axes: str) -> tuple[int, ...] | None:
     """Sizes of a page's tiles in some axes; None for strips."""
     if not page.is_tiled:
         return None

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from cp_assets.images.readers.model import ImageFormat
     from cp_assets.images.readers.tiff_pages import Page
+    from cp_assets.images.readers.tiff_plain import PlainPage
     from cp_assets.stores import Place
 
 _NAMELESS = "IQ"
@@ -40,8 +41,8 @@ class Planes(ABC):
 
 
 @dataclass(frozen=True, slots=True)
-class Stack:
-    """One image: equal pages, counted along some of T, C and Z.
+class StackHeader:
+    """One image, as headers say it: equal pages, counted along some of T, C and Z.
 
     Attributes
     ----------
@@ -52,8 +53,6 @@ class Stack:
         Number of pages along each of `axes`.
     first
         A page: all others have its shape and dtype.
-    planes
-        The pages, numbered in C order over `axes`.
     channel_names
         One for each channel; empty if the file names none.
     own_planes
@@ -63,20 +62,48 @@ class Stack:
     format: ImageFormat
     axes: str
     sizes: tuple[int, ...]
-    first: TiffPage
-    planes: Planes
+    first: TiffPage | PlainPage
     channel_names: tuple[str | None, ...] = ()
     physical_size: PhysicalSize = UNKNOWN_SIZE
     own_planes: tuple[int, ...] = ()
     other_files: tuple[Place, ...] = ()
 
 
-def page_axes(page: TiffPage) -> dict[int, str]:
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """One image, and its planes.
+
+    Attributes
+    ----------
+    first
+        A page: all others have its shape and dtype.
+    planes
+        The pages, numbered in C order over the axes of the header.
+    """
+
+    header: StackHeader
+    first: TiffPage
+    planes: Planes
+
+    @property
+    def axes(self) -> str:
+        """See `StackHeader`."""
+        return self.header.axes
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """See `StackHeader`."""
+        return self.header.sizes
+
+
+def page_axes(page: TiffPage | PlainPage) -> dict[int, str]:
     """Axes of a page that has pixels, by position in ``page.shaped``: Y, X, and others if long."""
     return {at: axis for at, axis in enumerate("SZYXS") if axis in "YX" or page.shaped[at] > 1}
 
 
-def name_plane_axes(path: Place, page: TiffPage, axes: Sequence[str], shape: Sequence[int]) -> str:
+def name_plane_axes(
+    path: Place, page: TiffPage | PlainPage, axes: Sequence[str], shape: Sequence[int]
+) -> str:
     """Name the axes along which pages are counted; see `name_axes`."""
     of_page = page_axes(page)
     letters = [*axes, *of_page.values()]
@@ -125,7 +152,8 @@ def open_pages(path: Place, tiff: TiffFile, pages: int, series: int) -> Stack:
     if pages == 1 and not _may_hold_more(first):
         if series:
             refuse_series(path, series, 1)
-        return Stack("tiff", name_plane_axes(path, first, "", ()), (), first, SinglePlane(first))
+        header = StackHeader("tiff", name_plane_axes(path, first, "", ()), (), first)
+        return Stack(header, first, SinglePlane(first))
     if tiff.is_ndtiff or tiff.is_mmstack:
         msg = (
             f"image {path}: one of a set of Micro-Manager files, whose planes are listed elsewhere;"
@@ -145,14 +173,14 @@ def open_pages(path: Place, tiff: TiffFile, pages: int, series: int) -> Stack:
     if count > MAX_PLANES:
         msg = f"image {path}: claims to hold {count:,} planes; at most {MAX_PLANES:,} are read"
         raise ImageReadError(msg)
-    return Stack(
+    header = StackHeader(
         "tiff",
         name_plane_axes(path, page, letters, shape[:counted]),
         tuple(shape[:counted]),
         page,
-        PagePlanes(chosen, count),
         physical_size=_imagej_size(tiff),
     )
+    return Stack(header, page, PagePlanes(chosen, count))
 
 
 def _may_hold_more(page: TiffPage) -> bool:

@@ -65,10 +65,10 @@ def walk_arrays(path: Place, watch: Watch) -> Iterator[FoundArray | ImageReadErr
     """
     store = ZarrStore.around(path, watch)
     node = store.node(path)
+    yield from _mixed(store, node)
     if node.array is not None:
         yield FoundArray(store.find(path, 0))
         return
-    yield from _mixed(store, node)
     yield from _below(store, node, _Known())
 
 
