@@ -127,8 +127,11 @@ def of_warehouse(
 )
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @root_option
-@click.option("--dataset-id", help="Of all stores; default: each store's own name.")
-@click.option("--plate-id", help="Of all stores; default: each store's own name.")
+@click.option("--dataset-id", help="Default: each path's name, without its ending.")
+@click.option("--plate-id", help="Default: each path's name, without its ending.")
+@click.option("--profiles", metavar="FILE", help="Joined to its images: joined_profiles.")
+@click.option("--profile-dataset-id", help="Of all profiles, where they have no such column.")
+@_with_aliases
 @click.option("--skip-chunks", is_flag=True, help="Write no chunk_index.")
 @mode_option
 @store_options
@@ -137,18 +140,22 @@ def of_images(  # noqa: PLR0913 - one option each
     paths: tuple[str, ...],
     *,
     root: str,
-    dataset_id: str | None,
-    plate_id: str | None,
     skip_chunks: bool,
+    aliases: Path | None,
+    words: tuple[str, ...],
     mode: Any,
     config: str | None,
     **given: Any,
 ) -> None:
-    """Write what image stores hold into a root, from their headers: image_assets, chunk_index."""
+    """Write what image stores hold into a root, from their headers: image_assets, chunk_index.
+
+    With --profiles also profiles.joined_profiles: each row of the table with its image.
+    """
     from cp_assets.cytomining.image_stores import ImageOptions, export_images
 
-    options = ImageOptions(dataset_id=dataset_id, plate_id=plate_id, chunks=not skip_chunks)
-    _print(export_images(paths, root, options, mode=mode, stores=_stores(config, given)))
+    stores = _stores(config, given)
+    options = ImageOptions(**given, chunks=not skip_chunks, aliases=aliases_of(aliases, words))
+    _print(export_images(paths, root, options, mode=mode, stores=stores))
 
 
 @export.command(

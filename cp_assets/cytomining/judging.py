@@ -319,8 +319,10 @@ def _fields(table: FoundTable) -> Iterable[str]:
         value = table.said.get(name)
         if not isinstance(value, kind):
             yield f"{name} is missing" if value is None else f"{name} is {value!r}"
-    missing = [key for key in table.texts("join_keys") if key not in table.texts("columns")]
-    if missing:
+    columns = table.texts("columns")
+    missing = [key for key in table.texts("join_keys") if key not in columns]
+    # A table without rows may be without columns too.
+    if missing and (columns or table.rows):
         yield f"join key {missing[0]} is none of its columns"
     if table.text("format") in ("", "parquet"):
         yield from _schemas(table)

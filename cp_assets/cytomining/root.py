@@ -93,6 +93,9 @@ class RootWrite:
             manifest = read_manifest(self.plan.root)
             before = manifest.table(name) if manifest else None
             self._staged[name] = begin(self.plan, rows, before)
+        if rows.scope in self._staged[name].scopes:
+            msg = f"{name}: {rows.source_ref} is {rows.scope} too; name each of them once"
+            raise WarehouseRootError(msg)
         return stage_rows(self.plan, self._staged[name], rows)
 
     def commit(self, left_out: Sequence[str] = ()) -> Exported:

@@ -255,15 +255,23 @@ def test_peers_root_of_an_image_without_chunks_conforms(stores: Path, root: Path
 
 
 def test_peers_joined_profiles_do_not_say_what_a_row_is(stores: Path, root: Path) -> None:
-    profiles = stores / "profiles.parquet"
-    table = {"dataset_id": ["image"], "image_id": ["image"], "Metadata_ObjectID": ["a"]}
-    pq.write_table(pa.table(table), profiles)
-    peer.export_store_to_cytomining_warehouse(
-        str(stores / "image.zarr"), root, profiles=str(profiles)
+    assets = pa.Table.from_pylist(peer.scan_as_arrow_table(str(stores / "image.zarr")).to_pylist())
+    # As the peer joins: each profile with each of its image's six chunks. Its own join needs an
+    # older DuckDB than ours.
+    rows = [
+        {"Metadata_ObjectID": "a", **assets.to_pylist()[0], "chunk_key": f"{n}"} for n in range(6)
+    ]
+    peer.export_table_to_cytomining_warehouse(
+        pa.Table.from_pylist(rows),
+        root,
+        table_name="profiles.joined_profiles",
+        role="joined_profiles",
+        join_keys=["dataset_id", "image_id"],
+        source_type="joined_profiles",
     )
+    assert peer.validate_warehouse_manifest(root).is_valid
     found = broken(root)
     assert "profile_level" in found["Manifest 5"]
-    # The peer joins each profile to each of its image's six chunks.
     assert "several rows have" in found["Profile Tables 4"]
 
 

@@ -51,15 +51,13 @@ def cosmicqc(built: Warehouse, tmp_path: Path) -> Path:
 def test_real_profiles_are_taken_with_all_columns(test_data: Path, tmp_path: Path) -> None:
     file = test_data / "profiles" / "profiles_pycytominer.parquet"
     root = tmp_path / "root"
-    done = export_table(
-        file, root, TableOptions(table_name="pycytominer_profiles", dataset_id="jump")
-    )
+    done = export_table(file, root, TableOptions(table_name="pycytominer_profiles"))
     source, found = pq.read_table(file), read_folder(root, "profiles.pycytominer_profiles")
     assert done.row_counts == {"profiles.pycytominer_profiles": source.num_rows}
     assert set(source.column_names) <= set(found.column_names)
     for name in source.column_names:
         assert found[name].to_pylist() == source[name].to_pylist()
-    assert set(found["dataset_id"].to_pylist()) == {"jump"}
+    assert found["image_id"].to_pylist() == source["Metadata_ImageID"].to_pylist()
     assert peer.validate_warehouse_manifest(root).is_valid
 
 
