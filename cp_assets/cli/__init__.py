@@ -11,6 +11,7 @@ from cp_assets.cli.common import say
 from cp_assets.cli.contract import join_profiles, validate_contract
 from cp_assets.cli.convert import convert
 from cp_assets.cli.demo import demo, sample, ui
+from cp_assets.cli.export import export, quality_control
 from cp_assets.cli.maintain import maintain
 from cp_assets.cli.materialize import materialize
 from cp_assets.cli.plates import plates
@@ -59,12 +60,14 @@ for _command in (
         convert,
         demo,
         describe,
+        export,
         ingest,
         join_profiles,
         maintain,
         materialize,
         plates,
         publish_chunks,
+        quality_control,
         read,
         register,
         sample,
