@@ -139,6 +139,10 @@ class SchemaConflictError(WarehouseError, TypeError):
     """A column of a plate has another type than the same column of the table."""
 
 
+class WarehouseRootError(WarehouseError, ValueError):
+    """A Cytomining warehouse root, its manifest, or what is to be exported, cannot be used."""
+
+
 class AlertError(CpAssetsError, RuntimeError):
     """Somebody could not be told of a run that failed."""
 

@@ -1,38 +1,62 @@
 """Checks of a table by itself: contract, keys, types."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
 
 import pandera.pandas as pa
-from pyarrow import DataType, Field
+from pyarrow import DataType, Field, RecordBatch
 
-from cp_assets.checks.contract import RECOMMENDED, REQUIRED, resolve_columns
 from cp_assets.checks.outcome import Outcome, PlateTables, TableCheck, outcome_of
-from cp_assets.checks.schemas import declared_schema, faults_of, recommended_schema, required_schema
+from cp_assets.checks.schemas import declared_schema, faults_of
+from cp_assets.contract.counting import find_repeated
+from cp_assets.contract.names import RECOMMENDED, REQUIRED
+from cp_assets.contract.validation import count_contract, lines_of_nulls, validate_columns
 from cp_assets.datasets.in_carta_names import is_in_carta
 from cp_assets.measurements.columns import ARROW_TYPES, ColumnKind, column_kind
 from cp_assets.measurements.in_carta_header import InCartaHeader
 from cp_assets.measurements.joined_columns import JOINED_PROFILES, raw_columns_of
 from cp_assets.measurements.raw import RAW_MEASUREMENTS
+from cp_assets.warehouse.rows import PartitionRows
 from cp_assets.warehouse.spec import TableSpec
 
 _ROWS_AT_ONCE = 65_536
 _SHOWN = 5
 
 
-def _hold(
-    schema_of: Callable[[list[str]], pa.DataFrameSchema],
-    names: tuple[str, ...],
-    tables: PlateTables,
-    spec: TableSpec,
-) -> Outcome:
-    """Hold the join contract against every row; faults of all batches are counted together."""
-    rows = tables.rows(spec.name)
-    columns = rows.columns()
-    schema = schema_of(columns)
-    wanted = [resolve_columns(columns).get(name, name) for name in names]
-    return _validate(schema, wanted, tables, spec)
+@dataclass(frozen=True)
+class PlateRows:
+    """A plate's rows, as the contract reads them."""
+
+    rows: PartitionRows
+
+    @property
+    def name(self) -> str:
+        """Name of the table."""
+        return self.rows.name
+
+    @cached_property
+    def columns(self) -> list[str]:
+        """Columns that any of the plate's files has."""
+        return self.rows.columns()
+
+    def batches(self, columns: Sequence[str]) -> Iterator[RecordBatch]:
+        """Some columns of the rows, some ten thousand at once."""
+        return self.rows.batches(columns, batch_rows=_ROWS_AT_ONCE)
+
+
+def _hold(names: tuple[str, ...], tables: PlateTables, spec: TableSpec) -> Outcome:
+    """Hold some names of the join contract against every row."""
+    rows = PlateRows(tables.rows(spec.name))
+    found = validate_columns(rows.columns, rows.name).resolved_columns
+    counts = count_contract(tables.duckdb, rows)
+    nulls = lines_of_nulls(counts, found)
+    faults = [f"{name} is missing" for name in names if found[name] is None]
+    faults += [nulls[name] for name in names if name in nulls]
+    columns = [found[name] or name for name in names]
+    held = f"{', '.join(columns)} present and without null in {counts.rows} rows"
+    return outcome_of(faults, held, {"rows": counts.rows})
 
 
 def _validate(
@@ -95,30 +119,22 @@ def _told_type(field: Field, name: str, overrides: Mapping[str, str]) -> DataTyp
 
 def _unique(keys: tuple[str, ...], tables: PlateTables, spec: TableSpec) -> Outcome:
     """Count keys that occur more than once; rows without all key columns are no objects."""
-    if not tables.register("keyed", spec.name, keys):
-        return Outcome(passed=True, summary="no rows", figures={"rows": 0})
-    named = ", ".join(f'"{key}"' for key in keys)
-    complete = " AND ".join(f'"{key}" IS NOT NULL' for key in keys)
-    found = tables.duckdb.execute(
-        f"SELECT sum(n), count(*) FILTER (n > 1), (list(key) FILTER (n > 1))[1:{_SHOWN}] FROM ("
-        f"SELECT concat_ws('/', {named}) AS key, count(*) AS n FROM keyed "
-        f"WHERE {complete} GROUP BY {named})"
-    ).fetchall()
-    [(rows, repeated, examples)] = found
-    faults = [f"{repeated} keys occur more than once: {', '.join(examples)}"] if repeated else []
-    held = f"{' + '.join(keys)} unique in {rows or 0} rows"
-    return outcome_of(faults, held, {"rows": int(rows or 0), "repeated keys": repeated})
+    found = find_repeated(tables.duckdb, PlateRows(tables.rows(spec.name)), "row", keys)
+    told = f"{found.repeated} keys occur more than once: {', '.join(found.examples)}"
+    held = f"{' + '.join(keys)} unique in {found.rows} rows"
+    figures = {"rows": found.rows, "repeated keys": found.repeated}
+    return outcome_of([told] if found.repeated else [], held, figures)
 
 
 JOIN_CONTRACT = TableCheck(
     "join_contract",
     f"{' and '.join(REQUIRED)} (or a known alias) are there and never null",
-    partial(_hold, required_schema, REQUIRED),
+    partial(_hold, REQUIRED),
 )
 RECOMMENDED_COLUMNS = TableCheck(
     "recommended_columns",
     f"{', '.join(RECOMMENDED)} (or a known alias) are there and not null",
-    partial(_hold, recommended_schema, RECOMMENDED),
+    partial(_hold, RECOMMENDED),
     blocking=False,
 )
 TYPES_AS_DECLARED = TableCheck(

@@ -4,32 +4,9 @@ import pandas as pd
 import pandera.pandas as pa
 from pandera.errors import SchemaErrors
 
-from cp_assets.checks.contract import RECOMMENDED, REQUIRED, resolve_columns
 from cp_assets.warehouse.spec import TableSpec
 
 _SHOWN = 5
-
-
-def contract_schema(columns: list[str], names: tuple[str, ...]) -> pa.DataFrameSchema:
-    """The join contract over a table's columns: each column of ``names`` is there and without null.
-
-    Aliases are resolved; a column that is missing under every name is required under its own.
-    """
-    found = resolve_columns(columns)
-    return pa.DataFrameSchema(
-        {found.get(name, name): pa.Column(str, nullable=False) for name in names},
-        name="join contract",
-    )
-
-
-def required_schema(columns: list[str]) -> pa.DataFrameSchema:
-    """The required part of the join contract."""
-    return contract_schema(columns, REQUIRED)
-
-
-def recommended_schema(columns: list[str]) -> pa.DataFrameSchema:
-    """The recommended part of the join contract."""
-    return contract_schema(columns, RECOMMENDED)
 
 
 def declared_schema(spec: TableSpec) -> pa.DataFrameSchema:

@@ -8,14 +8,17 @@ import click
 
 import cp_assets
 from cp_assets.cli.common import say
+from cp_assets.cli.contract import join_profiles, validate_contract
 from cp_assets.cli.convert import convert
 from cp_assets.cli.demo import demo, sample, ui
+from cp_assets.cli.export import export, quality_control
 from cp_assets.cli.maintain import maintain
 from cp_assets.cli.materialize import materialize
 from cp_assets.cli.plates import plates
 from cp_assets.cli.reading import describe, read, show, tables
 from cp_assets.cli.registering import ingest, publish_chunks, register
 from cp_assets.cli.scan import scan, summarize
+from cp_assets.cli.sql import sql
 from cp_assets.errors import CpAssetsError, one_line
 from cp_assets.logs import LogFormat, log_format, set_up_logging
 from cp_assets.redaction import redacted
@@ -53,7 +56,28 @@ def main(*, verbose: bool, form: LogFormat | None) -> None:
 
 
 for _command in (
-    *(convert, demo, describe, ingest, maintain, materialize, plates, publish_chunks, read),
-    *(register, sample, scan, show, summarize, tables, ui),
+    *(
+        convert,
+        demo,
+        describe,
+        export,
+        ingest,
+        join_profiles,
+        maintain,
+        materialize,
+        plates,
+        publish_chunks,
+        quality_control,
+        read,
+        register,
+        sample,
+        scan,
+        show,
+        sql,
+        summarize,
+        tables,
+        ui,
+        validate_contract,
+    ),
 ):
     main.add_command(_command)

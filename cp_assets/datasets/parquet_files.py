@@ -16,8 +16,13 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def open_parquet(path: Place) -> Iterator[pq.ParquetFile]:
+def open_parquet(path: Place, buffer_size: int = 0) -> Iterator[pq.ParquetFile]:
     """Open a Parquet file.
+
+    Parameters
+    ----------
+    buffer_size
+        Bytes that are read at once of each column; 0 for the column of a whole row group.
 
     Raises
     ------
@@ -28,5 +33,5 @@ def open_parquet(path: Place) -> Iterator[pq.ParquetFile]:
     """
     # Of a file on a disk pyarrow reads without asking Python.
     source = path.open("rb") if isinstance(path, ObjectPath) else path
-    with pq.ParquetFile(source) as file:
+    with pq.ParquetFile(source, buffer_size=buffer_size) as file:
         yield file

@@ -31,11 +31,11 @@ def recipe_permalink(dataset: Dataset) -> str:
     """Where the code that made a table can be found."""
     if dataset.recipe_permalink:
         return dataset.recipe_permalink
-    return _own_link()
+    return code_permalink()
 
 
 @cache
-def _own_link() -> str:
+def code_permalink() -> str:
     """Of this code; kept, since the code that runs is the one that was loaded."""
     return _commit_link(_HERE, "tree", "") or f"pkg:pypi/cp-assets@{_version()}"
 

@@ -62,7 +62,7 @@ def hold_configured(named: str | None) -> str | None:
     """
     if named is None or "/" in named or configured_name(named) is not None:
         return named
-    if (Path(named) / _CATALOG_FILE).is_file():
+    if is_warehouse(Path(named)):
         return named
     variable = f"{variables_of(named)}URI"
     msg = (
@@ -71,6 +71,11 @@ def hold_configured(named: str | None) -> str | None:
         f"./{named}"
     )
     raise ConfigurationError(msg)
+
+
+def is_warehouse(folder: Path) -> bool:
+    """Whether a folder has the catalog of a warehouse."""
+    return (folder / _CATALOG_FILE).is_file()
 
 
 def open_catalog(warehouse: str | Path | None, *, create: bool) -> tuple[Catalog, str]:
@@ -116,7 +121,7 @@ def open_catalog(warehouse: str | Path | None, *, create: bool) -> tuple[Catalog
             "of a URI; choose another folder"
         )
         raise ConfigurationError(msg)
-    if not create and not (folder / _CATALOG_FILE).is_file():
+    if not create and not is_warehouse(folder):
         msg = (
             f"no warehouse at {folder}: expected {_CATALOG_FILE} in that folder, or a PyIceberg "
             f"catalog configured under the name {name!r}; `cp-assets convert` makes one"

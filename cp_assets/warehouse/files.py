@@ -134,7 +134,7 @@ class PartitionFiles:
         stream = self.table.io.new_output(path).create(overwrite=True)
         fields = annotated_schema(self.table.schema())
         annotated = pa.schema([fields.field(name) for name in schema.names])
-        parquet = pq.ParquetWriter(stream, annotated, **_parquet_options(self.spec, schema))
+        parquet = pq.ParquetWriter(stream, annotated, **parquet_options(self.spec, schema))
         self._open = _OpenFile(path, stream, parquet, partition, schema)
 
     def _flush(self) -> None:
@@ -181,7 +181,8 @@ def _close_quietly(unfinished: _OpenFile) -> None:
             continue
 
 
-def _parquet_options(spec: TableSpec, schema: pa.Schema) -> dict[str, object]:
+def parquet_options(spec: TableSpec, schema: pa.Schema) -> dict[str, object]:
+    """How `pq.ParquetWriter` stores files of a table that have these columns."""
     # Statistics and dictionaries only where they prune or shrink: thousands of feature columns of
     # random doubles gain from neither, and their statistics would fill the footer.
     keys = [

@@ -88,7 +88,7 @@ def test_config_permalink_without_git(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_recipe_permalink_from_git_or_the_release(monkeypatch: pytest.MonkeyPatch) -> None:
     link = recipe_permalink(DATASET)
     assert re.match(r"swh:1:rev:[0-9a-f]{40}|https://|pkg:pypi/cp-assets@\d", link)
-    permalinks._own_link.cache_clear()
+    permalinks.code_permalink.cache_clear()
     monkeypatch.setenv("PATH", "")
     assert recipe_permalink(DATASET).startswith("pkg:pypi/cp-assets@")
-    permalinks._own_link.cache_clear()
+    permalinks.code_permalink.cache_clear()
