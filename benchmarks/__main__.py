@@ -21,7 +21,6 @@ from benchmarks import (
     one_cell,
     profiles,
     profiles_memory,
-    scanning,
     training,
 )
 from benchmarks.context import Context
@@ -36,7 +35,6 @@ MEASUREMENTS: dict[str, Callable[[Context], Measurement]] = {
     "training": training.measure,
     "profiles": profiles.measure,
     "profiles_memory": profiles_memory.measure,
-    "scanning": scanning.measure,
 }
 
 
