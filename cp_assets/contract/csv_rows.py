@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from cp_assets.contract.scratch import scratch_connection
 from cp_assets.datasets.csv_files import open_text
 from cp_assets.datasets.csv_text import NULLS
-from cp_assets.datasets.databases import quoted
 from cp_assets.errors import MeasurementError
 from cp_assets.stores.spool import spooled
 
@@ -26,9 +27,14 @@ if TYPE_CHECKING:
 _BATCH_VALUES = 2**22
 """Values of a batch: rows are fewer where there are thousands of columns."""
 
-_WHOLE = "^ *[+-]?[0-9]+ *$"
+_NAME = "^[+-]?0[0-9]"
+"""Texts of digits that are no numbers."""
+
 _MOST_ROWS = 65_536
-_LONGEST_LINE = 16 * 2**20
+_MEMORY = 2**30
+"""Most bytes for DuckDB's reader, which takes them where there are thousands of columns."""
+
+_LONGEST_LINE = 2 * 2**20
 
 
 @dataclass(frozen=True)
@@ -56,9 +62,9 @@ class CsvRows:
         if not any(header):
             msg = f"{self.path} has no header; expected names of columns in its first line"
             raise MeasurementError(msg)
-        repeated = next((name for name in header if header.count(name) > 1), None)
-        if repeated is not None:
-            msg = f"{self.path} has the column {repeated!r} twice; expected each column once"
+        repeated = [name for name, times in Counter(header).items() if times > 1]
+        if repeated:
+            msg = f"{self.path} has the column {repeated[0]!r} twice; expected each column once"
             raise MeasurementError(msg)
         return header
 
@@ -68,52 +74,38 @@ class CsvRows:
 
         What begins with a zero is text: it is a name and no number. So is a column without values.
         """
-        found = self._figures()
-        kinds = {"BIGINT": pa.int64(), "DOUBLE": pa.float64(), "VARCHAR": pa.string()}
-        return pa.schema([(name, kinds[kind]) for name, kind in found.items()])
+        kinds: dict[str, pa.DataType | None] = dict.fromkeys(self.columns)
+        for batch in self._select(self.columns):
+            for name, values in zip(self.columns, batch.columns, strict=True):
+                kinds[name] = _kind(values, kinds[name])
+        return pa.schema([(name, kind or pa.string()) for name, kind in kinds.items()])
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Rows of some columns, in the file's order, as text."""
-        there = [name for name in self.columns if name in set(columns)]
-        yield from self._select(dict.fromkeys(there, "VARCHAR"))
+        wanted = set(columns)
+        yield from self._select([name for name in self.columns if name in wanted])
 
     def whole_batches(self) -> Iterator[pa.RecordBatch]:
         """All columns, in the types of `schema`."""
-        names = {pa.int64(): "BIGINT", pa.float64(): "DOUBLE", pa.string(): "VARCHAR"}
-        yield from self._select({field.name: names[field.type] for field in self.schema})
+        schema = self.schema
+        for batch in self._select(self.columns):
+            yield batch.cast(schema)
 
-    def _select(self, kinds: dict[str, str]) -> Iterator[pa.RecordBatch]:
-        chosen = ", ".join(
-            f"CAST({self._column(name)} AS {kind}) AS {self._column(name)}"
-            for name, kind in kinds.items()
-        )
-        rows = max(1, min(_MOST_ROWS, _BATCH_VALUES // max(1, len(kinds))))
+    def _select(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        chosen = ", ".join(map(self._column, columns))
+        rows = max(1, min(_MOST_ROWS, _BATCH_VALUES // max(1, len(columns))))
         with self._connected() as (connection, source):
             reader = connection.sql(f"SELECT {chosen} FROM {source}").to_arrow_reader(rows)
             for batch in reader:
-                yield batch.rename_columns(list(kinds))
-
-    def _figures(self) -> dict[str, str]:
-        """Column -> DuckDB's type that all its values are of."""
-        tried = ", ".join(
-            # A cast alone would round 1.5.
-            f"count({column}) = count(TRY_CAST({column} AS BIGINT)) "
-            f"AND bool_and(regexp_matches({column}, '{_WHOLE}')), "
-            f"count({column}) = count(TRY_CAST({column} AS DOUBLE)) AND count({column}) > 0, "
-            f"count(*) FILTER (regexp_matches({column}, '^[+-]?0[0-9]')) > 0"
-            for column in map(self._column, self.columns)
-        )
-        with self._connected() as (connection, source):
-            told = connection.sql(f"SELECT {tried} FROM {source}").fetchall()[0]
-        found = {}
-        for at, name in enumerate(self.columns):
-            whole, number, named = told[3 * at : 3 * at + 3]
-            found[name] = "VARCHAR" if named or not number else "BIGINT" if whole else "DOUBLE"
-        return found
+                yield batch.rename_columns(list(columns))
 
     def _column(self, name: str) -> str:
         """DuckDB's name of a column: to SQL names in other letter case are one."""
-        return quoted(f"column_{self.columns.index(name)}")
+        return f"column_{self._places[name]}"
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {name: at for at, name in enumerate(self.columns)}
 
     @contextmanager
     def _connected(self) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
@@ -134,7 +126,9 @@ class CsvRows:
         said = ", ".join(f"{name} = {value}" for name, value in options.items())
         with ExitStack() as stack, self._readable():
             path = stack.enter_context(spooled(self.path))
-            connection = stack.enter_context(scratch_connection())
+            connection = stack.enter_context(scratch_connection(_MEMORY))
+            # Each thread takes memory for every column, and there may be thousands.
+            connection.execute("SET threads = 1")
             yield connection, f"read_csv({_text(str(path))}, {said})"
 
     @contextmanager
@@ -147,6 +141,22 @@ class CsvRows:
             )
             msg = f"{self.path} cannot be read as CSV ({reason}); expected commas and UTF-8"
             raise MeasurementError(msg) from error
+
+
+def _kind(values: pa.Array, known: pa.DataType | None) -> pa.DataType | None:
+    """The narrowest type that these texts are of, and those before; None where there is none."""
+    if values.null_count == len(values) or known == pa.string():
+        return known
+    if pc.any(pc.match_substring_regex(values, _NAME)).as_py():
+        return pa.string()
+    for kind in (pa.int64(), pa.float64()):
+        if known in (None, pa.int64(), kind):
+            try:
+                pc.cast(values, kind)
+            except pa.ArrowInvalid:
+                continue
+            return pa.float64() if known == pa.float64() else kind
+    return pa.string()
 
 
 def _text(value: str) -> str:

@@ -253,9 +253,11 @@ def _rows_at_once(batch: pa.RecordBatch) -> int:
 def _named(columns: Sequence[str], whose: str, taken: set[str]) -> dict[str, str]:
     """Column -> a name that none of those taken has: its own, or one that says whose it is."""
     named: dict[str, str] = {}
+    used = set(taken)
     for column in columns:
         name = column
-        while name in taken or name in named.values():
+        while name in used:
             name = f"{whose}_{name}"
         named[column] = name
+        used.add(name)
     return named

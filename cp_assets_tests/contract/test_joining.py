@@ -108,7 +108,7 @@ def test_pycytominer_profiles_are_joined_as_the_peer_joins_them(
 IDS = st.sampled_from(["a", "b", "c", None])
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(
     st.lists(st.tuples(IDS, IDS), max_size=12),
     st.lists(st.tuples(IDS, IDS), max_size=8),

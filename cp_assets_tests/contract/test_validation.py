@@ -56,7 +56,7 @@ KEYS = st.sampled_from(["a", "b", "a/b", "1", "", None])
 TABLES = st.lists(st.tuples(KEYS, KEYS, st.sampled_from([1, 2, None])), max_size=20)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(TABLES, TABLES, st.integers(0, 20))
 def test_keys_and_images_are_counted_as_pandas_counts_them(
     tmp_path_factory: pytest.TempPathFactory,
