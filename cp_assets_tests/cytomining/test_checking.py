@@ -21,6 +21,7 @@ from cp_assets.cytomining.manifest import MANIFEST_NAME
 from cp_assets.cytomining.root import writing
 from cp_assets.errors import WarehouseRootError
 from cp_assets_tests.cytomining.conftest import profile_rows
+from cp_assets_tests.services.buckets import Bucket
 
 FOLDER = "profiles/cell_profiles"
 
@@ -220,6 +221,17 @@ def test_kinds_that_mix(tmp_path: Path) -> None:
     found = broken(tmp_path)
     assert "several kinds" in found["Profile Tables 3"]
     assert "cells, nuclei" in found["Profile Tables 2"]
+
+
+def test_root_in_an_object_store(good: Path, bucket: Bucket) -> None:
+    there = bucket.put(good)
+    report = check_root(there)
+    assert report.is_valid
+    assert not report.warnings
+    assert report.result("Namespaces and Tables 4").outcome == "met"
+    assert report.result("Namespaces and Tables 3").outcome == "not applicable"
+    with pytest.raises(WarehouseRootError, match="there is no such folder"):
+        check_root(there / "nothing")
 
 
 # -- roots of the peer's own exporter
