@@ -31,7 +31,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-azurite install-dev install-torch demo ui test bench lint format types check lock clean
+.PHONY: help install install-azurite install-dev install-engines install-torch demo ui test bench lint format types check lock clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,16 @@ install-torch: $(DEV_STAMP) ## Add PyTorch, which is optional: with it `make tes
 install-azurite: $(DEV_STAMP) ## Add the Azure emulator, which the tests of az:// need (takes npm)
 	npm install --global --prefix $(VENV) --ignore-scripts --no-audit --no-fund --loglevel=error \
 		azurite@$(AZURITE_VERSION)
+
+# Engines that do not fit beside ours, each environment from its lock; Spark only where Java is.
+ENGINES := $(VENV)/engines
+install-engines: $(ENGINES)/readers/.installed $(if $(shell command -v java),$(ENGINES)/spark/.installed) ## Add engines that tests read Iceberg with: DuckDB 1.5, DataFusion, Spark (1 GB)
+
+$(ENGINES)/%/.installed: cp_assets_tests/engines/locks/%.lock | $(DEV_STAMP)
+	$(BIN)/python -m venv --clear $(@D)
+	-$(@D)/bin/python -m pip --disable-pip-version-check install -qq --no-compile pip==$(PIP_VERSION)
+	$(@D)/bin/python -m pip --disable-pip-version-check install -qq --no-compile --no-deps -r $<
+	@touch $@
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

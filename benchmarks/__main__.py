@@ -21,6 +21,7 @@ from benchmarks import (
     one_cell,
     profiles,
     profiles_memory,
+    scans,
     training,
 )
 from benchmarks.context import Context
@@ -35,6 +36,7 @@ MEASUREMENTS: dict[str, Callable[[Context], Measurement]] = {
     "training": training.measure,
     "profiles": profiles.measure,
     "profiles_memory": profiles_memory.measure,
+    "scans": scans.measure,
 }
 
 

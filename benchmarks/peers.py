@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 HERE = Path(__file__).parent
-PEERS = ("cytotable", "lance", "webdataset")
+PEERS = ("cytotable", "iceberg-bioimage", "lance", "webdataset")
 """Each has a lock ``locks/<name>.lock``: every package with its exact version."""
 
 

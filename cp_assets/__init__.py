@@ -11,6 +11,8 @@ from cp_assets import cytomining
 from cp_assets.contract.front import join_profiles, validate_contract
 from cp_assets.conversion import convert
 from cp_assets.errors import CpAssetsError
+from cp_assets.images.ome_arrow_files import open_as_ome_arrow
+from cp_assets.payloads import from_ome_arrow, to_ome_arrow
 from cp_assets.warehouse.parquet import describe_warehouse, list_tables, read_table
 from cp_assets.warehouse.warehouse import Warehouse, open_warehouse
 
@@ -20,10 +22,13 @@ __all__ = [
     "convert",
     "cytomining",
     "describe_warehouse",
+    "from_ome_arrow",
     "join_profiles",
     "list_tables",
+    "open_as_ome_arrow",
     "open_warehouse",
     "read_table",
+    "to_ome_arrow",
     "validate_contract",
 ]
 

@@ -38,6 +38,7 @@ COMMANDS = [
         "sample",
         "scan",
         "show",
+        "sql",
         "summarize",
         "tables",
         "ui",
@@ -251,7 +252,7 @@ def test_read_writes_parquet_with_pixels_and_csv_without(built: Warehouse, tmp_p
         built.read_table("image_crops", limit=4)
     )
     result = run(*words, tmp_path / "crops.csv")
-    assert "pixels are left out of CSV" in result.stderr
+    assert "pixels and of lists are left out of CSV" in result.stderr
     frame = pd.read_csv(tmp_path / "crops.csv")
     assert len(frame) == 4
     assert "ome_arrow_image" not in frame.columns

@@ -26,6 +26,8 @@ SNAPSHOT = {
         "profiles",
         {"iceberg", "parquet"},
     ),
+    "image_assets": (("image_files", "raw_measurements"), "images", {"iceberg"}),
+    "chunk_index": (("image_assets", "image_files", "raw_measurements"), "images", {"iceberg"}),
     "image_crops": (
         ("image_files", "joined_profiles", "raw_measurements"),
         "images",
@@ -33,12 +35,14 @@ SNAPSHOT = {
     ),
     "source_images": (("image_files", "raw_measurements"), "images", {"iceberg", "omearrow"}),
     "profile_with_images": (
-        ("image_crops", "joined_profiles"),
+        ("image_assets", "image_crops", "joined_profiles"),
         "images",
         {"iceberg", "parquet"},
     ),
     "manifest": (
         (
+            "chunk_index",
+            "image_assets",
             "image_crops",
             "joined_profiles",
             "profile_with_images",
@@ -78,6 +82,8 @@ CHECKS = {
         "columns_of_batch": False,
         "annotation_agrees": False,
     },
+    "image_assets": {**CONTRACT, "keys_unique": True, "images_balance": True},
+    "chunk_index": {**CONTRACT, "keys_unique": True, "chunks_have_images": True},
     "image_crops": {
         **CONTRACT,
         "keys_unique": True,
@@ -86,7 +92,12 @@ CHECKS = {
         "crops_balance": True,
     },
     "source_images": {**CONTRACT, "keys_unique": True},
-    "profile_with_images": {**CONTRACT, "keys_unique": True, "crops_have_profiles": True},
+    "profile_with_images": {
+        **CONTRACT,
+        "keys_unique": True,
+        "crops_have_profiles": True,
+        "profiles_have_images": False,
+    },
     "manifest": {"types_as_declared": True, "keys_unique": True, "etags_match": True},
 }
 """Asset -> check -> whether it blocks."""

@@ -20,9 +20,14 @@ def test_front_door_has_these_names() -> None:
         "Warehouse",
         "convert",
         "describe_warehouse",
+        "from_ome_arrow",
+        "join_profiles",
         "list_tables",
+        "open_as_ome_arrow",
         "open_warehouse",
         "read_table",
+        "to_ome_arrow",
+        "validate_contract",
     }
 
 

@@ -18,6 +18,8 @@ from cp_assets.running.steps import plate_step
         deps=(
             "raw_measurements",
             "joined_profiles",
+            "image_assets",
+            "chunk_index",
             "image_crops",
             "source_images",
             "profile_with_images",

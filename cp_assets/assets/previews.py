@@ -15,11 +15,13 @@ from cp_assets.images.plate_map import plate_map_png
 from cp_assets.measurements.joined_columns import JOINED_PROFILES
 from cp_assets.measurements.raw import RAW_MEASUREMENTS
 from cp_assets.provenance.manifest import MANIFEST
+from cp_assets.scanning.tables import IMAGE_ASSETS
 from cp_assets.showing import SHEET_CELLS, crops_of_some_cells, sheet_png
 from cp_assets.warehouse.rows import PartitionRows
 from cp_assets.warehouse.warehouse import Warehouse
 
 _COLOURS = 64
+_SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,14 @@ def _images_by_channel(warehouse: Warehouse, plate: PlateKey) -> str | None:
     return _markdown_table(["channel", "images"], rows) if rows else None
 
 
+def _arrays_by_kind(warehouse: Warehouse, plate: PlateKey) -> str | None:
+    columns = ["kind", "format_family", "dtype", "shape_json"]
+    found = warehouse.read_table(IMAGE_ASSETS.name, **_plate(plate), columns=columns)
+    counts = Counter(tuple(row.values()) for row in found.to_pylist())
+    rows = [[*values, count] for values, count in counts.most_common(_SHOWN)]
+    return _markdown_table(["what", "format", "type", "shape", "arrays"], rows) if rows else None
+
+
 def _links_by_channel(warehouse: Warehouse, plate: PlateKey) -> str | None:
     scope = plate.columns()
     rows = PartitionRows(warehouse, PROFILE_WITH_IMAGES.name, scope)
@@ -104,6 +114,7 @@ def _manifest_rows(warehouse: Warehouse, plate: PlateKey) -> str | None:
 _PREVIEWS: dict[str, tuple[str, Callable[[Warehouse, PlateKey], str | None]]] = {
     RAW_MEASUREMENTS.name: ("rows by compartment", _rows_by_compartment),
     JOINED_PROFILES.name: ("cells per well (picture)", _cells_per_well),
+    IMAGE_ASSETS.name: ("image arrays", _arrays_by_kind),
     IMAGE_CROPS.name: ("cells with outlines (picture)", _contact_sheet),
     SOURCE_IMAGES.name: ("images by channel", _images_by_channel),
     PROFILE_WITH_IMAGES.name: ("linked crops by channel", _links_by_channel),

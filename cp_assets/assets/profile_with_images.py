@@ -19,6 +19,8 @@ from cp_assets.running.steps import plate_step
         group="images",
         deps=(
             "joined_profiles",
+            # Only its checks read these: which profiles have images.
+            "image_assets",
             "image_crops",
         ),
     )

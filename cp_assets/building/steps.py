@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from cp_assets.building.links import LINK_COLUMNS, PROFILE_WITH_IMAGES, links
@@ -137,17 +138,21 @@ def build_chunk_index(sources: PlateSources, warehouse: Warehouse) -> PlateTable
     """Where the tiles and chunks of the plate's images lie, where there are any."""
     if sources.image_dir is None:
         return _no_images(CHUNK_INDEX, sources)
-    raw = _partition(warehouse, RAW_MEASUREMENTS, sources)
     assets = _partition(warehouse, IMAGE_ASSETS, sources)
-    inputs = digest([_upstream(assets, sources)])
     if not any(batch["chunk_shape_json"].null_count < len(batch) for batch in assets.batches()):
-        reason = "none of the plate's images is stored in tiles or chunks"
+        reason = "none of the plate's images is known to be stored in tiles or chunks"
         return NotApplicable(CHUNK_INDEX, sources.key, reason)
+    raw = _partition(warehouse, RAW_MEASUREMENTS, sources)
+    inputs = digest([_upstream(assets, sources)])
 
     def rows(_log: RejectionLog) -> Iterator[pa.RecordBatch]:
         # What cannot be scanned is in the books of the image assets.
-        for image in _plate_images(sources, raw, RejectionLog()):
-            yield from chunks_of(sources.key, image.asset, image.keys, image.path)
+        images = _plate_images(sources, raw, RejectionLog())
+        for _, of_set in groupby(images, lambda one: one.keys.image_id):
+            # A file that several channels are planes of has its chunks once.
+            arrays = {(one.path, one.asset.array_path): one for one in of_set}
+            for one in arrays.values():
+                yield from chunks_of(sources.key, one.asset, one.keys, one.path)
 
     return PlateTable(CHUNK_INDEX, sources.key, inputs, rows)
 

@@ -10,6 +10,13 @@ from cp_assets.building.links import PROFILE_WITH_IMAGES
 from cp_assets.checks.annotation_checks import ANNOTATION_AGREES, WELLS_OF_PLATE_MAP
 from cp_assets.checks.batch_checks import COLUMNS_OF_BATCH, LOAD_DATA_PLACE, PLATES_OF_BATCH
 from cp_assets.checks.file_checks import FILES_HAVE_ROWS, FILES_HAVE_SAME_COLUMNS, FILES_OF_ONE_AGE
+from cp_assets.checks.image_asset_checks import (
+    ARRAYS_UNIQUE,
+    CHUNKS_HAVE_IMAGES,
+    CHUNKS_UNIQUE,
+    IMAGE_BOOKS,
+    PROFILES_HAVE_IMAGES,
+)
 from cp_assets.checks.image_table_checks import (
     CHANNELS_DIFFER,
     COUNTS_AGREE,
@@ -37,6 +44,7 @@ from cp_assets.partitions import PLATES
 from cp_assets.provenance.manifest import MANIFEST
 from cp_assets.resources import DatasetsResource, WarehouseResource
 from cp_assets.running.steps import plate_step
+from cp_assets.scanning.tables import CHUNK_INDEX, IMAGE_ASSETS
 from cp_assets.warehouse.spec import TableSpec
 
 _CONTRACT = (JOIN_CONTRACT, RECOMMENDED_COLUMNS, TYPES_AS_DECLARED)
@@ -57,6 +65,8 @@ CHECKS: dict[TableSpec, tuple[TableCheck, ...]] = {
         COLUMNS_OF_BATCH,
         ANNOTATION_AGREES,
     ),
+    IMAGE_ASSETS: (*_CONTRACT, ARRAYS_UNIQUE, IMAGE_BOOKS),
+    CHUNK_INDEX: (*_CONTRACT, CHUNKS_UNIQUE, CHUNKS_HAVE_IMAGES),
     IMAGE_CROPS: (
         *_CONTRACT,
         keys_unique("Metadata_ImageCropID"),
@@ -65,7 +75,12 @@ CHECKS: dict[TableSpec, tuple[TableCheck, ...]] = {
         CROP_BOOKS,
     ),
     SOURCE_IMAGES: (*_CONTRACT, keys_unique("Metadata_ImageID")),
-    PROFILE_WITH_IMAGES: (*_CONTRACT, keys_unique("Metadata_ImageCropID"), CROPS_HAVE_PROFILES),
+    PROFILE_WITH_IMAGES: (
+        *_CONTRACT,
+        keys_unique("Metadata_ImageCropID"),
+        CROPS_HAVE_PROFILES,
+        PROFILES_HAVE_IMAGES,
+    ),
     MANIFEST: (TYPES_AS_DECLARED, keys_unique("table_name"), ETAGS_MATCH),
 }
 """Table -> its checks."""

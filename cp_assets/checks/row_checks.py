@@ -26,26 +26,29 @@ _SHOWN = 5
 
 
 @dataclass(frozen=True)
-class _PlateRows:
+class PlateRows:
     """A plate's rows, as the contract reads them."""
 
     rows: PartitionRows
 
     @property
     def name(self) -> str:
+        """Name of the table."""
         return self.rows.name
 
     @cached_property
     def columns(self) -> list[str]:
+        """Columns that any of the plate's files has."""
         return self.rows.columns()
 
     def batches(self, columns: Sequence[str]) -> Iterator[RecordBatch]:
+        """Some columns of the rows, some ten thousand at once."""
         return self.rows.batches(columns, batch_rows=_ROWS_AT_ONCE)
 
 
 def _hold(names: tuple[str, ...], tables: PlateTables, spec: TableSpec) -> Outcome:
     """Hold some names of the join contract against every row."""
-    rows = _PlateRows(tables.rows(spec.name))
+    rows = PlateRows(tables.rows(spec.name))
     found = validate_columns(rows.columns, rows.name).resolved_columns
     counts = count_contract(tables.duckdb, rows)
     nulls = lines_of_nulls(counts, found)
@@ -116,7 +119,7 @@ def _told_type(field: Field, name: str, overrides: Mapping[str, str]) -> DataTyp
 
 def _unique(keys: tuple[str, ...], tables: PlateTables, spec: TableSpec) -> Outcome:
     """Count keys that occur more than once; rows without all key columns are no objects."""
-    found = find_repeated(tables.duckdb, _PlateRows(tables.rows(spec.name)), "row", keys)
+    found = find_repeated(tables.duckdb, PlateRows(tables.rows(spec.name)), "row", keys)
     told = f"{found.repeated} keys occur more than once: {', '.join(found.examples)}"
     held = f"{' + '.join(keys)} unique in {found.rows} rows"
     figures = {"rows": found.rows, "repeated keys": found.repeated}

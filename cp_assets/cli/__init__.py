@@ -18,6 +18,7 @@ from cp_assets.cli.plates import plates
 from cp_assets.cli.reading import describe, read, show, tables
 from cp_assets.cli.registering import ingest, publish_chunks, register
 from cp_assets.cli.scan import scan, summarize
+from cp_assets.cli.sql import sql
 from cp_assets.errors import CpAssetsError, one_line
 from cp_assets.logs import LogFormat, log_format, set_up_logging
 from cp_assets.redaction import redacted
@@ -72,6 +73,7 @@ for _command in (
         sample,
         scan,
         show,
+        sql,
         summarize,
         tables,
         ui,

@@ -16,9 +16,10 @@ from cp_assets.contract.profile_tables import (
 )
 from cp_assets.datasets import PlateKey
 from cp_assets.datasets.layouts import UNBATCHED
+from cp_assets.errors import ConfigurationError
 from cp_assets.scanning import scan_all
 from cp_assets.scanning.chunks import chunk_index_batches
-from cp_assets.scanning.names import stem_of
+from cp_assets.scanning.names import IMAGE_ENDINGS, ZARR_ENDING, stem_of
 from cp_assets.scanning.tables import CHUNK_INDEX, IMAGE_ASSETS, image_assets_batches, own_keys
 from cp_assets.stores import place
 from cp_assets.warehouse.catalog import is_warehouse
@@ -122,6 +123,9 @@ def open_images(
     """
     path = place(where, stores)
     if not path.exists():
+        if str(where).lower().endswith((*IMAGE_ENDINGS, ZARR_ENDING)):
+            msg = f"{where}: no such file or folder; expected an image store, or a table of images"
+            raise ConfigurationError(msg)
         return _of_table(open_table(where, warehouse))
     if isinstance(path, Path) and is_warehouse(path):
         return _of_table(open_table(IMAGE_ASSETS.name, open_warehouse(path)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -28,8 +29,9 @@ def parquet_output(path: Path, schema: pa.Schema) -> Iterator[Callable[[pa.Recor
         If the path's folder cannot be written to.
     """
     unfinished = path.with_name(f".{path.name}-{uuid4().hex}.partial")
+    opened = _opened(path, unfinished, schema)
     try:
-        with _opened(path, unfinished, schema) as file:
+        with opened as file:
             gathered = _RowGroups(file)
             yield gathered.add
             gathered.flush()
@@ -39,12 +41,12 @@ def parquet_output(path: Path, schema: pa.Schema) -> Iterator[Callable[[pa.Recor
 
 
 def _opened(path: Path, unfinished: Path, schema: pa.Schema) -> pq.ParquetWriter:
-    reason: object = "it is a folder"
-    if not path.is_dir():
+    reason = "it is a folder" if path.is_dir() else "no such folder"
+    if path.parent.is_dir() and not path.is_dir():
         try:
             return pq.ParquetWriter(unfinished, schema, compression="zstd")
         except OSError as error:
-            reason = error.strerror or error
+            reason = os.strerror(error.errno) if error.errno else str(error)
     msg = f"output {path} cannot be written ({reason}); name a file in a folder that is there"
     raise ConfigurationError(msg)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 MAX_MEMORY = 384 * 2**20
 """Bytes that DuckDB may take before it spills to the scratch folder."""
 
+_MOST_THREADS = 4
+
 
 @contextmanager
 def scratch_connection(max_memory: int = MAX_MEMORY) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -28,9 +31,16 @@ def scratch_connection(max_memory: int = MAX_MEMORY) -> Iterator[duckdb.DuckDBPy
     with (
         TemporaryDirectory(prefix="cp_assets-duckdb-", dir=scratch_folder()) as folder,
         duckdb.connect(
-            config={"temp_directory": folder, "memory_limit": f"{max_memory // 2**20}MiB"}
+            config={
+                "temp_directory": folder,
+                "memory_limit": f"{max_memory // 2**20}MiB",
+                # Each takes memory of its own, of which there is little.
+                "threads": min(_MOST_THREADS, os.cpu_count() or 1),
+            }
         ) as connection,
     ):
+        # Where Python runs without a script DuckDB shows one, on standard output.
+        connection.execute("SET enable_progress_bar = false")
         yield connection
 
 

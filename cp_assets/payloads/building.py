@@ -25,6 +25,9 @@ Plane = npt.NDArray[Any]
 Texts: TypeAlias = Sequence[str | None] | pa.StringArray
 """A text for each payload."""
 
+ChannelNames: TypeAlias = Texts | Sequence[Sequence[str | None]]
+"""For each payload the name of its channels: one for all of them, or one for each."""
+
 MAX_BATCH_BYTES = 2**31 - 1
 """Most pixel bytes of one payload array: its offsets are int32, as Iceberg's binary is."""
 
@@ -61,7 +64,7 @@ def payload_array(
     *,
     ids: Texts,
     names: Texts,
-    channels: Texts,
+    channels: ChannelNames,
     image_type: Literal["image", "label"] = "image",
     physical_sizes: Sequence[PhysicalSize] | None = None,
 ) -> pa.StructArray:
@@ -78,7 +81,8 @@ def payload_array(
         Arrays of shape (T, C, Z, Y, X), or of fewer axes, the last of these; None gives a null
         payload.
     ids, names, channels
-        Of each payload: its id, the name of its source file, the name of its channels.
+        Of each payload: its id, the name of its source file, the name of its channels; a sequence
+        of names names each channel.
     image_type
         ``image`` for intensities, ``label`` for masks and outlines.
     physical_sizes
@@ -115,7 +119,7 @@ def payload_array(
                     "type": _by_dtype(dtypes, lambda name: OME_PIXEL_TYPES.get(name, name)),
                     **_columns("size_{}", "tczyx", shapes),
                     **_physical(physical_sizes),
-                    "channels": _channels(shapes[:, 1] * there, _texts(channels)),
+                    "channels": _channels(shapes[:, 1] * there, channels),
                 },
             ),
             "chunk_grid": _struct(
@@ -264,20 +268,25 @@ def _physical(sizes: Sequence[PhysicalSize] | None) -> dict[str, pa.Array]:
     return columns
 
 
-def _channels(counts: npt.NDArray[np.int32], names: pa.StringArray) -> pa.ListArray:
-    """Channels of each payload, so many of its name: ``ch-0``, ``ch-1``, ..."""
+def _channels(counts: npt.NDArray[np.int32], names: ChannelNames) -> pa.ListArray:
+    """Channels of each payload: ``ch-0``, ``ch-1``, ..., each with its name."""
     ends = np.cumsum(counts)
     numbers = np.arange(ends[-1]) - np.repeat(ends - counts, counts)
     ids = pa.array([f"ch-{number}" for number in range(counts.max())], pa.string())
     values = _struct(
         _CHANNELS.value_type,
         len(numbers),
-        {
-            "id": ids.take(pa.array(numbers)),
-            "name": names.take(pa.array(np.repeat(np.arange(len(counts)), counts))),
-        },
+        {"id": ids.take(pa.array(numbers)), "name": _names(counts, names)},
     )
     return _list(_CHANNELS, counts, values)
+
+
+def _names(counts: npt.NDArray[np.int32], names: ChannelNames) -> pa.StringArray:
+    """A name for each channel of each payload."""
+    if not isinstance(names, pa.Array) and isinstance(names[0], list | tuple):
+        given = [each for count, each in zip(counts, names, strict=True) if count]
+        return pa.array([name for each in given for name in each], pa.string())
+    return _texts(names).take(pa.array(np.repeat(np.arange(len(counts)), counts)))
 
 
 def _columns(name: str, axes: str, values: npt.NDArray[np.int32]) -> dict[str, pa.Array]:

@@ -1,4 +1,4 @@
-"""Reading OME-Arrow payloads back: as numpy arrays, or as ome_arrow's own object."""
+"""Reading OME-Arrow payloads back as numpy arrays."""
 
 from __future__ import annotations
 
@@ -11,13 +11,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from cp_assets.errors import ImageReadError
-from cp_assets.payloads.building import OME_PIXEL_TYPES, Plane
 
 if TYPE_CHECKING:
-    from ome_arrow import OMEArrow
+    from cp_assets.payloads.building import Plane
 
 _Record = Mapping[str, Any]
-_NUMPY_NAMES = {word: name for name, word in OME_PIXEL_TYPES.items()}
 
 
 def payload_to_numpy(payload: pa.StructScalar | _Record) -> npt.NDArray[Any]:
@@ -242,30 +240,3 @@ def _binary_parts(values: pa.Array) -> tuple[npt.NDArray[Any], npt.NDArray[Any],
     places = np.frombuffer(offsets, width, len(values) + 1, values.offset * width.itemsize)
     # Read-only also where the column is still in the memory it was built in.
     return places[:-1], places[1:], memoryview(data if data is not None else b"").toreadonly()
-
-
-def to_ome_arrow(payload: pa.StructScalar | _Record) -> OMEArrow:
-    """Open the payload as an ``ome_arrow.OMEArrow``, to view, slice or export with that library.
-
-    ``OMEArrow(value)`` takes a value of a payload column as it is too. What this function adds:
-    types that ome_arrow 0.1 expects (``OME_ARROW_BYTE_STRUCT``) and numpy's words for real and
-    boolean pixels, so that ``tensor_view`` has the right dtype. ``OMEArrow(value.as_py())`` loses
-    the pixels: ome_arrow 0.1 reads a dict as its list form, which has no bytes. ``export("numpy")``
-    converts to uint16 unless its ``dtype`` says otherwise.
-
-    Raises
-    ------
-    ImageReadError
-        If the payload is null.
-    """
-    # Imported here: ome_arrow imports matplotlib and BioIO, which takes seconds.
-    from ome_arrow import OMEArrow  # noqa: PLC0415
-    from ome_arrow.meta import OME_ARROW_BYTE_STRUCT  # noqa: PLC0415
-
-    record = payload.as_py() if isinstance(payload, pa.StructScalar) else dict(payload)
-    if record is None:
-        msg = "the payload is null: there is no image; filter on `is not null` first"
-        raise ImageReadError(msg)
-    meta = dict(record["pixels_meta"])
-    meta["type"] = _NUMPY_NAMES.get(meta["type"], meta["type"])
-    return OMEArrow(pa.scalar({**record, "pixels_meta": meta}, type=OME_ARROW_BYTE_STRUCT))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 from cp_assets.datasets.ids import source_image_id
@@ -102,7 +102,7 @@ class _Plate:
                     )
                 )
                 continue
-            arrays, faults = self._arrays(image_set, image.path)
+            arrays, faults = self._arrays(image_set, image.path, file.channel)
             found += [
                 PlateImage(one, _image_keys(image_set, file, one), image.path) for one in arrays
             ]
@@ -130,18 +130,14 @@ class _Plate:
         }
 
     def _arrays(
-        self, image_set: ImageSet, path: Place
+        self, image_set: ImageSet, path: Place, channel: str | None = None
     ) -> tuple[tuple[ImageAsset, ...], list[Rejection]]:
+        told = partial(image_set.rejection, "image", channel=channel, source_file=str(path))
         scanned = self._scan(path)
         if isinstance(scanned, ImageReadError):
-            why = str(scanned)
-            return (), [
-                image_set.rejection("image", "unreadable_image", why, source_file=str(path))
-            ]
+            return (), [told(reason="unreadable_image", detail=str(scanned))]
         faults = [
-            image_set.rejection(
-                "image", "unreadable_part", line, outcome="incomplete", source_file=str(path)
-            )
+            told(reason="unreadable_part", detail=line, outcome="incomplete")
             for line in scanned.warnings
         ]
         return scanned.image_assets, faults

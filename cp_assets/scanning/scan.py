@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cp_assets.errors import ImageReadError
@@ -11,7 +10,7 @@ from cp_assets.images.readers.image_file import ImageFile
 from cp_assets.images.readers.opening import TIFF_SIGNATURES, head_of, open_image
 from cp_assets.images.readers.tiff_series import list_plain_series, list_series
 from cp_assets.scanning.model import ImageAsset, ScanResult
-from cp_assets.scanning.names import stem_of
+from cp_assets.scanning.names import ZARR_ENDING, stem_of
 from cp_assets.scanning.zarrs import scan_zarr
 from cp_assets.stores import place
 
@@ -44,7 +43,7 @@ def scan(path: str | Place, stores: StoreSettings | None = None) -> ScanResult:
 
 def scan_place(path: Place, uri: str) -> ScanResult:
     """`scan` of a place; `uri` is what to call it."""
-    if isinstance(path, Path) and (plain := list_plain_series(path)) is not None:
+    if not uri.lower().endswith(ZARR_ENDING) and (plain := list_plain_series(path)) is not None:
         return _of_tiff(uri, plain)
     file = ImageFile(path)
     head = head_of(file)

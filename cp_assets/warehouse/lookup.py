@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import and_
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -20,6 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as pads
 from pyiceberg.expressions import AlwaysTrue, And, BooleanExpression, In
 from pyiceberg.io.pyarrow import PyArrowFileIO
+from pyiceberg.transforms import IdentityTransform
 
 from cp_assets.warehouse.bounded_cache import BoundedCache
 from cp_assets.warehouse.file_io import open_filesystem
@@ -27,9 +30,10 @@ from cp_assets.warehouse.partitions import FOOTER_GROWTH
 from cp_assets.warehouse.schemas import arrow_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import pyarrow.fs as pafs
+    from pyiceberg.manifest import DataFile
     from pyiceberg.table import Table
 
 OBJECT_ID = "Metadata_ObjectID"
@@ -57,6 +61,8 @@ class SelectedFiles:
         As ``filesystem`` takes them, in the order in which they were written.
     schema
         Of the table: a column that a file lacks is null.
+    partitions
+        Of each path: column -> the one value that all its rows have.
     location
         Of one of the files, as the table has it.
     properties
@@ -65,6 +71,7 @@ class SelectedFiles:
 
     paths: tuple[str, ...]
     schema: pa.Schema
+    partitions: tuple[Mapping[str, Any], ...] = ()
     location: str | None = None
     properties: Mapping[str, str] = field(default_factory=dict, repr=False)
 
@@ -76,12 +83,15 @@ class SelectedFiles:
         return open_filesystem(dict(self.properties), self.location)[0]
 
     def dataset(self) -> pads.Dataset:
-        """All rows of the files."""
+        """All rows of the files; a file is opened only for a predicate that its partition meets."""
         if not self.paths:
             return pads.dataset(self.schema.empty_table())
-        return pads.dataset(
-            list(self.paths), schema=self.schema, filesystem=self.filesystem, format="parquet"
-        )
+        parquet, filesystem = pads.ParquetFileFormat(), self.filesystem
+        fragments = [
+            parquet.make_fragment(path, filesystem, _is_of(partition))
+            for path, partition in zip(self.paths, self.partitions, strict=True)
+        ]
+        return pads.FileSystemDataset(fragments, self.schema, parquet, filesystem)
 
 
 @dataclass(frozen=True)
@@ -204,12 +214,50 @@ def _planned(table: Table, plates: Mapping[str, tuple[str, ...]]) -> tuple[Selec
         row_filter = And(row_filter, In(term=name, literals=values))
     columns = tuple(plates) or (schema.names[0],)
     tasks = table.scan(row_filter=row_filter, selected_fields=columns).plan_files()
-    places = sorted(task.file.file_path for task in tasks)
-    if not places:
+    found = sorted((task.file for task in tasks), key=lambda file: file.file_path)
+    if not found:
         return SelectedFiles((), schema), 0
     properties = table.io.properties
-    paths = tuple(PyArrowFileIO.parse_location(path, properties)[2] for path in places)
-    return SelectedFiles(paths, schema, places[0], properties), sum(map(len, paths))
+    paths = tuple(PyArrowFileIO.parse_location(file.file_path, properties)[2] for file in found)
+    named = _Partitions(table)
+    files = SelectedFiles(
+        paths, schema, tuple(map(named.of, found)), found[0].file_path, properties
+    )
+    return files, sum(map(len, paths)) + sum(map(len, named.texts))
+
+
+class _Partitions:
+    """The values of identity columns that data files were written with; equal ones are shared."""
+
+    def __init__(self, table: Table) -> None:
+        schema = table.schema()
+        self._fields = {
+            spec_id: [
+                (place, schema.find_field(field.source_id).name)
+                for place, field in enumerate(spec.fields)
+                if isinstance(field.transform, IdentityTransform)
+            ]
+            for spec_id, spec in table.specs().items()
+        }
+        self._known: dict[str, Mapping[str, Any]] = {}
+
+    @property
+    def texts(self) -> Iterable[str]:
+        return self._known
+
+    def of(self, file: DataFile) -> Mapping[str, Any]:
+        """Column -> value of a file."""
+        values = {name: file.partition[place] for place, name in self._fields[file.spec_id]}
+        return self._known.setdefault(repr(values), values)
+
+
+def _is_of(partition: Mapping[str, Any]) -> pads.Expression | None:
+    """What holds for every row of a partition."""
+    terms = [
+        pads.field(name).is_null() if value is None else pads.field(name) == value
+        for name, value in partition.items()
+    ]
+    return reduce(and_, terms) if terms else None
 
 
 def _object_index(file: pads.ParquetFileFragment) -> ObjectIndex:

@@ -26,7 +26,8 @@ from cp_assets.datasets.databases import quoted
 from cp_assets.datasets.identity import normalise_site, normalise_well
 from cp_assets.errors import QueryError
 from cp_assets.warehouse.lookup import OBJECT_ID, DataFiles
-from cp_assets.warehouse.sql_names import SqlSource, joined, register
+from cp_assets.warehouse.sql_names import SqlSource, register
+from cp_assets.warehouse.view_sql import LINKS, VIEW_PARTS, joined_rows
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table
@@ -44,10 +45,6 @@ QUERY_ERRORS = (
     duckdb.ParserException,
 )
 """What DuckDB raises where a column or a predicate is at fault, not a file."""
-
-LINKS = "profiles.profile_with_images"
-PROFILES = "profiles.joined_profiles"
-CROPS = "images.image_crops"
 
 _SHOWN = 5
 
@@ -161,7 +158,7 @@ def scan_selection(
     terms, objects = selection.plate_terms(), selection.objects()
     parts = {
         name: register(connection, _alias(name), files.dataset(load(name), terms, objects))
-        for name in ((LINKS, PROFILES, CROPS) if is_view else (selection.table,))
+        for name in (VIEW_PARTS.values() if is_view else (selection.table,))
     }
     source = _joined_rows(parts) if is_view else parts[selection.table]
     try:
@@ -230,15 +227,10 @@ def _limit(limit: int) -> int:
 
 
 def _joined_rows(parts: Mapping[str, SqlSource]) -> SqlSource:
-    """The view's rows: link rows with their profile and crop, each column once."""
-    link, profile, crop = (parts[name] for name in (LINKS, PROFILES, CROPS))
-    return joined(
-        {"l": link, "p": profile, "c": crop},
-        f"{link.sql} l JOIN {profile.sql} p ON l.image_id = p.image_id "
-        'AND l."Metadata_ObjectID" = p."Metadata_ObjectID" '
-        f"JOIN {crop.sql} c ON l.image_id = c.image_id "
-        'AND l."Metadata_ImageCropID" = c."Metadata_ImageCropID"',
-    )
+    """The view's rows as one source."""
+    columns, join = joined_rows(parts)
+    chosen = ", ".join(columns.expressions.values())
+    return SqlSource(f"(SELECT {chosen} FROM {join})", columns.names)
 
 
 def connect(tables: Mapping[str, Table], files: DataFiles) -> duckdb.DuckDBPyConnection:
@@ -248,7 +240,7 @@ def connect(tables: Mapping[str, Table], files: DataFiles) -> duckdb.DuckDBPyCon
         name: register(connection, _alias(name), files.dataset(loaded))
         for name, loaded in tables.items()
     }
-    if {LINKS, PROFILES, CROPS} <= set(tables):
+    if set(VIEW_PARTS.values()) <= set(tables):
         sources[LINKS] = _joined_rows(sources)
     short = [name.split(".", 1)[1] for name in tables]
     for name, source in sources.items():

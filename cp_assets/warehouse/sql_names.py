@@ -16,7 +16,7 @@ from cp_assets.datasets.databases import quoted
 from cp_assets.errors import QueryError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     import duckdb
     import pyarrow.dataset as pads
@@ -110,17 +110,33 @@ def register(
     return SqlSource(quoted(alias), dict(zip(own, named, strict=True)))
 
 
-def joined(parts: Mapping[str, SqlSource], on: str) -> SqlSource:
-    """Sources side by side, each column once: of the first that has it.
+@dataclass(frozen=True)
+class Picked:
+    """Columns of several sources side by side, each once.
+
+    Attributes
+    ----------
+    names
+        Column -> its name there, in the order of the sources.
+    expressions
+        Column -> what stands for it behind SELECT.
+    """
+
+    names: Mapping[str, str]
+    expressions: Mapping[str, str]
+
+
+def pick(parts: Mapping[str, SqlSource], quote: Callable[[str], str] = quoted) -> Picked:
+    """Every column of the sources, of the first that has it.
 
     Parameters
     ----------
     parts
-        Alias in ``on`` -> source.
-    on
-        What stands behind FROM, with the sources' own ``sql`` under these aliases.
+        Alias of the source -> source.
+    quote
+        How the dialect writes names.
     """
-    picked: list[str] = []
+    expressions: dict[str, str] = {}
     names: dict[str, str] = {}
     taken: set[str] = set()
     for alias, source in parts.items():
@@ -128,8 +144,8 @@ def joined(parts: Mapping[str, SqlSource], on: str) -> SqlSource:
             if column not in names:
                 names[column] = _free(column, taken)
                 taken.add(names[column].lower())
-                picked.append(f"{alias}.{quoted(inner)} AS {quoted(names[column])}")
-    return SqlSource(f"(SELECT {', '.join(picked)} FROM {on})", names)
+                expressions[column] = f"{alias}.{quote(inner)} AS {quote(names[column])}"
+    return Picked(names, expressions)
 
 
 def _free(name: str, taken: set[str]) -> str:

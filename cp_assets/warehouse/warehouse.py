@@ -214,7 +214,9 @@ class Warehouse:
         """A DuckDB connection with every table; ``profile_with_images`` is a view of joined rows.
 
         Tables are found under ``namespace.table`` and, where unambiguous, under the table alone;
-        each is read at the snapshot that is current now.
+        each is read at the snapshot that is current now. Only the columns that a query names are
+        read, of the files of the plates that its predicate allows: ``plate_id = '...'``, or an IN
+        list of them; of the view, ``plate_id = '...'``.
 
         To SQL names that differ in letter case only are one: of such columns the first has its
         name, and the others another, such as ``Metadata_compound_1``, of which a `UserWarning`

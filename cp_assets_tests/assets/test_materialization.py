@@ -18,6 +18,7 @@ from cp_assets_tests.assets.conftest import Project
 ASSETS = {
     "raw_measurements": "profiles.raw_measurements",
     "joined_profiles": "profiles.joined_profiles",
+    "image_assets": "images.image_assets",
     "image_crops": "images.image_crops",
     "profile_with_images": "profiles.profile_with_images",
     "manifest": "provenance.manifest",
@@ -26,17 +27,13 @@ ASSETS = {
 PREVIEWS = {
     "raw_measurements": "rows by compartment",
     "joined_profiles": "cells per well (picture)",
+    "image_assets": "image arrays",
     "image_crops": "cells with outlines (picture)",
     "profile_with_images": "linked crops by channel",
     "manifest": "what was committed",
 }
-PREVIEWS = {
-    "raw_measurements": "rows by compartment",
-    "joined_profiles": "cells per well (picture)",
-    "image_crops": "cells with outlines (picture)",
-    "profile_with_images": "linked crops by channel",
-    "manifest": "what was committed",
-}
+
+SKIPPED = dict.fromkeys(("chunk_index", "source_images"), "skipped")
 
 
 def test_plate_is_built_told_and_left_alone_the_second_time(project: Project) -> None:
@@ -51,7 +48,7 @@ def test_plate_is_built_told_and_left_alone_the_second_time(project: Project) ->
     assert [warning.split(": ")[:2] for warning in first.warnings] == [
         ["raw_measurements", "keys_unique"]
     ]
-    assert first.states == {**dict.fromkeys(ASSETS, "written"), "source_images": "skipped"}
+    assert first.states == {**dict.fromkeys(ASSETS, "written"), **SKIPPED}
     described = {row["table"]: row for row in project.open().describe().to_pylist()}
     for asset, table in ASSETS.items():
         told = project.metadata(asset)
@@ -66,7 +63,7 @@ def test_plate_is_built_told_and_left_alone_the_second_time(project: Project) ->
     assert "source_images to true" in project.metadata("source_images")["reason"].value
 
     second = project.build()
-    assert second.states == {**dict.fromkeys(ASSETS, "unchanged"), "source_images": "skipped"}
+    assert second.states == {**dict.fromkeys(ASSETS, "unchanged"), **SKIPPED}
     assert second.succeeded
     for asset, table in ASSETS.items():
         told = project.metadata(asset)
@@ -152,8 +149,9 @@ def test_blocking_check_holds_back_what_is_downstream(with_doubled_profiles: Pro
     failed = {line.split(": ")[1] for line in run.failed_checks}
     assert failed == {"keys_unique"}
     assert run.states.pop("joined_profiles") == "unchanged"
-    # Neither crops nor links nor manifest; whole images do not hang on the profiles.
-    assert set(run.states) == {"raw_measurements", "source_images"}
+    # Neither crops nor links nor manifest; the images by themselves do not hang on the profiles.
+    of_images = {"image_assets", "chunk_index", "source_images"}
+    assert set(run.states) == {"raw_measurements", *of_images}
     tables = with_doubled_profiles.open().list_tables()
     assert not {"images.image_crops", "provenance.manifest"} & set(tables)
 

@@ -19,6 +19,7 @@ from cp_assets.warehouse.warehouse import Warehouse
 TABLES = {
     "profiles.raw_measurements": ("compartment", "source_file", "source_row"),
     "profiles.joined_profiles": ("Metadata_ObjectID",),
+    "images.image_assets": ("uri", "array_path", "image_id"),
     "images.image_crops": ("Metadata_ImageCropID",),
     "images.source_images": ("Metadata_ImageID",),
     "profiles.profile_with_images": ("Metadata_ImageCropID",),

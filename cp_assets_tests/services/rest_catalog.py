@@ -14,18 +14,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from uuid import uuid4
 
-from pyiceberg.catalog.rest import CreateTableRequest
+from pyiceberg.catalog.rest import VIEW_ENDPOINTS_SUPPORTED, CreateTableRequest, CreateViewRequest
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.exceptions import (
     CommitFailedException,
     NamespaceAlreadyExistsError,
     NoSuchNamespaceError,
     NoSuchTableError,
+    NoSuchViewError,
     TableAlreadyExistsError,
+    ViewAlreadyExistsError,
 )
 from pyiceberg.partitioning import UNPARTITIONED_PARTITION_SPEC
 from pyiceberg.table import CommitTableRequest, StagedTable, Table
+from pyiceberg.view.metadata import ViewHistoryEntry, ViewMetadata
 
 from cp_assets_tests.services.processes import LOOPBACK
 
@@ -33,11 +37,16 @@ _STATUS: dict[type[Exception], int] = {
     CommitFailedException: 409,
     NamespaceAlreadyExistsError: 409,
     TableAlreadyExistsError: 409,
+    ViewAlreadyExistsError: 409,
     NoSuchNamespaceError: 404,
     NoSuchTableError: 404,
+    NoSuchViewError: 404,
 }
 
 Answer = dict[str, Any]
+
+Views = dict[tuple[str, str], Answer]
+"""Namespace and name -> the view's metadata; kept as long as the server runs."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +70,7 @@ def rest_catalog(**properties: str) -> Iterator[RestCatalogServer]:
     catalog = SqlCatalog("served", **properties)
     listener = _Listener((LOOPBACK, 0), _Handler)
     listener.catalog, listener.token = catalog, secrets.token_urlsafe(24)
+    listener.views = {}
     thread = threading.Thread(target=listener.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:
@@ -77,6 +87,7 @@ class _Listener(ThreadingHTTPServer):
     block_on_close = False
     request_queue_size = 128
     catalog: SqlCatalog
+    views: Views
     token: str
 
 
@@ -95,7 +106,10 @@ class _Handler(BaseHTTPRequestHandler):
             return
         parts = self.path.partition("?")[0].strip("/").split("/")[1:]
         try:
-            answer = _call(self.server.catalog, self.command, parts, body)
+            if "views" in parts[2:3]:
+                answer = _call_of_views(self.server, self.command, parts, body)
+            else:
+                answer = _call(self.server.catalog, self.command, parts, body)
         except tuple(_STATUS) as error:
             status = _STATUS[type(error)]
             self._answer(status, _error(status, type(error).__name__, str(error)))
@@ -105,7 +119,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._answer(200, answer)
 
-    do_GET = do_POST = do_DELETE = _handle  # noqa: N815 - the base's names
+    do_GET = do_HEAD = do_POST = do_DELETE = _handle  # noqa: N815 - the base's names
 
     def _answer(self, status: int, answer: Answer) -> None:
         content = json.dumps(answer).encode()
@@ -113,7 +127,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
-        self.wfile.write(content)
+        if self.command != "HEAD":
+            self.wfile.write(content)
 
 
 def _call(  # noqa: PLR0911 - one answer a call
@@ -122,7 +137,7 @@ def _call(  # noqa: PLR0911 - one answer a call
     """Do what a request asks for; ``parts`` are those of its path behind the version."""
     match method, parts:
         case "GET", ["config"]:
-            return {"defaults": {}, "overrides": {}}
+            return {"defaults": {}, "overrides": {VIEW_ENDPOINTS_SUPPORTED: "true"}}
         case "GET", ["namespaces"]:
             return {"namespaces": [list(one) for one in catalog.list_namespaces()]}
         case "POST", ["namespaces"]:
@@ -148,6 +163,61 @@ def _call(  # noqa: PLR0911 - one answer a call
             done = catalog.commit_table(table, request.requirements, request.updates)
             return json.loads(done.model_dump_json(by_alias=True))
     return _error(404, "NoSuchEndpoint", "/".join(parts))
+
+
+def _call_of_views(server: _Listener, method: str, parts: list[str], body: bytes) -> Answer:
+    """Do what a request asks for of views."""
+    views = server.views
+    match method, parts:
+        case "POST", ["namespaces", namespace, "views"]:
+            # The client leaves out what its own model asks for.
+            request = CreateViewRequest.model_validate({"location": None, **json.loads(body)})
+            _refuse_taken_name(server, namespace, request.name)
+            views[namespace, request.name] = _view_metadata(server.catalog, namespace, request)
+            return _loaded_view(views, namespace, request.name)
+        case "GET", ["namespaces", namespace, "views"]:
+            names = [name for there, name in views if there == namespace]
+            return {"identifiers": [{"namespace": [namespace], "name": name} for name in names]}
+        case (("GET" | "HEAD"), ["namespaces", namespace, "views", name]):
+            return _loaded_view(views, namespace, name)
+        case "DELETE", ["namespaces", namespace, "views", name]:
+            _loaded_view(views, namespace, name)
+            del views[namespace, name]
+            return {}
+    return _error(404, "NoSuchEndpoint", "/".join(parts))
+
+
+def _refuse_taken_name(server: _Listener, namespace: str, name: str) -> None:
+    """Tables and views of a namespace share their names."""
+    if (namespace, name) in server.views or (namespace, name) in server.catalog.list_tables(
+        namespace
+    ):
+        raise ViewAlreadyExistsError(f"{namespace}.{name} is there already")
+
+
+def _view_metadata(catalog: SqlCatalog, namespace: str, request: CreateViewRequest) -> Answer:
+    version = request.view_version
+    written = ViewMetadata(
+        view_uuid=str(uuid4()),
+        format_version=1,
+        location=f"{catalog.properties['warehouse']}/{namespace}/{request.name}",
+        schemas=[request.view_schema],
+        current_version_id=version.version_id,
+        versions=[version],
+        version_log=[
+            ViewHistoryEntry(timestamp_ms=version.timestamp_ms, version_id=version.version_id)
+        ],
+        properties=request.properties,
+    )
+    return json.loads(written.model_dump_json(by_alias=True))
+
+
+def _loaded_view(views: Views, namespace: str, name: str) -> Answer:
+    if (namespace, name) not in views:
+        raise NoSuchViewError(f"{namespace}.{name}")
+    metadata = views[namespace, name]
+    place = f"{metadata['location']}/metadata/{metadata['view-uuid']}.metadata.json"
+    return {"metadata-location": place, "metadata": metadata, "config": {}}
 
 
 def _created(catalog: SqlCatalog, namespace: str, body: Answer) -> Answer:

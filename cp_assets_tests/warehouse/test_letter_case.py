@@ -10,8 +10,8 @@ import pytest
 
 import cp_assets
 from cp_assets.errors import QueryError
-from cp_assets.warehouse.query import CROPS, LINKS, PROFILES
 from cp_assets.warehouse.spec import KEY_COLUMNS, TableSpec, column
+from cp_assets.warehouse.view_sql import CROPS, LINKS, PROFILES
 from cp_assets.warehouse.warehouse import Warehouse
 from cp_assets.warehouse.writer import write_partition
 from cp_assets_tests.warehouse.plates import batch, scope, write

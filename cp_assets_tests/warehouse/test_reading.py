@@ -16,9 +16,9 @@ from cp_assets.errors import (
     WarehouseWriteError,
 )
 from cp_assets.warehouse.catalog import default_warehouse
-from cp_assets.warehouse.query import CROPS, LINKS, PROFILES
 from cp_assets.warehouse.spec import KEY_COLUMNS, TableSpec, column
 from cp_assets.warehouse.tables import open_table
+from cp_assets.warehouse.view_sql import CROPS, LINKS, PROFILES
 from cp_assets.warehouse.warehouse import Warehouse, open_warehouse
 from cp_assets.warehouse.writer import write_partition
 from cp_assets_tests.warehouse.plates import SPEC, batch, numbers, scope, write

@@ -17,12 +17,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cp_assets.images.readers.guarding import MAX_PLANES
+from cp_assets.stores import ObjectPath
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
+
+    from cp_assets.stores import Place
 
 _HEAD_BYTES = 4096
+_OBJECT_HEAD_BYTES = 2**16
+_MOST_REQUESTS = 4
 _DIRECTORY_BYTES = 1024
 _LARGEST_DESCRIPTION = 16 * 2**20
 
@@ -105,35 +109,56 @@ class PlainPage:
         return self.description == json.dumps({"shape": shape}).encode()
 
 
-def read_plain_pages(file: Path) -> list[PlainPage] | None:
-    """The pages of a TIFF on a disk if all are plain; None for every other file, and for none."""
+def read_plain_pages(file: Place) -> list[PlainPage] | None:
+    """The pages of a TIFF if all are plain; None for every other file, and for none.
+
+    Of an object some KiB are read, in few requests.
+
+    Raises
+    ------
+    StoreError, InputChangedError
+        If its object store cannot be read.
+    """
     try:
+        if isinstance(file, ObjectPath):
+            return _pages(_Reader(_ranges_of(file), _OBJECT_HEAD_BYTES))
         descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
+    except (OSError, ValueError, struct.error):
         return None
     try:
-        return _pages(descriptor)
+        return _pages(_Reader(lambda offset, size: os.pread(descriptor, size, offset), _HEAD_BYTES))
     except (OSError, ValueError, struct.error):
         return None
     finally:
         os.close(descriptor)
 
 
+def _ranges_of(path: ObjectPath) -> Callable[[int, int], bytes]:
+    """Read bytes of an object, a few times."""
+    left = iter(range(_MOST_REQUESTS))
+
+    def fetch(offset: int, size: int) -> bytes:
+        if next(left, None) is None:
+            raise ValueError("pages all over the object")
+        return path.read_range(offset, offset + size)
+
+    return fetch
+
+
 class _Reader:
     """Bytes of a file; its first ones are read once."""
 
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-        self.head = os.pread(descriptor, _HEAD_BYTES, 0)
+    def __init__(self, fetch: Callable[[int, int], bytes], head_bytes: int) -> None:
+        self._fetch = fetch
+        self.head = fetch(0, head_bytes)
 
     def read(self, offset: int, size: int) -> bytes:
         if offset + size <= len(self.head):
             return self.head[offset : offset + size]
-        return os.pread(self._descriptor, size, offset)
+        return self._fetch(offset, size)
 
 
-def _pages(descriptor: int) -> list[PlainPage] | None:
-    reader = _Reader(descriptor)
+def _pages(reader: _Reader) -> list[PlainPage] | None:
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(reader.head[:4])
     if order is None:
         return None

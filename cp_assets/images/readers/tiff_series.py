@@ -22,7 +22,6 @@ from cp_assets.images.readers.tiff_plain import read_plain_pages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     import numpy.typing as npt
     from tifffile import TiffFile, TiffPage
@@ -63,8 +62,8 @@ class TiffSeries:
     problem: str | None = None
 
 
-def list_plain_series(file: Path) -> list[TiffSeries] | None:
-    """List the images of a TIFF on a disk that takes no library to read; None for any other.
+def list_plain_series(file: Place) -> list[TiffSeries] | None:
+    """List the images of a TIFF that takes no library to read; None for any other.
 
     Grey pages alone or in one OME-TIFF: what `list_series` gives, several times faster.
     """
@@ -90,7 +89,7 @@ def list_plain_series(file: Path) -> list[TiffSeries] | None:
     return [TiffSeries("tiff", (height, width), "YX", _name(page.dtype), tile, header)]
 
 
-def _plain_ome(file: Path, pages: list[PlainPage]) -> list[TiffSeries] | None:
+def _plain_ome(file: Place, pages: list[PlainPage]) -> list[TiffSeries] | None:
     """List the images of an OME-TIFF that names no other file; None if anything is amiss."""
     try:
         document = parse_ome_xml(file, pages[0].description.decode())

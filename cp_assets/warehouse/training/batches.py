@@ -13,10 +13,10 @@ import pyarrow as pa
 from cp_assets.errors import ConfigurationError, ImageReadError, QueryError
 from cp_assets.streams import ordered_map
 from cp_assets.warehouse.lookup import OBJECT_ID
-from cp_assets.warehouse.query import CROPS
 from cp_assets.warehouse.training.blocks import Block, BlockReader, Stack
 from cp_assets.warehouse.training.options import CropOptions, crop_options
 from cp_assets.warehouse.training.order import mixed, shuffled, units
+from cp_assets.warehouse.view_sql import CROPS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

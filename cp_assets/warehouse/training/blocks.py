@@ -18,9 +18,10 @@ import pyarrow.parquet as pq
 from cp_assets.errors import ImageReadError, QueryError
 from cp_assets.payloads.reading import payload_stacks
 from cp_assets.warehouse.lookup import OBJECT_ID
-from cp_assets.warehouse.query import CROPS, QUERY_ERRORS, open_connection, select_sql, told
+from cp_assets.warehouse.query import QUERY_ERRORS, open_connection, select_sql, told
 from cp_assets.warehouse.sql_names import register
 from cp_assets.warehouse.training.order import OPEN_FILES
+from cp_assets.warehouse.view_sql import CROPS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,8 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 from cp_assets.errors import ConfigurationError
-from cp_assets.warehouse.query import CROPS, Selection
+from cp_assets.warehouse.query import Selection
+from cp_assets.warehouse.view_sql import CROPS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,0 +1,1 @@
+"""Every engine that reads Iceberg reads the warehouse alike."""
