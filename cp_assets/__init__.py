@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from cp_assets import cytomining
 from cp_assets.contract.front import join_profiles, validate_contract
 from cp_assets.conversion import convert
 from cp_assets.errors import CpAssetsError
@@ -19,6 +20,7 @@ __all__ = [
     "CpAssetsError",
     "Warehouse",
     "convert",
+    "cytomining",
     "describe_warehouse",
     "from_ome_arrow",
     "join_profiles",

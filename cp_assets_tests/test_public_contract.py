@@ -19,6 +19,7 @@ def test_front_door_has_these_names() -> None:
         "CpAssetsError",
         "Warehouse",
         "convert",
+        "cytomining",
         "describe_warehouse",
         "from_ome_arrow",
         "join_profiles",

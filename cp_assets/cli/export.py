@@ -173,7 +173,10 @@ def of_images(  # noqa: PLR0913 - one option each
 @click.option("--compartment", help="Where all rows are of one.")
 @click.option("--grain", help="What one row is.")
 @click.option("--join-key", "join_keys", multiple=True, metavar="COLUMN")
-@click.option("--dataset-id", help="Of all rows, for a table without such a column.")
+@click.option(
+    *("--dataset-id", "--profile-dataset-id", "dataset_id"),
+    help="Of all rows, for a table without such a column.",
+)
 @_with_aliases
 @mode_option
 @migration_option

@@ -13,7 +13,7 @@ from cp_assets.cytomining.inspection import FoundRoot, inspect_root
 from cp_assets.stores import StoreSettings, place
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from cp_assets.stores import Place
 
 Outcome = Literal["met", "broken", "not applicable"]
 
@@ -104,7 +104,7 @@ class RootReport:
         )
 
 
-def check_root(root: str | Path, stores: StoreSettings | None = None) -> RootReport:
+def check_root(root: str | Place, stores: StoreSettings | None = None) -> RootReport:
     """Hold a root against the Cytomining Warehouse Specification; ours, or anybody's.
 
     Parameters
@@ -117,8 +117,7 @@ def check_root(root: str | Path, stores: StoreSettings | None = None) -> RootRep
     WarehouseRootError
         If there is no such folder, or its manifest has a major version that is not known.
     """
-    there = place(str(root), stores)
-    found = inspect_root(there)
+    found = inspect_root(place(root, stores))
     return RootReport(str(root), found.version, tuple(_result(one, found) for one in CLAUSES))
 
 

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from cp_assets.cytomining.manifest import MANIFEST_NAME, load_json, major_version
 from cp_assets.cytomining.manifest import known_version as _known_version
-from cp_assets.cytomining.parts import parquet_batches, plain_schema
+from cp_assets.cytomining.parts import conform, parquet_batches, plain_schema
 from cp_assets.cytomining.root import HIDDEN
 from cp_assets.errors import WarehouseRootError
 
@@ -116,12 +116,13 @@ class FoundTable:
         return sum(file.rows for file in self.files)
 
     def kinds(self) -> dict[str, pa.DataType]:
-        """Column -> type, of the first file that has it."""
-        found: dict[str, pa.DataType] = {}
+        """Column -> type that its values are read in: text where the files have several types."""
+        found: dict[str, set[pa.DataType]] = {}
         for file in self.files:
             for one in file.schema:
-                found.setdefault(one.name, one.type)
-        return found
+                found.setdefault(one.name, set()).add(one.type)
+        known = {name: [one for one in kinds if one != pa.null()] for name, kinds in found.items()}
+        return {name: one[0] if len(one) == 1 else pa.string() for name, one in known.items()}
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Rows of some columns, which are null where a file lacks them."""
@@ -319,13 +320,11 @@ def _columns_of(file: FoundFile, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     there = [name for name in schema.names if name in file.schema.names]
     with _opened(file.place) as parquet:
         for batch in parquet_batches(parquet, there):
-            arrays = [
-                batch.column(there.index(one.name)).cast(one.type)
-                if one.name in there
-                else pa.nulls(batch.num_rows, one.type)
-                for one in schema
-            ]
-            yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+            try:
+                yield conform(batch, schema)
+            except pa.ArrowException as error:
+                msg = f"{file.relative}: columns {', '.join(there)} cannot be read ({error})"
+                raise WarehouseRootError(msg) from error
 
 
 def _unfinished(root: Place) -> tuple[str, ...]:

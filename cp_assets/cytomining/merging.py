@@ -14,6 +14,7 @@ from cp_assets.cytomining.names import TableName
 from cp_assets.cytomining.parts import (
     Part,
     PartWriter,
+    footer,
     parquet_batches,
     plain_schema,
     united_schema,
@@ -129,10 +130,7 @@ def existing_files(root: Path, entry: TableEntry | None) -> dict[str, PartNote]:
     folder = TableName.parse(entry.table_name).folder(root)
     if entry.files is None:
         found = sorted(folder.rglob("*.parquet"))
-        return {
-            one.relative_to(folder).as_posix(): PartNote(int(pq.read_metadata(one).num_rows))
-            for one in found
-        }
+        return {one.relative_to(folder).as_posix(): PartNote(footer(one)[1]) for one in found}
     for name in entry.files:
         if not is_inside(name):
             msg = f"{entry.table_name}: the manifest's file {name!r} leads out of its folder"
@@ -148,11 +146,15 @@ def is_inside(name: str) -> bool:
 
 def existing_schema(root: Path, entry: TableEntry | None) -> pa.Schema | None:
     """Columns of the files that a table has; None where it has none."""
-    files = existing_files(root, entry)
+    files = list(existing_files(root, entry))
     if entry is None or not files:
         return None
     folder = TableName.parse(entry.table_name).folder(root)
-    return plain_schema(pq.read_schema(folder / next(iter(files))))
+    schema = footer(folder / files[0])[0]
+    # Files of ours have the same columns, those of others may not.
+    for name in files[1:] if entry.files is None else ():
+        schema = united_schema(schema, footer(folder / name)[0], entry.table_name)
+    return schema
 
 
 def begin(plan: WritePlan, rows: Rows, before: TableEntry | None) -> StagedTable:
@@ -218,9 +220,10 @@ def merge(plan: WritePlan, table: StagedTable, before: TableEntry | None) -> Mer
     if known is not None:
         schema = united_schema(known, schema, str(table.declaration.name))
     new = _in_schema(plan, table, schema)
-    if known is not None and known != schema:
-        new |= _widened(plan, table, schema, kept)
-        kept = {}
+    if known != schema or (before is not None and before.files is None):
+        poorer = _poorer(table.declaration.name.folder(plan.root), kept, schema)
+        new |= _widened(plan, table, schema, poorer)
+        kept = {name: note for name, note in kept.items() if name not in poorer}
     if not new and not kept:
         new = _empty(plan, table, schema)
     notes = kept | {part.path.name: note for part, note in new.values()}
@@ -275,12 +278,17 @@ def _in_schema(plan: WritePlan, table: StagedTable, schema: pa.Schema) -> _Parts
     """The staged files, those with fewer columns written again."""
     done: _Parts = {}
     for number, (name, (part, note)) in enumerate(table.parts.items()):
-        if plain_schema(pq.read_schema(part.path)) == schema:
+        if footer(part.path)[0] == schema:
             done[name] = (part, note)
         else:
             done |= _rewritten(plan, table, schema, (part.path, note), f"s{number}")
             part.path.unlink()
     return done
+
+
+def _poorer(folder: Path, kept: Mapping[str, PartNote], schema: pa.Schema) -> dict[str, PartNote]:
+    """Files that do not have just these columns."""
+    return {name: note for name, note in kept.items() if footer(folder / name)[0] != schema}
 
 
 def _widened(

@@ -190,3 +190,20 @@ def parquet_batches(
         row_bytes = max(1, group.total_byte_size // max(1, group.num_rows))
         rows = max(1, min(_MOST_ROWS, BATCH_BYTES // row_bytes))
         yield from parquet.iter_batches(batch_size=rows, row_groups=[number], columns=columns)
+
+
+def footer(path: Path) -> tuple[pa.Schema, int]:
+    """Columns and number of rows of a Parquet file of a root.
+
+    Raises
+    ------
+    WarehouseRootError
+        If it is none, or is gone.
+    """
+    try:
+        with pq.ParquetFile(path) as parquet:
+            return plain_schema(parquet.schema_arrow), int(parquet.metadata.num_rows)
+    except (OSError, pa.ArrowException) as error:
+        why = str(error).partition("\n")[0]
+        msg = f"{path}: cannot be read as Parquet ({why}); restore it, or replace the table"
+        raise WarehouseRootError(msg) from error

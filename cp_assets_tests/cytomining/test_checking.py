@@ -21,6 +21,7 @@ from cp_assets.cytomining.manifest import MANIFEST_NAME
 from cp_assets.cytomining.root import writing
 from cp_assets.errors import WarehouseRootError
 from cp_assets_tests.cytomining.conftest import profile_rows
+from cp_assets_tests.services.buckets import Bucket
 
 FOLDER = "profiles/cell_profiles"
 
@@ -222,6 +223,17 @@ def test_kinds_that_mix(tmp_path: Path) -> None:
     assert "cells, nuclei" in found["Profile Tables 2"]
 
 
+def test_root_in_an_object_store(good: Path, bucket: Bucket) -> None:
+    there = bucket.put(good)
+    report = check_root(there)
+    assert report.is_valid
+    assert not report.warnings
+    assert report.result("Namespaces and Tables 4").outcome == "met"
+    assert report.result("Namespaces and Tables 3").outcome == "not applicable"
+    with pytest.raises(WarehouseRootError, match="there is no such folder"):
+        check_root(there / "nothing")
+
+
 # -- roots of the peer's own exporter
 
 
@@ -304,3 +316,17 @@ def test_chunks_of_an_image_without_chunks(root: Path) -> None:
     _export_by_peer(root, pa.table({**keys}), "images.chunk_index", "chunk_index")
     found = broken(root)["Image Namespace Data Conventions 4"]
     assert "image i has no chunks, and 1 rows" in found
+
+
+def test_files_whose_types_differ_are_read_together(root: Path) -> None:
+    for path, image in ((None, "a"), ("0", "b")):
+        keys = {"dataset_id": ["d"], "image_id": [image], "array_path": [path]}
+        shape = {"shape_json": ["[4]"], "dtype": ["uint8"], "chunk_shape_json": ["[2]"]}
+        _export_by_peer(root, pa.table({**keys, **shape}), "images.image_assets", "image_assets")
+        _export_by_peer(root, pa.table(keys), "images.chunk_index", "chunk_index")
+    for number, value in (("1", "a"), ("2", 3)):
+        table = pa.table({"image_id": [number], "Metadata_ObjectID": [value]})
+        _export_by_peer(root, table, "profiles.cell_profiles")
+    report = check_root(root)
+    assert report.result("Image Namespace Data Conventions 4").outcome == "met"
+    assert report.result("Profile Tables 4").outcome == "met"

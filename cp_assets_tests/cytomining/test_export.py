@@ -12,6 +12,7 @@ import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 import pytest
 
+import cp_assets
 from cp_assets.cytomining import Plates, check_root, export, read_manifest
 from cp_assets.errors import NoSuchTableError, PlateNotFoundError, WarehouseRootError
 from cp_assets.warehouse.warehouse import Warehouse
@@ -127,6 +128,11 @@ def test_tables_that_are_asked_for_and_no_others(built: Warehouse, tmp_path: Pat
     manifest = read_manifest(tmp_path / "root")
     assert manifest is not None
     assert [one.table_name for one in manifest.tables] == ["images.image_crops"]
+
+
+def test_front_door_has_the_room(built: Warehouse, tmp_path: Path) -> None:
+    cp_assets.cytomining.export(built.name, tmp_path / "root", tables=["profiles.joined_profiles"])
+    assert cp_assets.cytomining.check_root(str(tmp_path / "root")).is_valid
 
 
 def test_table_or_plate_that_is_not_there_is_told(built: Warehouse, tmp_path: Path) -> None:

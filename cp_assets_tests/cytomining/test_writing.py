@@ -60,7 +60,7 @@ _WRITES = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=12)
 @given(_WRITES)
 def test_any_sequence_of_writes_is_what_a_plain_model_says(
     writes: list[tuple[Mode, list[tuple[str, str, int, tuple[str, ...]]]]],
@@ -297,6 +297,7 @@ _KILLED_AT = {
 """Where a write is killed -> what the root then has."""
 
 
+@pytest.mark.slow
 def test_killed_write_leaves_old_or_new_and_the_next_cleans_up(tmp_path: Path) -> None:
     roots = {tmp_path / place: expected for place, expected in _KILLED_AT.items()}
     for root in roots:
@@ -415,6 +416,28 @@ def test_scope_is_known_after_the_peer_has_written_the_manifest(root: Path) -> N
     _peers(root, "b")
     write(root, profile_rows("p1", ["c"]))
     assert objects(root) == ["b", "c"]
+
+
+def test_table_of_the_peers_whose_files_differ_gets_all_columns(root: Path) -> None:
+    for name, value in (("x", 1), ("y", None)):
+        row = {"dataset_id": "d", "image_id": "i", "Metadata_ObjectID": name, name: value}
+        export_table_to_cytomining_warehouse(
+            pa.Table.from_pylist([row]), root, table_name=NAME, role="profiles"
+        )
+    write(root, profile_rows("p1", ["c"], y=["text"]))
+    found = read_folder(root, NAME)
+    assert set(found.column_names) == {"dataset_id", "image_id", "Metadata_ObjectID", "x", "y"}
+    assert objects(root) == ["c", "x", "y"]
+    assert "Manifest 3" not in [
+        one.clause.key for one in check_root(root).results if one.outcome == "broken"
+    ]
+
+
+def test_damaged_file_of_a_table_is_told_in_one_line(root: Path) -> None:
+    write(root, profile_rows("p1", ["a"]))
+    next((root / "profiles" / "cell_profiles").iterdir()).write_text("damaged")
+    with pytest.raises(WarehouseRootError, match="cannot be read as Parquet"):
+        write(root, profile_rows("p2", ["b"]))
 
 
 def test_legacy_root_without_namespaces_is_told_in_one_line(root: Path) -> None:
