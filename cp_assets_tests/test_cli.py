@@ -80,7 +80,7 @@ def test_help_shows_an_example(command: str) -> None:
     assert f"Example: cp-assets {command}" in text
     if command not in {"sample", "ui"}:
         assert "--config" in text
-    if command not in {"sample", "scan", "summarize", "ui"}:
+    if command not in {"export", "sample", "scan", "summarize", "ui"}:
         assert "--warehouse" in text
 
 
