@@ -12,6 +12,7 @@ import numpy as np
 import tifffile
 import zarr
 
+from benchmarks.assets_on_real_data import peak_mib
 from benchmarks.context import Context, interleaved, progress, seconds
 from benchmarks.data import SEED
 from benchmarks.peers import Peer, running
@@ -134,8 +135,5 @@ def _hold(found: int, expected: int) -> None:
 
 
 if __name__ == "__main__":
-    import resource
-
     _chunk_rows(Path(sys.argv[1]), int(sys.argv[2]))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"peak_mib": peak}))
+    print(json.dumps({"peak_mib": peak_mib()}))

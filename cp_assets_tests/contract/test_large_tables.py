@@ -20,12 +20,11 @@ PART = 1_000_000
 MOST_BYTES = 2**30
 
 MEASURED = """
-import json, resource, sys
+import json, sys
 import cp_assets
+from cp_assets_tests.services.memory import peak_bytes
 result = getattr(cp_assets, sys.argv[1])(*json.loads(sys.argv[2]), **json.loads(sys.argv[3]))
-unit = 1 if sys.platform == "darwin" else 1024
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-print(json.dumps({"peak": peak, "result": result.to_dict()}))
+print(json.dumps({"peak": peak_bytes(), "result": result.to_dict()}))
 """
 
 

@@ -22,6 +22,8 @@ OPTIONS = SampleOptions(plates=2, wells=1, sites=2, cells=8, seed=5, image_size=
 WRITTEN = {
     "profiles.raw_measurements": "written",
     "profiles.joined_profiles": "written",
+    "images.image_assets": "written",
+    "images.chunk_index": "skipped",
     "images.image_crops": "written",
     "images.source_images": "skipped",
     "profiles.profile_with_images": "written",
@@ -113,6 +115,8 @@ def test_running_again_writes_what_changed_and_nothing_else(copied: Path, tmp_pa
     assert image_changed[other] == UNCHANGED
     assert image_changed[plate] == {
         **UNCHANGED,
+        "images.image_assets": "written",
+        "images.chunk_index": "skipped",
         "images.image_crops": "written",
         "profiles.profile_with_images": "written",
         "provenance.manifest": "written",

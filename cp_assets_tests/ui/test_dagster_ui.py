@@ -24,7 +24,7 @@ pytestmark = pytest.mark.browser
 
 GROUPS = {
     "profiles": ("raw_measurements", "joined_profiles", "profile_with_images"),
-    "images": ("image_crops", "source_images"),
+    "images": ("image_assets", "chunk_index", "image_crops", "source_images"),
     "provenance": ("manifest",),
 }
 ASSETS = [asset for assets in GROUPS.values() for asset in assets]
@@ -121,8 +121,8 @@ def open_graph(page: Page) -> None:
         )
         folded.click()
         expect(folded).to_have_count(0)
-    # Opened anew, the graph is fitted to the window; until then it draws only what is in sight.
-    page.reload()
+        # Opened anew, the graph is fitted to the window; until then it draws only what is in sight.
+        page.reload()
     for asset in ASSETS:
         expect(nodes.get_by_text(asset, exact=True).first).to_be_visible()
         expect(nodes.filter(has_text=asset).get_by_text("3 partitions")).to_be_visible()
