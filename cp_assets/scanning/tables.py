@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cp_assets.datasets import PlateKey
     from cp_assets.scanning.model import ImageAsset
 
-AssetKind = Literal["image", "mask", "outline", "illumination"]
+AssetKind = Literal["image", "mask", "outline"]
 
 _BATCH_ROWS = 4096
 
@@ -53,7 +53,7 @@ IMAGE_ASSETS = TableSpec(
             column("physical_size_y", pa.float64(), "height of a pixel, micrometres"),
             column("physical_size_z", pa.float64(), "distance of the planes, micrometres"),
             column("storage_variant", pa.string(), "zarr-v2 or zarr-v3"),
-            column("kind", pa.string(), "image, mask, outline or illumination", required=True),
+            column("kind", pa.string(), "image, mask or outline", required=True),
             column(
                 "source_image_column", pa.string(), "column of the profiles that names the file"
             ),
