@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cp_assets.building.plate_table import PlateBuild, PlateTable, build_table
+from cp_assets.building.plate_table import NotApplicable, PlateBuild, PlateTable, build_table
 from cp_assets.datasets.fingerprints import tree_state
 from cp_assets.datasets.identity import PlateKey
 from cp_assets.datasets.layouts import UNBATCHED
@@ -97,7 +97,7 @@ def register(  # noqa: PLR0913 - one call, every option by name
         If a store cannot be read, or the warehouse cannot be written.
     """
     scanned = _Scanned.of(source, stores)
-    inputs = scanned.fingerprint()
+    inputs, has_chunks = scanned.look()
     name = stem_of(scanned.source)
     plate = PlateKey(dataset_id or name, batch_id, plate_id or name)
     opened = (
@@ -111,9 +111,12 @@ def register(  # noqa: PLR0913 - one call, every option by name
         # What cannot be scanned is in the books of the image assets.
         return chunk_index_batches(plate, scanned.images(RejectionLog()), stores)
 
+    index: PlateTable | NotApplicable = PlateTable(CHUNK_INDEX, plate, inputs, chunk_rows)
+    if not has_chunks:
+        index = NotApplicable(CHUNK_INDEX, plate, "no image is stored in tiles or chunks")
     tables = [
         *([PlateTable(IMAGE_ASSETS, plate, inputs, assets)] if image_assets else []),
-        *([PlateTable(CHUNK_INDEX, plate, inputs, chunk_rows)] if chunks else []),
+        *([index] if chunks else []),
     ]
     built = [build_table(opened, table, force=force) for table in tables]
     return Registration(str(source), plate, tuple(built))
@@ -132,13 +135,17 @@ class _Scanned:
         found = place(source, stores)
         return cls(str(found.resolve() if isinstance(found, Path) else found), stores)
 
-    def fingerprint(self) -> str:
-        """Of what the headers say, and of the files whose bytes the chunk index points into."""
-        found = hashlib.sha256()
+    def look(self) -> tuple[str, bool]:
+        """Fingerprint of what the headers say, and whether any image has chunks.
+
+        Of the files whose bytes the chunk index points into, the state counts too.
+        """
+        found, has_chunks = hashlib.sha256(), False
         for result in scan_all(self.source, self.stores):
             parts = [result.to_dict(), self._state(result)]
             found.update(json.dumps(parts, sort_keys=True, default=str).encode())
-        return found.hexdigest()[:32]
+            has_chunks |= _has_chunks(result)
+        return found.hexdigest()[:32], has_chunks
 
     def images(self, log: RejectionLog) -> Iterator[tuple[ImageAsset, AssetKeys]]:
         """Each image array; the log takes what cannot be read."""
@@ -146,10 +153,10 @@ class _Scanned:
             for line in result.warnings:
                 log.add(_unreadable(result, line))
             for asset in result.image_assets:
-                yield asset, own_keys(asset, self._folder_of(result))
+                yield asset, own_keys(asset)
 
     def _state(self, result: ScanResult) -> object:
-        if not any(asset.chunk_shape for asset in result.image_assets):
+        if not _has_chunks(result):
             return None
         store = place(result.source_uri, self.stores)
         if result.format_family != "zarr":
@@ -157,10 +164,9 @@ class _Scanned:
         is_sharded = any(asset.shard_shape for asset in result.image_assets)
         return tree_state(store, follow_links=False) if is_sharded else None
 
-    def _folder_of(self, result: ScanResult) -> str:
-        """Folders between the source and a store: two stores of one name are two images."""
-        below = result.source_uri[len(self.source.rstrip("/")) :].strip("/")
-        return below.rpartition("/")[0]
+
+def _has_chunks(result: ScanResult) -> bool:
+    return any(asset.chunk_shape for asset in result.image_assets)
 
 
 def _unreadable(result: ScanResult, line: str) -> Rejection:

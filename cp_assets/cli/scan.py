@@ -27,13 +27,12 @@ def scan(path: str, *, as_json: bool, config: str | None, **options: Any) -> Non
     """
     from cp_assets.scanning import scan_all
 
-    stores = _stores(config, options)
-    if not as_json:
-        click.echo(_LINE.format("image", "dtype", "shape", "axes", "chunks", "channels"))
-    for result in scan_all(path, stores):
+    for number, result in enumerate(scan_all(path, _stores(config, options))):
         if as_json:
             click.echo(result.to_json())
         else:
+            if number == 0:
+                click.echo(_LINE.format("image", "dtype", "shape", "axes", "chunks", "channels"))
             for asset in result.image_assets:
                 click.echo(_line(asset))
         for warning in result.warnings:

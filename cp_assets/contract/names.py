@@ -18,6 +18,8 @@ RECOMMENDED = ("plate_id", "well_id", "site_id")
 
 CONTRACT = (*REQUIRED, *RECOMMENDED)
 
+_SHOWN = 12
+
 ROW_NAMES = ("crop_id", "object_id", "object_number")
 """What tells the rows of one image apart; no part of the contract, see `row_key`."""
 
@@ -86,8 +88,21 @@ class Aliases:
                 raise ConfigurationError(msg)
 
     def resolve(self, columns: Iterable[str]) -> dict[str, str]:
-        """Name of the contract, or one of `ROW_NAMES` -> the table's column, where it has one."""
-        there = set(columns)
+        """Name of the contract, or one of `ROW_NAMES` -> the table's column, where it has one.
+
+        Raises
+        ------
+        ConfigurationError
+            If it has none of the columns that were given for a name.
+        """
+        there = dict.fromkeys(columns)
+        for name, given in self.given.items():
+            if there.keys().isdisjoint(given):
+                msg = (
+                    f"alias {name}={given[0]}: the table has no column {' or '.join(given)}; it "
+                    f"has {', '.join(list(there)[:_SHOWN])}{', ...' if len(there) > _SHOWN else ''}"
+                )
+                raise ConfigurationError(msg)
         first = {
             name: next((one for one in self._candidates(name) if one in there), None)
             for name in BUILT_IN

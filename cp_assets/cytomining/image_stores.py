@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import duckdb
 import pyarrow.parquet as pq
 
 from cp_assets.contract.image_tables import ImageTables, ScannedRows
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from cp_assets.contract.joining import JoinSummary
     from cp_assets.stores import StoreSettings
 
 _JOINED = TableName("profiles", "joined_profiles")
@@ -108,7 +110,7 @@ def export_images(
     sources = [_Source.of(path, chosen, stores) for path in paths]
     with writing(Path(root), mode) as write:
         for source in sources:
-            source.write(write, chosen)
+            warnings += source.write(write, chosen)
             warnings.extend(source.images.warnings[: _MOST_WARNINGS - len(warnings)])
         return replace(write.commit(), warnings=tuple(warnings))
 
@@ -140,12 +142,14 @@ class _Source:
             ),
         )
 
-    def write(self, write: RootWrite, options: ImageOptions) -> None:
+    def write(self, write: RootWrite, options: ImageOptions) -> list[str]:
+        """Add the rows of each table; gives warnings of what is not in them as one may think."""
         write.add(self._rows(IMAGE_ASSETS, self.images.assets.whole_batches()))
         if options.chunks and self.images.chunks is not None:
             write.add(self._rows(CHUNK_INDEX, self.images.chunks.whole_batches()))
-        if options.profiles is not None:
-            self._write_joined(write, options.profiles, options)
+        if options.profiles is None:
+            return []
+        return self._write_joined(write, options.profiles, options)
 
     def _rows(self, spec: TableSpec, batches: Iterator[pa.RecordBatch]) -> Rows:
         return Rows(
@@ -158,12 +162,14 @@ class _Source:
             source_ref=self.where,
         )
 
-    def _write_joined(self, write: RootWrite, profiles: str | Path, options: ImageOptions) -> None:
+    def _write_joined(
+        self, write: RootWrite, profiles: str | Path, options: ImageOptions
+    ) -> list[str]:
         """Join into a file beside the root's tables, and take its rows from there."""
         table = open_table(profiles)
         file = write.plan.staging / "joined.parquet"
         join = JoinOptions(aliases=options.aliases, dataset_id=options.profile_dataset_id)
-        join_to_images(self.images, table, file, join)
+        done = join_to_images(self.images, table, file, join)
         found = row_key(options.aliases.resolve(table.schema.names), table.schema.names)
         level, keys = found if found is not None else (None, ())
         declaration = Declaration(
@@ -187,4 +193,24 @@ class _Source:
                     source_ref=f"{self.where} {profiles}",
                 )
             )
+        warnings = _joined_warnings(done, file, level)
         file.unlink()
+        return warnings
+
+
+def _joined_warnings(done: JoinSummary, file: Path, level: str | None) -> list[str]:
+    found = []
+    if done.profile_rows_without_image:
+        found.append(
+            f"{_JOINED}: {done.profile_rows_without_image:,} of {done.profile_rows:,} profiles "
+            "have no image here and are left out; join-profiles --keep-unmatched keeps them"
+        )
+    with duckdb.connect() as connection:
+        images = "SELECT count(DISTINCT (dataset_id, image_id)) FROM read_parquet($file)"
+        [(images_named,)] = connection.execute(images, {"file": str(file)}).fetchall()
+    if level == "image" and images_named < done.rows_written:
+        found.append(
+            f"{_JOINED}: several rows name one image, and no column tells its objects apart; "
+            "say which does, such as --alias object_id=COLUMN"
+        )
+    return found

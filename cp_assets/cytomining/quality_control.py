@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     from cp_assets.stores import Place
 
-_PROFILES = "profiles.joined_profiles"
+_TELLING = ("profiles.joined_profiles", "images.image_assets")
+"""Tables whose plates tell the batch of rows that name a plate alone."""
 _BATCH_COLUMNS = ("batch_id", "Metadata_Batch", "Metadata_batch")
 
 
@@ -60,7 +61,7 @@ def take_in_quality_control(
         With or without ``quality_control.``.
     plates
         Dataset, batch and plate of rows that do not say; what is given counts for all rows. What
-        nobody says is looked up: a plate of that name in ``profiles.joined_profiles``.
+        nobody says is looked up: the plate of that name that has profiles or images.
 
     Raises
     ------
@@ -121,7 +122,7 @@ class _PlateRows:
         self._source = source
         self._table = table
         self._names = names
-        self._known = warehouse.plates(_PROFILES)
+        self._known = {key for table in _TELLING for key in warehouse.plates(table)}
         columns = table.schema.names
         batch = next((one for one in _BATCH_COLUMNS if one in columns), None)
         self._columns = {
@@ -193,7 +194,7 @@ class _PlateRows:
         missing = next(name for name, value in told.items() if value is None)
         msg = (
             f"{self._source}: nothing tells the {missing} of plate {told['plate_id'] or '(none)'}, "
-            f"and {_PROFILES} has {len(fitting)} plates that fit; say it with "
+            f"and {len(fitting)} plates of {' and '.join(_TELLING)} fit; say it with "
             f"--{missing.replace('_', '-')}"
         )
         raise WarehouseRootError(msg)

@@ -42,7 +42,7 @@ def to_ome_arrow(payload: pa.StructScalar | _Record, column: str = "ome_arrow_im
     Raises
     ------
     ImageReadError
-        If the payload is null, or the row has no such column.
+        If it is no payload and no row, the payload is null, or the row has no such column.
     """
     # Imported here: ome_arrow imports matplotlib and BioIO, which takes seconds.
     from ome_arrow import OMEArrow  # noqa: PLC0415
@@ -62,8 +62,11 @@ def from_ome_arrow(image: OMEArrow) -> pa.StructScalar:
     Raises
     ------
     ImageReadError
-        If the image has no pixels.
+        If it is no such image, or has no pixels.
     """
+    if not hasattr(image, "export"):
+        msg = f"a {type(image).__name__} is no OMEArrow; open_as_ome_arrow makes one of a file"
+        raise ImageReadError(msg)
     record = image.data.as_py()
     chunks = record["chunks"] or []
     if chunks and all(chunk.get("pixel_bytes") is not None for chunk in chunks):
@@ -81,6 +84,12 @@ def from_ome_arrow(image: OMEArrow) -> pa.StructScalar:
 
 def _record(payload: pa.StructScalar | _Record, column: str) -> _Record:
     given = payload.as_py() if isinstance(payload, pa.StructScalar) else payload
+    if given is not None and not isinstance(given, Mapping):
+        msg = (
+            f"a {type(payload).__name__} is no payload; expected one value of a payload column, or "
+            "one row, such as table.to_pylist()[0]"
+        )
+        raise ImageReadError(msg)
     if given is not None and "pixels_meta" not in given:
         if column not in given:
             there = [name for name in given if name.startswith("ome_arrow_")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -48,7 +49,8 @@ def scan_all(path: str | Place, stores: StoreSettings | None = None) -> Iterator
 
     Of a folder: the files that end in .tif, .tiff or .png, and the folders that end in .zarr, in
     the order of their names; hidden ones are passed over. What cannot be read is a result without
-    images, whose warning says why. Memory does not grow with their number.
+    images, whose warning says why. Ids of images have the folders between in front: ``well/stem``.
+    Two stores that differ in their endings alone are one image in two formats. Memory does not grow with their number.
 
     Parameters
     ----------
@@ -106,9 +108,17 @@ def _scan_entry(root: Place, uri: str, entry: Entry) -> ScanResult:
         msg = f"image {named}: a link that leads out of {uri}; it is not followed"
         return _unread(named, msg)
     try:
-        return scan_place(entry.below(root), named)
+        found = scan_place(entry.below(root), named)
     except ImageReadError as error:
         return _unread(named, one_line(error))
+    folder = entry.relative.rpartition("/")[0]
+    return _in_folder(found, folder) if folder else found
+
+
+def _in_folder(found: ScanResult, folder: str) -> ScanResult:
+    """Tell a store from those of the same name in other folders."""
+    assets = (replace(one, image_id=f"{folder}/{one.image_id}") for one in found.image_assets)
+    return replace(found, image_assets=tuple(assets))
 
 
 def _unread(uri: str, why: str) -> ScanResult:

@@ -108,19 +108,11 @@ class AssetKeys:
     channel: str | None = None
 
 
-def own_keys(asset: ImageAsset, folder: str = "") -> AssetKeys:
-    """The keys of an asset of a store that is registered by itself.
-
-    Parameters
-    ----------
-    folder
-        Where the store lies below the folder that is registered: two stores of one name are two
-        images.
-    """
-    image_id = f"{folder}/{asset.image_id}" if folder else asset.image_id
+def own_keys(asset: ImageAsset) -> AssetKeys:
+    """The keys of an asset of a store that is registered by itself."""
     well = None if asset.well is None else asset.well.replace("/", "")
     site = None if asset.field is None else normalise_site(asset.field)
-    return AssetKeys(image_id, well and (normalise_well(well) or well), site)
+    return AssetKeys(asset.image_id, well and (normalise_well(well) or well), site)
 
 
 def key_values(plate: PlateKey, keys: AssetKeys) -> dict[str, str | None]:
