@@ -97,7 +97,7 @@ class Aliases:
         """
         there = dict.fromkeys(columns)
         for name, given in self.given.items():
-            if there.keys().isdisjoint(given):
+            if given and there.keys().isdisjoint(given):
                 msg = (
                     f"alias {name}={given[0]}: the table has no column {' or '.join(given)}; it "
                     f"has {', '.join(list(there)[:_SHOWN])}{', ...' if len(there) > _SHOWN else ''}"

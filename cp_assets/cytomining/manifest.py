@@ -23,7 +23,7 @@ SPEC_VERSION = "1.0.0"
 """Of the Cytomining Warehouse Specification that roots are written to."""
 
 _MAJOR = 1
-_NUMBER = r"(?:0|[1-9]\d*)"
+_NUMBER = r"(?:0|[1-9]\d{0,17})"
 _LABEL = r"[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*"
 _SEMANTIC = re.compile(rf"({_NUMBER})\.{_NUMBER}\.{_NUMBER}(?:-{_LABEL})?(?:\+{_LABEL})?")
 
@@ -187,16 +187,22 @@ def load_json(root: Place) -> Any:
     Raises
     ------
     WarehouseRootError
-        If it is no JSON.
+        If it is no JSON, or no file.
     """
     file = root / MANIFEST_NAME
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(file.read_text(encoding="utf-8"))
+        # Half a character, which JSON can write, is in no name of a file.
+        json.dumps(content, ensure_ascii=False).encode()
     except FileNotFoundError:
         return None
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except IsADirectoryError as error:
+        msg = f"{file}: is a folder; expected the manifest, a file of JSON"
+        raise WarehouseRootError(msg) from error
+    except (ValueError, RecursionError) as error:
         msg = f"{file}: is no JSON ({error}); restore it, or export into another folder"
         raise WarehouseRootError(msg) from error
+    return content
 
 
 def read_manifest(root: Place) -> Manifest | None:

@@ -50,7 +50,8 @@ def scan_all(path: str | Place, stores: StoreSettings | None = None) -> Iterator
     Of a folder: the files that end in .tif, .tiff or .png, and the folders that end in .zarr, in
     the order of their names; hidden ones are passed over. What cannot be read is a result without
     images, whose warning says why. Ids of images have the folders between in front: ``well/stem``.
-    Two stores that differ in their endings alone are one image in two formats. Memory does not grow with their number.
+    Two stores that differ in their endings alone are one image in two formats. Memory does not
+    grow with their number.
 
     Parameters
     ----------

@@ -93,10 +93,20 @@ def test_manifest_that_cannot_be_understood_is_told_in_one_line(
     assert "\n" not in str(raised.value)
 
 
-@pytest.mark.parametrize("text", [b"{", b"\xff\xfe", b"[" * 100_000])
+@pytest.mark.parametrize(
+    "text",
+    [b"{", b"\xff\xfe", b"[" * 100_000, b'{"a": "\\ud800"}', b"9" * 5000],
+    ids=["cut", "bytes", "deep", "half a character", "digits"],
+)
 def test_manifest_that_is_no_json_is_told(tmp_path: Path, text: bytes) -> None:
     (tmp_path / MANIFEST_NAME).write_bytes(text)
     with pytest.raises(WarehouseRootError, match="is no JSON"):
+        read_manifest(tmp_path)
+
+
+def test_manifest_that_is_a_folder_is_told(tmp_path: Path) -> None:
+    (tmp_path / MANIFEST_NAME).mkdir()
+    with pytest.raises(WarehouseRootError, match="is a folder"):
         read_manifest(tmp_path)
 
 
