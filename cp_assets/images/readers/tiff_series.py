@@ -214,8 +214,9 @@ def _places(page: Page | None, offset: int | None, tiles: int) -> npt.NDArray[np
     if page is None:
         return np.full((tiles, 2), -1, dtype=np.int64)
     listed = np.array([page.dataoffsets, page.databytecounts], dtype=np.int64).T
-    if offset is not None:  # planes without pages of their own, each one tile
-        listed = np.array([[offset, page.nbytes]], dtype=np.int64)
+    if offset is not None:  # pixels in one run: whole tiles of one size, one after another
+        size = page.nbytes // tiles
+        listed = np.array([[offset + tile * size, size] for tile in range(tiles)], dtype=np.int64)
     if len(listed) != tiles:
         raise ValueError(f"a page of {tiles:,} tiles lists {len(listed):,}")
     listed[listed[:, 1] == 0] = -1
