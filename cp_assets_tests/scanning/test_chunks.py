@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import zlib
 from pathlib import Path
 from typing import Any
@@ -186,3 +187,62 @@ def test_store_that_changed(tmp_path: Path) -> None:
     stores.change_json(tmp_path / "a.zarr" / ".zarray", shape=[1, 1, 1, 1])
     with pytest.raises(ImageReadError, match="scan it again"):
         list(chunk_index_batches(PLATE, assets))
+
+
+@pytest.mark.filterwarnings("ignore:Combining a `sharding_indexed`")
+def test_shards_of_transposed_axes(tmp_path: Path) -> None:
+    pixels = np.arange(15 * 20 * 30, dtype="<u2").reshape(15, 20, 30) + 1
+    array = zarr.create_array(
+        tmp_path / "a.zarr",
+        shape=pixels.shape,
+        dtype="uint16",
+        chunks=(10, 20, 30),
+        compressors=None,
+        filters=[zarr.codecs.TransposeCodec(order=(2, 0, 1))],
+        serializer=zarr.codecs.ShardingCodec(
+            chunk_shape=(10, 2, 5), codecs=[zarr.codecs.BytesCodec()]
+        ),
+    )
+    array[...] = pixels
+    rows = rows_of(tmp_path / "a.zarr")
+    assert len(rows) == 8 * 4 * 3
+    for row in rows:
+        data = Path(row["file"]).read_bytes()
+        stored = data[row["byte_offset"] : row["byte_offset"] + row["byte_length"]]
+        chunk = np.frombuffer(stored, "<u2").reshape(10, 2, 5).transpose(1, 2, 0)
+        inside = chunk[: row["chunk_shape"][0]]
+        np.testing.assert_array_equal(inside, pixels[pieces(row)])
+
+
+def test_transposed_by_what_is_no_order(tmp_path: Path) -> None:
+    stores.write_array(tmp_path / "a.zarr", stores.PIXELS + 1, 3, shards=(1, 2, 32, 32))
+    file = tmp_path / "a.zarr" / "zarr.json"
+    codecs = json.loads(file.read_text())["codecs"]
+    turned = {"name": "transpose", "configuration": {"order": [0, 1, 2, 2]}}
+    stores.change_json(file, codecs=[turned, *codecs])
+    with pytest.raises(ImageReadError, match=r"transposed by \[0, 1, 2, 2\]; expected"):
+        rows_of(tmp_path / "a.zarr")
+
+
+def test_shard_that_is_compressed_whole(tmp_path: Path) -> None:
+    stores.write_array(tmp_path / "a.zarr", stores.PIXELS + 1, 3, shards=(1, 2, 32, 32))
+    file = tmp_path / "a.zarr" / "zarr.json"
+    codecs = json.loads(file.read_text())["codecs"]
+    stores.change_json(file, codecs=[*codecs, {"name": "gzip", "configuration": {"level": 5}}])
+    for shard in (tmp_path / "a.zarr" / "c").rglob("*"):
+        if shard.is_file():
+            shard.write_bytes(gzip.compress(shard.read_bytes()))
+    rows = rows_of(tmp_path / "a.zarr")
+    assert rows
+    assert {(row["byte_offset"], row["byte_length"]) for row in rows} == {(None, None)}
+
+
+def test_tiles_of_separate_samples_in_one_run(tmp_path: Path) -> None:
+    pixels = np.arange(5 * 3 * 16 * 16, dtype="<u2").reshape(5, 3, 16, 16)
+    options: dict[str, Any] = {"photometric": "minisblack", "metadata": None}
+    tifffile.imwrite(tmp_path / "a.tif", pixels, tile=(16, 16), planarconfig="separate", **options)
+    tifffile.imwrite(tmp_path / "a.tif", pixels[0, :2], append=True, **options)
+    rows = rows_of(tmp_path / "a.tif")
+    assert len(rows) == 5 * 3
+    for row in rows:
+        np.testing.assert_array_equal(decoded(row, (1, 1, 16, 16)), pixels[pieces(row)])

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from cp_assets.stores import Place
 
 _SHARDING = "sharding_indexed"
+_TRANSPOSE = "transpose"
 _PACKING = frozenset({"blosc", "bz2", "gzip", "lz4", "lzma", "zlib", "zstd"})
 
 
@@ -31,13 +32,16 @@ class ShardIndex:
     checksum
         Whether the index ends in a CRC-32C.
     readable
-        Whether nothing else encodes it.
+        Whether nothing else encodes it, or the shard around it.
+    order
+        Axes of the array in the order in which the shard has them; None for their own.
     """
 
     at_end: bool = True
     byte_order: str = "<"
     checksum: bool = False
     readable: bool = True
+    order: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,16 +109,22 @@ def _v3(folder: Place, document: Json) -> ArrayLayout:
     is_default = encoding.get("name", "default") == "default"
     separator = json_dict(encoding, "configuration").get("separator", "/" if is_default else ".")
     codecs, index = json_list(document, "codecs"), ShardIndex()
-    sharding = next((one for one in codecs if one.get("name") == _SHARDING), None)
-    if sharding is not None:
-        settings = json_dict(sharding, "configuration")
-        chunks, codecs = _sizes(folder, settings, "chunk_shape"), json_list(settings, "codecs")
-        index = _shard_index(settings)
+    names = [one.get("name") for one in codecs]
+    is_sharded = _SHARDING in names
+    if is_sharded:
+        at = names.index(_SHARDING)
+        settings = json_dict(codecs[at], "configuration")
+        order = _axes_order(folder, codecs[:at], len(files))
+        index = _shard_index(
+            settings, order, is_plain={*names[:at]} <= {_TRANSPOSE} and at + 1 == len(names)
+        )
+        chunks = _unpermuted(_sizes(folder, settings, "chunk_shape"), order)
+        codecs = json_list(settings, "codecs")
     layout = ArrayLayout(
         shape=_sizes(folder, document, "shape"),
         dtype=_v3_dtype(document.get("data_type")),
         chunks=files if chunks is None else chunks,
-        shards=files if sharding is not None else None,
+        shards=files if is_sharded else None,
         prefix="c" if is_default else "",
         separator=separator if separator in {".", "/"} else "/",
         codec="+".join(str(one.get("name")) for one in codecs if one.get("name") in _PACKING)
@@ -124,7 +134,31 @@ def _v3(folder: Place, document: Json) -> ArrayLayout:
     return _checked(folder, layout)
 
 
-def _shard_index(settings: Json) -> ShardIndex:
+def _axes_order(folder: Place, filters: list[Json], rank: int) -> tuple[int, ...] | None:
+    """Axes of an array as they are behind some filters; None if none of these moves them."""
+    order = None
+    for one in filters:
+        if one.get("name") != _TRANSPOSE:
+            continue
+        by = json_dict(one, "configuration").get("order")
+        if not isinstance(by, list) or sorted(map(repr, by)) != sorted(map(repr, range(rank))):
+            msg = (
+                f"image {folder}: its axes are transposed by {by!r}; expected each number from 0 "
+                f"to {rank - 1} once, copy the store again"
+            )
+            raise ImageReadError(msg)
+        order = tuple(by if order is None else [order[axis] for axis in by])
+    return order
+
+
+def _unpermuted(sizes: tuple[int, ...], order: tuple[int, ...] | None) -> tuple[int, ...]:
+    """Sizes behind a transposition, as those of the array's own axes."""
+    if order is None or len(order) != len(sizes):
+        return sizes
+    return tuple(sizes[order.index(axis)] for axis in range(len(order)))
+
+
+def _shard_index(settings: Json, order: tuple[int, ...] | None, *, is_plain: bool) -> ShardIndex:
     codecs = json_list(settings, "index_codecs")
     names = [one.get("name") for one in codecs]
     endian = next((json_dict(one, "configuration").get("endian") for one in codecs), "little")
@@ -132,7 +166,8 @@ def _shard_index(settings: Json) -> ShardIndex:
         at_end=settings.get("index_location", "end") == "end",
         byte_order=">" if endian == "big" else "<",
         checksum="crc32c" in names,
-        readable=set(names) <= {"bytes", "crc32c"},
+        readable=is_plain and set(names) <= {"bytes", "crc32c"},
+        order=order,
     )
 
 

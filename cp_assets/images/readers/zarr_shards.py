@@ -53,7 +53,17 @@ def read_shard_index(file: Place, layout: ArrayLayout) -> npt.NDArray[np.int64]:
     if (found > size).any() or (found.sum(axis=1) > size).any():
         msg = f"image {file}: the index of the shard points behind its end; copy the store again"
         raise ImageReadError(msg)
-    return np.where(there[:, None], found.astype(np.int64), -1)
+    return _in_order(np.where(there[:, None], found.astype(np.int64), -1), layout)
+
+
+def _in_order(places: npt.NDArray[np.int64], layout: ArrayLayout) -> npt.NDArray[np.int64]:
+    """Entries of an index in the order of the array's axes, where the shard has them in another."""
+    order = layout.index.order
+    if order is None:
+        return places
+    grid = [layout.files[axis] // layout.chunks[axis] for axis in order]
+    axes = [order.index(axis) for axis in range(len(order))]
+    return places.reshape(*grid, 2).transpose(*axes, len(order)).reshape(-1, 2)
 
 
 def _ranges(file: Place, count: int, *, at_end: bool) -> tuple[int, bytes]:
