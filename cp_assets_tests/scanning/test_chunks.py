@@ -246,3 +246,36 @@ def test_tiles_of_separate_samples_in_one_run(tmp_path: Path) -> None:
     assert len(rows) == 5 * 3
     for row in rows:
         np.testing.assert_array_equal(decoded(row, (1, 1, 16, 16)), pixels[pieces(row)])
+
+
+HUGE = 2**62
+
+
+@pytest.mark.parametrize(
+    ("shape", "chunks", "named"),
+    [
+        ([HUGE, HUGE], [1, 1], "over 2.124 chunks"),
+        ([2**70, 5], [2**69, 5], "over 2.70 pixels along an axis"),
+        ([2**50, 2**50], [2**50, 2**50], "over 2.101 bytes in a chunk"),
+        ([2**21, 2**20], [1, 1], "2,199,023,255,552 chunks, expected at most 1,099,511,627,776"),
+        ([1] * 70, [1] * 70, "70 axes"),
+    ],
+)
+def test_sizes_that_no_array_has(
+    tmp_path: Path, shape: list[int], chunks: list[int], named: str
+) -> None:
+    stores.write_array(tmp_path / "a.zarr")
+    stores.change_json(tmp_path / "a.zarr" / ".zarray", shape=shape, chunks=chunks)
+    with pytest.raises(ImageReadError, match=f"claim {named}.*copy the store again"):
+        scan(str(tmp_path / "a.zarr"))
+
+
+def test_shard_of_more_chunks_than_are_read(tmp_path: Path) -> None:
+    stores.write_array(tmp_path / "a.zarr", stores.PIXELS[0, 0], 3, shards=(32, 32))
+    file = tmp_path / "a.zarr" / "zarr.json"
+    document = json.loads(file.read_text())
+    document["chunk_grid"]["configuration"]["chunk_shape"] = [2**20, 2**20]
+    document["codecs"][0]["configuration"]["chunk_shape"] = [1, 1]
+    stores.change_json(file, **document)
+    with pytest.raises(ImageReadError, match="1,099,511,627,776 chunks in a shard"):
+        scan(str(tmp_path / "a.zarr"))

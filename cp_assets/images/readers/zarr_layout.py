@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +17,13 @@ if TYPE_CHECKING:
 
 _SHARDING = "sharding_indexed"
 _TRANSPOSE = "transpose"
+
+MAX_CHUNKS_IN_SHARD = 2**20
+_MAX_CHUNKS = 2**40
+_MAX_AXES = 32
+_MAX_SIZE = 2**63 - 1
+"""Of an axis, and of a chunk in bytes: more is no number of 64 bits."""
+
 _PACKING = frozenset({"blosc", "bz2", "gzip", "lz4", "lzma", "zlib", "zstd"})
 
 
@@ -182,7 +190,43 @@ def _checked(folder: Place, layout: ArrayLayout) -> ArrayLayout:
             f"files of {layout.files}; the metadata are corrupt, copy the store again"
         )
         raise ImageReadError(msg)
+    _check_bounds(folder, layout)
     return layout
+
+
+def pixel_bytes(dtype: str) -> int | None:
+    """Bytes of a pixel; None for a type whose size numpy does not know."""
+    try:
+        return np.dtype(dtype).itemsize
+    except (TypeError, ValueError, SyntaxError):
+        return None
+
+
+def _check_bounds(folder: Place, layout: ArrayLayout) -> None:
+    """Refuse sizes that no array has, so that whoever lists its chunks can count on them."""
+    chunks = prod(-(-size // part) for size, part in zip(layout.shape, layout.chunks, strict=True))
+    in_shard = prod(file // part for file, part in zip(layout.files, layout.chunks, strict=True))
+    stored = prod(layout.chunks) * (pixel_bytes(layout.dtype) or 1)
+    claims = (
+        ("axes", len(layout.shape), _MAX_AXES),
+        ("pixels along an axis", max((*layout.shape, *layout.files, 0)), _MAX_SIZE),
+        ("bytes in a chunk", stored, _MAX_SIZE),
+        ("chunks", chunks, _MAX_CHUNKS),
+        ("chunks in a shard", in_shard, MAX_CHUNKS_IN_SHARD),
+    )
+    for what, claimed, most in claims:
+        if claimed > most:
+            msg = (
+                f"image {folder}: its metadata claim {_number(claimed)} {what}, expected at most "
+                f"{most:,}; if they are corrupt copy the store again, else write it again with "
+                "other chunks"
+            )
+            raise ImageReadError(msg)
+
+
+def _number(count: int) -> str:
+    """A count in digits; a power of two below one that is too long to read."""
+    return f"{count:,}" if count <= 2**64 else f"over 2^{count.bit_length() - 1}"
 
 
 def _sizes(folder: Place, document: Json, key: str) -> tuple[int, ...]:

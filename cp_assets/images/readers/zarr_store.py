@@ -21,6 +21,7 @@ from cp_assets.errors import ImageReadError
 from cp_assets.images.readers.compressed import decompress
 from cp_assets.images.readers.guarding import check_stored
 from cp_assets.images.readers.zarr_chunks import DiskChunks, ObjectChunks
+from cp_assets.images.readers.zarr_layout import MAX_CHUNKS_IN_SHARD
 from cp_assets.images.readers.zarr_nodes import V3
 from cp_assets.stores import ObjectPath
 
@@ -48,7 +49,6 @@ _SHARDING = "sharding_indexed"
 _V3_NAMES = {BloscCodec: "blosc", GzipCodec: "gzip", ZstdCodec: "zstd"}
 _CHECKSUM_BYTES = 4
 _SPARE_BYTES = 2**20
-_MAX_CHUNKS_IN_SHARD = 2**20
 
 
 @dataclass(frozen=True)
@@ -116,8 +116,11 @@ def open_array(store: ZarrStore, node: Node, limit: int) -> tuple[zarr.Array[Any
     decoded = prod(metadata.chunks) * dtype.itemsize
     check_stored(node.folder, "a chunk", decoded, decoded, limit)
     inner = prod(stored_chunk) // prod(metadata.chunks)
-    if inner > _MAX_CHUNKS_IN_SHARD:
-        msg = f"image {node.folder}: shards of {inner:,} chunks; at most 1,048,576 are read"
+    if inner > MAX_CHUNKS_IN_SHARD:
+        msg = (
+            f"image {node.folder}: shards of {inner:,} chunks; at most {MAX_CHUNKS_IN_SHARD:,} are "
+            "read"
+        )
         raise ImageReadError(msg)
     largest = 2 * prod(stored_chunk) * dtype.itemsize + _SPARE_BYTES + 64 * inner
     if isinstance(node.folder, ObjectPath):
