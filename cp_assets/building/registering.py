@@ -107,9 +107,9 @@ def register(  # noqa: PLR0913 - one call, every option by name
     def assets(log: RejectionLog) -> Iterator[pa.RecordBatch]:
         return image_assets_batches(plate, scanned.images(log))
 
-    def chunk_rows(_log: RejectionLog) -> Iterator[pa.RecordBatch]:
+    def chunk_rows(log: RejectionLog) -> Iterator[pa.RecordBatch]:
         # What cannot be scanned is in the books of the image assets.
-        return chunk_index_batches(plate, scanned.images(RejectionLog()), stores)
+        return chunk_index_batches(plate, scanned.images(RejectionLog()), stores, log)
 
     index: PlateTable | NotApplicable = PlateTable(CHUNK_INDEX, plate, inputs, chunk_rows)
     if not has_chunks:

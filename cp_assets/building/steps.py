@@ -145,14 +145,14 @@ def build_chunk_index(sources: PlateSources, warehouse: Warehouse) -> PlateTable
     raw = _partition(warehouse, RAW_MEASUREMENTS, sources)
     inputs = digest([_upstream(assets, sources)])
 
-    def rows(_log: RejectionLog) -> Iterator[pa.RecordBatch]:
+    def rows(log: RejectionLog) -> Iterator[pa.RecordBatch]:
         # What cannot be scanned is in the books of the image assets.
         images = _plate_images(sources, raw, RejectionLog())
         for _, of_set in groupby(images, lambda one: one.keys.image_id):
             # A file that several channels are planes of has its chunks once.
             arrays = {(one.path, one.asset.array_path): one for one in of_set}
             for one in arrays.values():
-                yield from chunks_of(sources.key, one.asset, one.keys, one.path)
+                yield from chunks_of(sources.key, one.asset, one.keys, one.path, log)
 
     return PlateTable(CHUNK_INDEX, sources.key, inputs, rows)
 

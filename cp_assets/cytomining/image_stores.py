@@ -21,6 +21,7 @@ from cp_assets.cytomining.roles import KNOWN, Declaration
 from cp_assets.cytomining.root import Exported, RootWrite, writing
 from cp_assets.datasets.identity import PlateKey
 from cp_assets.datasets.layouts import UNBATCHED
+from cp_assets.rejections import RejectionLog
 from cp_assets.scanning import scan_all
 from cp_assets.scanning.chunks import chunk_index_batches
 from cp_assets.scanning.names import stem_of
@@ -111,17 +112,26 @@ def export_images(
     with writing(Path(root), mode) as write:
         for source in sources:
             warnings += source.write(write, chosen)
-            warnings.extend(source.images.warnings[: _MOST_WARNINGS - len(warnings)])
+            unlisted = dict.fromkeys(one.detail for one in source.unlisted)  # each was read anew
+            told = [*source.images.warnings, *unlisted]
+            warnings.extend(told[: max(0, _MOST_WARNINGS - len(warnings))])
         return replace(write.commit(), warnings=tuple(warnings))
 
 
 @dataclass(frozen=True)
 class _Source:
-    """A store or folder that holds images, and their rows."""
+    """A store or folder that holds images, and their rows.
+
+    Attributes
+    ----------
+    unlisted
+        Takes the images whose chunks cannot be listed.
+    """
 
     where: str
     key: PlateKey
     images: ImageTables
+    unlisted: RejectionLog
 
     @classmethod
     def of(cls, path: str | Path, options: ImageOptions, stores: StoreSettings | None) -> _Source:
@@ -131,15 +141,18 @@ class _Source:
         # What holds no image is told before there is a root.
         next(scan_all(where, stores))
         warnings: list[str] = []
+        unlisted = RejectionLog()
+        chunks = partial(chunk_index_batches, stores=stores, log=unlisted)
         scanned = partial(ScannedRows, where, key, stores=stores, warnings=warnings)
         return cls(
             where,
             key,
             ImageTables(
                 scanned(spec=IMAGE_ASSETS, rows=image_assets_batches),
-                scanned(spec=CHUNK_INDEX, rows=partial(chunk_index_batches, stores=stores)),
+                scanned(spec=CHUNK_INDEX, rows=chunks),
                 warnings,
             ),
+            unlisted,
         )
 
     def write(self, write: RootWrite, options: ImageOptions) -> list[str]:

@@ -113,7 +113,7 @@ def _shards(layout: ArrayLayout, folder: Place, uri: str) -> Iterator[ChunkBlock
         numbers = _unravelled(start, min(start + step, prod(shards)), shards)
         files = _keys(layout, uri, numbers)
         below = [folder / name[len(uri) + 1 :] for name in files.to_pylist()]
-        read = on_each(lambda file: read_shard_index(file, layout), below, folder)
+        read = on_each(lambda file: _read_index(file, layout), below, folder)
         places = np.concatenate(list(read))
         positions = (numbers[:, None] * np.array(inner) + inside).reshape(-1, len(grid))
         there = (positions < np.array(grid)).all(axis=1)
@@ -121,6 +121,11 @@ def _shards(layout: ArrayLayout, folder: Place, uri: str) -> Iterator[ChunkBlock
         yield ChunkBlock(
             positions[there], files.take(pa.array(owners)), places[there], layout.codec
         )
+
+
+def _read_index(file: Place, layout: ArrayLayout) -> npt.NDArray[np.int64]:
+    with decoding(file, Watch()):
+        return read_shard_index(file, layout)
 
 
 def _tiles(asset: ImageAsset, path: Place) -> Iterator[ChunkBlock]:

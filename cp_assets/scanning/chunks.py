@@ -8,6 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cp_assets.errors import ImageReadError, one_line
+from cp_assets.images.readers.zarr_layout import pixel_bytes
+from cp_assets.rejections import Rejection
 from cp_assets.scanning.chunk_places import chunk_blocks, joined
 from cp_assets.scanning.tables import CHUNK_INDEX, AssetKeys, key_values
 from cp_assets.stores import place
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from cp_assets.datasets import PlateKey
+    from cp_assets.rejections import RejectionLog
     from cp_assets.scanning.chunk_places import ChunkBlock
     from cp_assets.scanning.model import ImageAsset
     from cp_assets.stores import Place, StoreSettings
@@ -27,6 +31,7 @@ def chunk_index_batches(
     plate: PlateKey,
     assets: Iterable[tuple[ImageAsset, AssetKeys]],
     stores: StoreSettings | None = None,
+    log: RejectionLog | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """The chunks of image assets as rows of `CHUNK_INDEX`; none of an image that is not chunked.
 
@@ -37,6 +42,8 @@ def chunk_index_batches(
     ----------
     stores
         How object stores are reached.
+    log
+        Takes each asset whose chunks cannot be listed (kind ``image``), and the others go on.
 
     Returns
     -------
@@ -45,18 +52,48 @@ def chunk_index_batches(
     Raises
     ------
     ImageReadError
-        If a store is no longer as it was scanned, or the index of a shard is corrupt.
+        If a store is no longer as it was scanned, or the index of a shard is corrupt, and there is
+        no log.
+    InputChangedError, StoreError
+        If a store changes, or an object store cannot be read.
     """
     for asset, keys in assets:
-        yield from chunks_of(plate, asset, keys, place(asset.uri, stores))
+        yield from chunks_of(plate, asset, keys, place(asset.uri, stores), log)
 
 
 def chunks_of(
-    plate: PlateKey, asset: ImageAsset, keys: AssetKeys, path: Place
+    plate: PlateKey,
+    asset: ImageAsset,
+    keys: AssetKeys,
+    path: Place,
+    log: RejectionLog | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """The chunks of one image asset, whose store lies at a path; see `chunk_index_batches`."""
-    for block in chunk_blocks(asset, path):
-        yield _batch(plate, asset, keys, block)
+    rows = 0
+    try:
+        for block in chunk_blocks(asset, path):
+            yield _batch(plate, asset, keys, block)
+            rows += len(block.positions)
+    except ImageReadError as error:
+        if log is None:
+            raise
+        log.add(_unreadable(asset, keys, error, rows))
+
+
+def _unreadable(asset: ImageAsset, keys: AssetKeys, error: ImageReadError, rows: int) -> Rejection:
+    """An asset whose chunks end after some rows, which are streamed and stay."""
+    kept = f"; the {rows:,} chunks before it are listed" if rows else ""
+    return Rejection(
+        "image",
+        "unreadable_chunks",
+        f"{one_line(error)}{kept}",
+        outcome="incomplete" if rows else "rejected",
+        well_id=keys.well_id,
+        site_id=keys.site_id,
+        image_id=keys.image_id,
+        channel=keys.channel,
+        source_file=asset.uri,
+    )
 
 
 def _batch(
@@ -94,11 +131,8 @@ def _column(values: pa.Array | str | None, rows: int, kind: pa.DataType) -> pa.A
 
 def _decoded_bytes(dtype: str, shapes: npt.NDArray[np.int64]) -> pa.Array | None:
     """Bytes of each chunk's pixels; None for a type whose size numpy does not know."""
-    try:
-        size = np.dtype(dtype).itemsize
-    except TypeError:
-        return None
-    return pa.array(shapes.prod(axis=1) * size)
+    size = pixel_bytes(dtype)
+    return None if size is None else pa.array(shapes.prod(axis=1) * size)
 
 
 def _lists(rows: npt.NDArray[np.int64]) -> pa.Array:

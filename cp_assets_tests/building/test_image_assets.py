@@ -135,3 +135,15 @@ def test_unchanged_images_are_not_scanned_again(tmp_path: Path) -> None:
     tifffile.imwrite(plate / "images" / "A01_s1_DNA.tif", PIXELS)
     (row,) = build(plate, tmp_path / "wh").read_table(ASSETS).to_pylist()
     assert (row["size_y"], row["size_x"]) == PIXELS.shape
+
+
+def test_chunks_that_cannot_be_listed_are_in_the_books(tmp_path: Path) -> None:
+    plate = write_plate(tmp_path / "plate")
+    replace_text(plate / "Image.csv", "A01_s1_DNA.tif", "A01_s1_DNA.zarr")
+    store = plate / "images" / "A01_s1_DNA.zarr"
+    zarr.create_array(store, data=PIXELS + 1, chunks=(10, 10), shards=PIXELS.shape)
+    (store / "c" / "0" / "0").write_bytes(b"cut")
+    warehouse = build(plate, tmp_path / "wh")
+    (row,) = rejected(warehouse, CHUNKS)
+    assert (row["reason"], row["outcome"]) == ("unreadable_chunks", "rejected")
+    assert (row["well_id"], row["channel"]) == ("A01", "DNA")

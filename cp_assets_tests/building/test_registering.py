@@ -11,10 +11,10 @@ import tifffile
 import zarr
 
 from cp_assets.building.registering import register
-from cp_assets.errors import ImageReadError
+from cp_assets.errors import ImageReadError, StoreError
 from cp_assets.warehouse.warehouse import Warehouse, open_warehouse
 from cp_assets_tests.services.buckets import Bucket
-from cp_assets_tests.warehouses import snapshots
+from cp_assets_tests.warehouses import rejected, snapshots
 
 PIXELS = np.arange(40 * 50, dtype=np.uint16).reshape(40, 50)
 ASSETS, CHUNKS = "images.image_assets", "images.chunk_index"
@@ -93,3 +93,31 @@ def test_folder_in_a_store(folder: Path, bucket: Bucket, tmp_path: Path) -> None
     assert [row["image_id"] for row in rows] == ["a/1", "b/1", "c"]
     assert rows[0]["uri"] == f"{root}/a/1.tif"
     assert opened.read_table(CHUNKS).num_rows == 4
+
+
+def test_chunks_that_cannot_be_listed_are_in_the_books(folder: Path, warehouse: Warehouse) -> None:
+    bad = folder / "bad.zarr"
+    zarr.create_array(bad, data=PIXELS + 1, chunks=(10, 10), shards=(40, 50))
+    (bad / "c" / "0" / "0").write_bytes(b"cut")
+    done = register(folder, warehouse)
+    assert warehouse.read_table(CHUNKS).num_rows == 4
+    assert done.to_dict()["unreadable"] == 1
+    (row,) = rejected(warehouse, CHUNKS)
+    assert (row["kind"], row["reason"], row["outcome"]) == (
+        "image",
+        "unreadable_chunks",
+        "rejected",
+    )
+    assert (row["source_file"], row["image_id"]) == (str(bad), "bad")
+
+
+def test_fault_of_the_store_ends_the_run(
+    folder: Path, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise StoreError("no access")
+
+    zarr.create_array(folder / "bad.zarr", data=PIXELS + 1, chunks=(10, 10), shards=(40, 50))
+    monkeypatch.setattr("cp_assets.scanning.chunk_places.read_shard_index", refuse)
+    with pytest.raises(StoreError, match="no access"):
+        register(folder, warehouse)

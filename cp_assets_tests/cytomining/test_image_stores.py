@@ -167,3 +167,15 @@ def old_duckdb(monkeypatch: pytest.MonkeyPatch) -> None:
             return type("Result", (), {"arrow": lambda _: found.to_arrow_table()})()
 
     monkeypatch.setattr(theirs, "create_duckdb_connection", lambda *_, **__: Connection())
+
+
+def test_chunks_that_cannot_be_listed_are_a_warning(
+    store: Path, root: Path, tmp_path: Path
+) -> None:
+    pixels = np.ones((20, 30), dtype=np.uint16)
+    zarr.create_array(tmp_path / "bad.zarr", data=pixels, chunks=(10, 10), shards=(20, 30))
+    (tmp_path / "bad.zarr" / "c" / "0" / "0").write_bytes(b"cut")
+    done = export_images([store, tmp_path / "bad.zarr"], root)
+    assert read_folder(root, "images.chunk_index").num_rows == 6
+    (warning,) = done.warnings
+    assert "bad.zarr/c/0/0: a shard of 3 bytes" in warning
