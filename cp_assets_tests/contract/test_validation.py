@@ -229,6 +229,13 @@ def test_file_that_is_no_table_is_named(
     assert "\n" not in str(raised.value)
 
 
+def test_parquet_with_a_column_twice_is_named(tmp_path: Path) -> None:
+    columns = [pa.array([1]), pa.array(["a"])]
+    pq.write_table(pa.Table.from_arrays(columns, names=["x", "x"]), tmp_path / "a.parquet")
+    with pytest.raises(MeasurementError, match=r"a\.parquet has the column 'x' twice"):
+        validate_rows(open_table(tmp_path / "a.parquet"))
+
+
 def test_folder_without_tables_is_named(tmp_path: Path) -> None:
     written(tmp_path / "_metadata.parquet", b"")
     with pytest.raises(MeasurementError, match="holds no Parquet file"):
