@@ -222,6 +222,13 @@ def with_keys(table: ProfileTable, columns: Iterable[str]) -> ProfileTable:
     return replace(table, keys=table.keys.union(columns))
 
 
+def files_of(table: Rows) -> tuple[Place, ...]:
+    """The files that a table is read from; none for a warehouse's."""
+    if isinstance(table, CsvRows):
+        return (table.path,)
+    return table.parts if isinstance(table, ParquetRows) else ()
+
+
 def conformed(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     """A batch with the columns and types of a schema; null where it has no such column."""
     there = {name: at for at, name in enumerate(batch.schema.names)}
