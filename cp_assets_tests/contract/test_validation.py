@@ -191,9 +191,9 @@ def test_csv_is_validated(tmp_path: Path, ending: str, mark: bytes) -> None:
     assert pa.Table.from_batches(opened.whole_batches()).to_pydict() == {
         "dataset_id": ["D", "D"],
         "image_id": ["007", "x\ny"],
-        "ObjectNumber": [1, 2],
+        "ObjectNumber": ["1", "2"],
         'a "b",\nc': [1.5, None],
-        "Metadata_Site": [1, 1],
+        "Metadata_Site": ["1", "1"],
         "metadata_site": [None, 2],
     }
 
