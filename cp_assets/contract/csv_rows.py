@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from collections import Counter
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +12,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cp_assets.contract.names import BATCH_NAMES, KEY_NAMES, check_distinct
 from cp_assets.contract.scratch import scratch_connection
 from cp_assets.datasets.csv_files import open_text
 from cp_assets.datasets.csv_text import NULLS
@@ -30,6 +30,10 @@ _BATCH_VALUES = 2**22
 _NAME = "^[+-]?0[0-9]"
 """Texts of digits that are no numbers."""
 
+_WHOLE = "^(0|-?[1-9][0-9]*)$"
+_EXACT = 2**53
+"""Whole numbers as far as floating point tells them apart."""
+
 _MOST_ROWS = 65_536
 _MEMORY = 2**30
 """Most bytes for DuckDB's reader, which takes them where there are thousands of columns."""
@@ -39,9 +43,16 @@ _LONGEST_LINE = 2 * 2**20
 
 @dataclass(frozen=True)
 class CsvRows:
-    """A CSV file with a header, in UTF-8, plain or (``.gz``) compressed."""
+    """A CSV file with a header, in UTF-8, plain or (``.gz``) compressed.
+
+    Attributes
+    ----------
+    keys
+        Columns that are text whatever they hold, beside those whose names say that they are keys.
+    """
 
     path: Place
+    keys: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:
@@ -62,23 +73,23 @@ class CsvRows:
         if not any(header):
             msg = f"{self.path} has no header; expected names of columns in its first line"
             raise MeasurementError(msg)
-        repeated = [name for name, times in Counter(header).items() if times > 1]
-        if repeated:
-            msg = f"{self.path} has the column {repeated[0]!r} twice; expected each column once"
-            raise MeasurementError(msg)
+        check_distinct(self.path, header)
         return header
 
     @cached_property
     def schema(self) -> pa.Schema:
         """Whole numbers, numbers or text, as all values of a column are; reads the whole file.
 
-        What begins with a zero is text: it is a name and no number. So is a column without values.
+        Keys are text, since 1.1 and 1.10 are two names. So is what begins with a zero, what a
+        number would not hold exactly, and a column without values.
         """
-        kinds: dict[str, pa.DataType | None] = dict.fromkeys(self.columns)
-        for batch in self._select(self.columns):
-            for name, values in zip(self.columns, batch.columns, strict=True):
-                kinds[name] = _kind(values, kinds[name])
-        return pa.schema([(name, kind or pa.string()) for name, kind in kinds.items()])
+        texts = {*KEY_NAMES, *BATCH_NAMES, *self.keys}
+        held = {name: _Held(text=name in texts) for name in self.columns}
+        for batch in self._select([name for name in self.columns if name not in texts]):
+            for name, values in zip(batch.schema.names, batch.columns, strict=True):
+                if not held[name].text:
+                    held[name] |= _Held.by(values)
+        return pa.schema([(name, one.type) for name, one in held.items()])
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Rows of some columns, in the file's order, as text."""
@@ -92,6 +103,8 @@ class CsvRows:
             yield batch.cast(schema)
 
     def _select(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        if not columns:
+            return
         chosen = ", ".join(map(self._column, columns))
         rows = max(1, min(_MOST_ROWS, _BATCH_VALUES // max(1, len(columns))))
         with self._connected() as (connection, source):
@@ -143,20 +156,63 @@ class CsvRows:
             raise MeasurementError(msg) from error
 
 
-def _kind(values: pa.Array, known: pa.DataType | None) -> pa.DataType | None:
-    """The narrowest type that these texts are of, and those before; None where there is none."""
-    if values.null_count == len(values) or known == pa.string():
-        return known
-    if pc.any(pc.match_substring_regex(values, _NAME)).as_py():
-        return pa.string()
-    for kind in (pa.int64(), pa.float64()):
-        if known in (None, pa.int64(), kind):
-            try:
-                pc.cast(values, kind)
-            except pa.ArrowInvalid:
-                continue
-            return pa.float64() if known == pa.float64() else kind
-    return pa.string()
+@dataclass(frozen=True)
+class _Held:
+    """What a column holds: whole numbers, some of them wide, other numbers, text."""
+
+    whole: bool = False
+    wide: bool = False
+    other: bool = False
+    text: bool = False
+
+    @classmethod
+    def by(cls, values: pa.Array) -> _Held:
+        """By an array of text."""
+        there = values.drop_null()
+        is_whole = pc.match_substring_regex(there, _WHOLE)
+        whole = _numbers(there.filter(is_whole), pa.int64())
+        others = there.filter(pc.invert(is_whole))
+        if whole is None or not _are_floats(others):
+            return cls(text=True)
+        return cls(whole=len(whole) > 0, wide=_are_wide(whole), other=len(others) > 0)
+
+    @property
+    def type(self) -> pa.DataType:
+        """The type that holds all of it exactly."""
+        if self.text or (self.wide and self.other) or not (self.whole or self.other):
+            return pa.string()
+        return pa.float64() if self.other else pa.int64()
+
+    def __or__(self, more: _Held) -> _Held:
+        return _Held(
+            whole=self.whole or more.whole,
+            wide=self.wide or more.wide,
+            other=self.other or more.other,
+            text=self.text or more.text,
+        )
+
+
+def _numbers(texts: pa.Array, kind: pa.DataType) -> pa.Array | None:
+    try:
+        return pc.cast(texts, kind)
+    except pa.ArrowInvalid:
+        return None
+
+
+def _are_wide(numbers: pa.Array) -> bool:
+    ends = pc.min_max(numbers).as_py()
+    return len(numbers) > 0 and (ends["min"] < -_EXACT or ends["max"] > _EXACT)
+
+
+def _are_floats(texts: pa.Array) -> bool:
+    """Whether they are numbers, none of digits too large for one."""
+    if pc.any(pc.match_substring_regex(texts, _NAME)).as_py():
+        return False
+    numbers = _numbers(texts, pa.float64())
+    if numbers is None:
+        return False
+    infinite = texts.filter(pc.is_inf(numbers))
+    return not pc.any(pc.match_substring_regex(infinite, "[0-9]")).as_py()
 
 
 def _text(value: str) -> str:

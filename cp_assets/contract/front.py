@@ -9,15 +9,17 @@ from cp_assets.contract.given_aliases import aliases_of
 from cp_assets.contract.image_tables import open_images
 from cp_assets.contract.joining import JoinOptions, join_to_images
 from cp_assets.contract.names import NO_ALIASES, Aliases
-from cp_assets.contract.profile_tables import open_table
+from cp_assets.contract.profile_tables import files_of, open_table
 from cp_assets.contract.validation import validate_rows
+from cp_assets.errors import ConfigurationError
+from cp_assets.stores import place
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from cp_assets.contract.joining import JoinSummary
     from cp_assets.contract.result import ContractResult
-    from cp_assets.stores import StoreSettings
+    from cp_assets.stores import Place, StoreSettings
     from cp_assets.warehouse.warehouse import Warehouse
 
     _Warehouse: TypeAlias = str | Path | Warehouse | None
@@ -117,7 +119,8 @@ def join_profiles(  # noqa: PLR0913 - each says one thing
     Raises
     ------
     ConfigurationError
-        If images or profiles have no columns to join by, or the output cannot be written.
+        If images or profiles have no columns to join by, or the output is one of them or cannot
+        be written.
     MeasurementError, NoSuchTableError, ImageReadError
         If profiles or images cannot be read.
     """
@@ -129,7 +132,25 @@ def join_profiles(  # noqa: PLR0913 - each says one thing
     )
     table = open_table(profiles, warehouse, stores)
     opened = open_images(images, warehouse, dataset_id=images_dataset_id, stores=stores)
+    inputs = [place(images, stores), *files_of(opened.assets), *files_of(table)]
+    _check_output(Path(output), inputs)
     return join_to_images(opened, table, Path(output), options)
+
+
+def _check_output(output: Path, inputs: Iterable[Place]) -> None:
+    """Refuse to replace what is read, under whatever name.
+
+    Raises
+    ------
+    ConfigurationError
+        If the output is one of the inputs.
+    """
+    if not output.is_file():
+        return
+    for one in inputs:
+        if isinstance(one, Path) and one.exists() and output.samefile(one):
+            msg = f"output {output} is the input {one}, which it would replace; name another file"
+            raise ConfigurationError(msg)
 
 
 def _aliases(given: _Given) -> Aliases:

@@ -14,6 +14,7 @@ from cp_assets.contract.image_lookup import ImageLookup
 from cp_assets.contract.key_values import key_arrays
 from cp_assets.contract.names import NO_ALIASES, RECOMMENDED, REQUIRED, Aliases
 from cp_assets.contract.parquet_output import parquet_output
+from cp_assets.contract.profile_tables import with_keys
 from cp_assets.contract.scratch import MAX_MEMORY, scratch_connection
 from cp_assets.errors import ConfigurationError
 
@@ -122,7 +123,7 @@ def join_to_images(
         lookup = ImageLookup.load(connection, images, with_chunks=options.include_chunks)
         joiner = _Joiner(plan, lookup, options.keep_unmatched)
         with parquet_output(output, joiner.schema) as write:
-            for batch in profiles.whole_batches():
+            for batch in plan.profiles.whole_batches():
                 for joined in joiner.join(batch):
                     write(joined)
     return JoinSummary(
@@ -161,6 +162,7 @@ class _Plan:
 
     @classmethod
     def of(cls, profiles: ProfileTable, options: JoinOptions) -> _Plan:
+        profiles = with_keys(profiles, options.aliases.columns)
         found = options.aliases.resolve(profiles.columns)
         keys = {name: found[name] for name in REQUIRED if name in found}
         wanted = options.dataset_id is not None and "dataset_id" not in keys

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from cp_assets.errors import ConfigurationError
+from cp_assets.errors import ConfigurationError, MeasurementError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -54,6 +55,12 @@ BUILT_IN: dict[str, tuple[str, ...]] = {
 
 The first are those of iceberg-bioimage in its order, so that a table is read as that reads it.
 """
+
+BATCH_NAMES = ("batch_id", "Metadata_Batch", "Metadata_batch")
+"""What names the batch of a plate; no part of the contract."""
+
+KEY_NAMES = frozenset([*BUILT_IN, *(one for names in BUILT_IN.values() for one in names)])
+"""Columns that are keys by their names alone."""
 
 
 @dataclass(frozen=True)
@@ -109,12 +116,32 @@ class Aliases:
         }
         return {name: column for name, column in first.items() if column is not None}
 
+    @property
+    def columns(self) -> frozenset[str]:
+        """Columns that were given, or that the file says."""
+        said = (*self.given.values(), *self.of_file.values())
+        return frozenset(column for columns in said for column in columns)
+
     def _candidates(self, name: str) -> tuple[str, ...]:
         return (*self.given.get(name, ()), *self.of_file.get(name, ()), name, *BUILT_IN[name])
 
 
 NO_ALIASES = Aliases()
 """Only the names that are built in."""
+
+
+def check_distinct(table: object, columns: Iterable[str]) -> None:
+    """Refuse a table that has a column twice; ``table`` is as the message names it.
+
+    Raises
+    ------
+    MeasurementError
+        If it has.
+    """
+    repeated = [name for name, times in Counter(columns).items() if times > 1]
+    if repeated:
+        msg = f"{table} has the column {repeated[0]!r} twice; expected each column once"
+        raise MeasurementError(msg)
 
 
 def row_key(found: Mapping[str, str], columns: Iterable[str]) -> tuple[str, tuple[str, ...]] | None:

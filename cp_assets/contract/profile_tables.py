@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
 
 from cp_assets.contract.csv_rows import CsvRows
+from cp_assets.contract.names import check_distinct
 from cp_assets.datasets.parquet_files import open_parquet
 from cp_assets.errors import ConfigurationError, CpAssetsError, MeasurementError, NoSuchTableError
 from cp_assets.stores import ObjectPath, place
 from cp_assets.warehouse.warehouse import Warehouse, open_warehouse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -82,12 +83,14 @@ class ParquetRows:
         Raises
         ------
         MeasurementError
-            If a file is no Parquet, or a column has types that no type can hold.
+            If a file is no Parquet, or has a column twice; or a column has types that no type can
+            hold.
         """
         schemas = []
         for part in self.parts:
             with _readable(part, open_parquet(part)) as file:
                 schemas.append(file.schema_arrow.remove_metadata())
+            check_distinct(part, schemas[-1].names)
         try:
             return pa.unify_schemas(schemas, promote_options="permissive")
         except pa.ArrowException as error:
@@ -210,6 +213,20 @@ def table_of_path(path: Place) -> ProfileTable:
         msg = f"{path} is empty; expected {EXPECTED}"
         raise MeasurementError(msg)
     return CsvRows(path) if name.endswith(CSV) else ParquetRows(str(path), (path,))
+
+
+def with_keys(table: ProfileTable, columns: Iterable[str]) -> ProfileTable:
+    """The table with these columns as keys too: a CSV file's are the text that it has."""
+    if not isinstance(table, CsvRows):
+        return table
+    return replace(table, keys=table.keys.union(columns))
+
+
+def files_of(table: Rows) -> tuple[Place, ...]:
+    """The files that a table is read from; none for a warehouse's."""
+    if isinstance(table, CsvRows):
+        return (table.path,)
+    return table.parts if isinstance(table, ParquetRows) else ()
 
 
 def conformed(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from cp_assets.contract.names import CONTRACT, REQUIRED, Aliases, row_key
-from cp_assets.contract.profile_tables import open_table
+from cp_assets.contract.profile_tables import open_table, with_keys
 from cp_assets.cytomining.merging import Mode, Rows
 from cp_assets.cytomining.names import TableName
 from cp_assets.cytomining.parts import plain_schema
@@ -147,6 +147,7 @@ class KeyedTable:
     @classmethod
     def of(cls, table: ProfileTable, options: TableOptions) -> KeyedTable:
         """Look at a table's columns; reads no rows but those that tell a CSV's types."""
+        table = with_keys(table, {*options.aliases.columns, *options.join_keys})
         columns = plain_schema(table.schema)
         resolved = options.aliases.resolve(columns.names)
         added: dict[str, str | None] = {

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cp_assets.contract.names import Aliases
+from cp_assets.contract.names import BATCH_NAMES, Aliases
 from cp_assets.contract.profile_tables import open_table
 from cp_assets.cytomining.names import TableName
 from cp_assets.cytomining.own_tables import QUALITY_CONTROL, KeyedTable, TableOptions
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 _TELLING = ("profiles.joined_profiles", "images.image_assets")
 """Tables whose plates tell the batch of rows that name a plate alone."""
-_BATCH_COLUMNS = ("batch_id", "Metadata_Batch", "Metadata_batch")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +123,7 @@ class _PlateRows:
         self._names = names
         self._known = {key for table in _TELLING for key in warehouse.plates(table)}
         columns = table.schema.names
-        batch = next((one for one in _BATCH_COLUMNS if one in columns), None)
+        batch = next((one for one in BATCH_NAMES if one in columns), None)
         self._columns = {
             "dataset_id": None if names.dataset_id else table.resolved.get("dataset_id"),
             "batch_id": None if names.batch_id else batch,

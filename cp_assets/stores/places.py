@@ -27,10 +27,13 @@ def place(text: str | Place, settings: StoreSettings | None = None) -> Place:
     Raises
     ------
     ConfigurationError
-        If it is a URL of another kind, or has no bucket.
+        If it is empty, or a URL of another kind or without a bucket.
     """
     if not isinstance(text, str):
         return text
+    if not text:
+        msg = "the path is empty; expected a file, a folder or a URL ('.' is the current folder)"
+        raise ConfigurationError(msg)
     found = _URL.match(text)
     if found is None:
         return Path(text)

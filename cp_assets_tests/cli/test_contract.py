@@ -128,3 +128,23 @@ def test_mistake_of_a_join_is_one_line(profiles: Path, tmp_path: Path) -> None:
     result = run("join-profiles", profiles, profiles, "--output", output, code=2)
     assert "no column image_id to join by" in last_line(result)
     assert not output.exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("scan", ""),
+        ("summarize", ""),
+        ("register", "", "--warehouse", "{folder}/wh"),
+        ("validate-contract", ""),
+        ("validate-contract", "{profiles}", "--images", ""),
+        ("join-profiles", "", "{profiles}", "--output", "{folder}/o.parquet"),
+        ("join-profiles", "{profiles}", "", "--output", "{folder}/o.parquet"),
+    ],
+    ids=" ".join,
+)
+def test_empty_path_is_one_line(profiles: Path, words: tuple[str, ...]) -> None:
+    filled = [word.format(folder=profiles.parent, profiles=profiles) for word in words]
+    result = run(*filled, code=2)
+    assert "the path is empty; expected a file, a folder or a URL" in last_line(result)
+    assert len(result.stderr.splitlines()) == 1

@@ -318,6 +318,29 @@ def test_output_that_cannot_be_written_is_named(tmp_path: Path, folder: str) -> 
         cp_assets.join_profiles(table, table, tmp_path)
 
 
+@pytest.mark.parametrize("which", ["images", "profiles", "part"])
+@pytest.mark.parametrize("way", ["same", "spelling", "link", "hard link"])
+def test_output_that_is_an_input_is_refused(tmp_path: Path, which: str, way: str) -> None:
+    (tmp_path / "parts").mkdir()
+    columns = {"dataset_id": ["D"], "image_id": ["1"]}
+    names = {"images": "im.parquet", "profiles": "a.parquet", "part": "parts/a.parquet"}
+    files = {name: write(tmp_path / file, **columns) for name, file in names.items()}
+    file, output = files[which], tmp_path / "o.parquet"
+    if way == "same":
+        output = file
+    elif way == "spelling":
+        output = tmp_path / "parts" / ".." / names[which]
+    elif way == "link":
+        output.symlink_to(file)
+    else:
+        output.hardlink_to(file)
+    before = file.read_bytes()
+    profiles = tmp_path / "parts" if which == "part" else files["profiles"]
+    with pytest.raises(ConfigurationError, match=r"is the input .*name another file"):
+        cp_assets.join_profiles(files["images"], profiles, output)
+    assert file.read_bytes() == before
+
+
 def test_output_is_as_before_where_a_join_fails(tmp_path: Path) -> None:
     images = write(tmp_path / "images.parquet", dataset_id=["D"], image_id=["i"])
     folder = tmp_path / "profiles"

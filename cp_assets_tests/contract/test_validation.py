@@ -191,9 +191,9 @@ def test_csv_is_validated(tmp_path: Path, ending: str, mark: bytes) -> None:
     assert pa.Table.from_batches(opened.whole_batches()).to_pydict() == {
         "dataset_id": ["D", "D"],
         "image_id": ["007", "x\ny"],
-        "ObjectNumber": [1, 2],
+        "ObjectNumber": ["1", "2"],
         'a "b",\nc': [1.5, None],
-        "Metadata_Site": [1, 1],
+        "Metadata_Site": ["1", "1"],
         "metadata_site": [None, 2],
     }
 
@@ -227,6 +227,13 @@ def test_file_that_is_no_table_is_named(
     with pytest.raises(MeasurementError, match=told) as raised:
         validate_rows(open_table(file))
     assert "\n" not in str(raised.value)
+
+
+def test_parquet_with_a_column_twice_is_named(tmp_path: Path) -> None:
+    columns = [pa.array([1]), pa.array(["a"])]
+    pq.write_table(pa.Table.from_arrays(columns, names=["x", "x"]), tmp_path / "a.parquet")
+    with pytest.raises(MeasurementError, match=r"a\.parquet has the column 'x' twice"):
+        validate_rows(open_table(tmp_path / "a.parquet"))
 
 
 def test_folder_without_tables_is_named(tmp_path: Path) -> None:
