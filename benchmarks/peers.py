@@ -18,12 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 HERE = Path(__file__).parent
-PEERS = ("cytotable", "iceberg-bioimage", "lance", "webdataset")
-"""Each has a lock ``locks/<name>.lock``: every package with its exact version."""
 
 
 def version(peer: str) -> str:
-    """Name and version of a peer, as its lock has it."""
+    """Name and version of a peer, as its lock ``locks/<name>.lock`` has it."""
     package = {"lance": "pylance"}.get(peer, peer)
     lines = (HERE / "locks" / f"{peer}.lock").read_text().splitlines()
     return next(line for line in lines if line.startswith(f"{package}=="))

@@ -139,7 +139,8 @@ def build_chunk_index(sources: PlateSources, warehouse: Warehouse) -> PlateTable
     if sources.image_dir is None:
         return _no_images(CHUNK_INDEX, sources)
     assets = _partition(warehouse, IMAGE_ASSETS, sources)
-    if not any(batch["chunk_shape_json"].null_count < len(batch) for batch in assets.batches()):
+    shapes = (batch["chunk_shape_json"] for batch in assets.batches(["chunk_shape_json"]))
+    if not any(shape.null_count < len(shape) for shape in shapes):
         reason = "none of the plate's images is known to be stored in tiles or chunks"
         return NotApplicable(CHUNK_INDEX, sources.key, reason)
     raw = _partition(warehouse, RAW_MEASUREMENTS, sources)

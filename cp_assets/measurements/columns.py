@@ -81,11 +81,6 @@ def _kind_by_name(name: str) -> ColumnKind:
     return "string" if _TEXT.match(name) else "float"
 
 
-def column_type(name: str, overrides: Mapping[str, str] | None = None) -> pa.DataType:
-    """The Arrow type of a column: float64, int64 or string."""
-    return ARROW_TYPES[column_kind(name, overrides)]
-
-
 def is_key_or_parent(name: str) -> bool:
     """Whether an object's column says who it is rather than what was measured.
 
